@@ -1,0 +1,115 @@
+"""Compile the shipped residual digit classifier, run it on the held images, and set it beside onnxruntime.
+
+pip install '.[verify]' && python models/demo.py        (`make demo` does both)
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from rich.console import Console
+from rich.table import Table
+
+import subbyte
+from digits_data import FOLDER, Array, read_test_digits
+
+MODEL = FOLDER / "digits_resnet_int8.onnx"
+BUNDLE = FOLDER.parent / "bundles" / "digits_resnet_int8"
+ROUNDS = 25
+RUNS_A_ROUND = 200
+
+Engine = Callable[[Array], Array]  # image [1,1,8,8] float32 to logits [1,10] float32
+
+
+def onnxruntime_engine() -> Engine:
+    """onnxruntime on one thread, its int8 kernels allowed: without that option it computes int8 QDQ in float on x86."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
+    session = onnxruntime.InferenceSession(MODEL, options, providers=["CPUExecutionProvider"])
+
+    def run(image: Array) -> Array:
+        logits: Array = session.run(None, {"input": image})[0]
+        return logits
+
+    return run
+
+
+def subbyte_engine(module: subbyte.Module) -> Engine:
+    """The compiled model, called from Python as onnxruntime is."""
+
+    def run(image: Array) -> Array:
+        logits: Array = module.run({"input": image})["logits"]
+        return logits
+
+    return run
+
+
+def seconds_a_run(engine: Engine, image: Array) -> float:
+    start = time.perf_counter()
+    for _ in range(RUNS_A_ROUND):
+        engine(image)
+    return (time.perf_counter() - start) / RUNS_A_ROUND
+
+
+def latencies(engines: dict[str, Engine], image: Array) -> dict[str, Array]:
+    """Microseconds a run, [ROUNDS] for each engine; the engines take turns so that both meet the same machine."""
+    rounds = [{name: seconds_a_run(engine, image) for name, engine in engines.items()} for _ in range(ROUNDS + 1)]
+    warm = rounds[1:]
+    return {name: 1e6 * np.array([seconds[name] for seconds in warm]) for name in engines}
+
+
+def processor_name() -> str:
+    """The processor's name as Linux tells it, else what Python knows."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def main() -> None:
+    console = Console()
+    with console.status(f"compiling {MODEL.name} for this machine"):
+        module = subbyte.compile(MODEL, target="native")
+        module.save(BUNDLE)
+
+    test = read_test_digits()
+    images = test.images[:, np.newaxis]
+    engines = {"subbyte": subbyte_engine(module), "onnxruntime": onnxruntime_engine()}
+    logits = {name: np.concatenate([engine(image) for image in images]) for name, engine in engines.items()}
+    meaning = np.concatenate([subbyte.evaluate(MODEL, {"input": image})["logits"] for image in images[:20]])
+    with console.status("measuring"):
+        microseconds = latencies(engines, images[0])
+
+    table = Table(title=f"{MODEL.name} on {len(images)} held images of handwritten digits")
+    for heading in ("engine", "accuracy", "latency (median)", "10th to 90th percentile"):
+        table.add_column(heading, justify="left" if heading == "engine" else "right")
+    for name in engines:
+        low, median, high = np.percentile(microseconds[name], (10, 50, 90))
+        share = np.mean(logits[name].argmax(1) == test.labels)
+        table.add_row(name, f"{share:.2%}", f"{median:.2f} µs", f"{low:.2f} to {high:.2f} µs")
+    console.print(table)
+
+    different = np.count_nonzero(logits["subbyte"] != logits["onnxruntime"])
+    library = BUNDLE / "libmodel.so"
+    folder_bytes = sum(file.stat().st_size for file in BUNDLE.rglob("*") if file.is_file())
+    console.print(f"machine      {processor_name()}, one thread, {ROUNDS} interleaved rounds of {RUNS_A_ROUND} runs")
+    console.print(
+        f"meaning      {np.count_nonzero(logits['subbyte'][:20] != meaning)} of {meaning.size} logits "
+        "differ from the interpreter (first 20 images)"
+    )
+    console.print(f"onnxruntime  {different} of {logits['subbyte'].size} logits differ from onnxruntime")
+    console.print(
+        f"bundle       {library.stat().st_size / 1024:.1f} KiB library, "
+        f"{folder_bytes / 1024:.1f} KiB in all with its C sources"
+    )
+    console.print(f"it lies in   {BUNDLE.relative_to(FOLDER.parent)}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()
