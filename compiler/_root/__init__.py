@@ -1,0 +1,1 @@
+"""subbyte: ahead-of-time compilation of quantized neural networks."""

@@ -1,0 +1,256 @@
+"""The contract of targets/: what a target is, what a kernel is, and how a kernel asks to be called.
+
+A target family is one folder of targets/ and one entry point in the group `subbyte.targets`. It resolves names such as
+`x86-64-v3+avxvnni` to a Target: features, facts, compiler flags and the kernels that those features allow, best first
+by cost; the kernels of the family `portable` stand behind them all.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cache, cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subbyte.compiler.errors import UnsupportedError
+from subbyte.compiler.ir.node import Node
+
+# How a kernel asks to be called ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class OperandPointer:
+    """`const T *` to operand `index` of the operation, T the C type of its dtype."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class ResultPointer:
+    """`T *` to result `index` of the operation."""
+
+    index: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class ConstantArray:
+    """`const c_type *` to constant data, aligned; equal contents are stored once.
+
+    role: what it is, for the reader of the C source and the manifest: "weights", "bias", "multiplier", "table".
+    layout: the id of the packing, "row_major" where nothing is packed.
+    """
+
+    role: str
+    data: NDArray[Any]
+    layout: str = "row_major"
+    align: int = 64
+
+
+@dataclass(frozen=True)
+class ConstantStruct:
+    """`const struct c_struct *` to constant geometry; fields in the order of their declaration in the header."""
+
+    c_struct: str
+    fields: tuple[tuple[str, int | float | tuple[int, ...] | tuple[float, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Integer:
+    """An integer literal."""
+
+    value: int
+
+
+@dataclass(frozen=True)
+class Real:
+    """A float literal, printed in hexadecimal; float32 exactly."""
+
+    value: float
+
+
+class Special(Enum):
+    """What only the caller knows: the tiles to do, the scratch memory of this thread (`void *`, 64-byte aligned)."""
+
+    TILE_BEGIN = "begin"
+    TILE_END = "end"
+    SCRATCH = "scratch"
+
+
+Argument = OperandPointer | ResultPointer | ConstantArray | ConstantStruct | Integer | Real | Special
+
+
+@dataclass(frozen=True)
+class Call:
+    """symbol(arguments...), split into `tiles` independent pieces, each thread with `scratch_bytes` of its own.
+
+    checked: the function returns int32_t, 0 or an error that stops the run; otherwise it returns nothing.
+    proof: how the requantization was shown equal to N4, for the manifest; "" where there is none.
+    """
+
+    symbol: str
+    arguments: tuple[Argument, ...]
+    tiles: int = 1
+    scratch_bytes: int = 0
+    checked: bool = False
+    proof: str = ""
+
+
+# Kernels --------------------------------------------------------------------------------------------------------------
+
+
+class Storage(Enum):
+    """How a kernel wants its tensors stored."""
+
+    CHANNELS_LAST = "channels last: [N, spatial..., C]"
+    ROW_MAJOR = "row-major"
+    ANY = "any order, the same for all operands and results; the kernel works on stored extents and axes"
+
+
+@dataclass(frozen=True)
+class TargetFacts:
+    """What passes and kernels may ask about a machine."""
+
+    vector_bits: int = 0
+    l1_bytes: int = 32 * 1024
+    l2_bytes: int = 256 * 1024
+    unsigned_activations: bool = False  # 8-bit activations are wanted as uint8, weights as int8
+    has_fpu: bool = True
+
+
+def always(op: Node) -> bool:
+    """Accepts every operation of the kernel's type."""
+    return True
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One row of a target's kernel table.
+
+    op: the operation it computes; accepts: whether it computes this one (dtypes, shapes, quantization).
+    symbol: the C function; header: its file, relative to the target's kernels/ folder.
+    features: what the processor must have. cost: seconds, roughly; the lowest wins, ties fall to the earlier row.
+    """
+
+    op: type[Node]
+    symbol: str
+    header: Path
+    storage: Storage
+    call: Callable[[Node], Call]
+    cost: Callable[[Node, TargetFacts], float]
+    accepts: Callable[[Node], bool] = always
+    features: frozenset[str] = frozenset()
+    operands: str = ""  # for `list kernels`: "u8 s8 -> u8"
+    tile: tuple[int, ...] = ()
+
+    @cached_property
+    def version(self) -> str:
+        """SHA-256 over the header and every header that it includes with quotes; tuning records are keyed by it."""
+        digest = hashlib.sha256()
+        for path in header_closure(self.header):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        return digest.hexdigest()[:16]
+
+
+_INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
+
+
+@cache
+def header_closure(header: Path) -> tuple[Path, ...]:
+    """`header` and the headers it includes with quotes, each once, included before including.
+
+    A quoted name is looked up beside its includer, then in targets/common/kernels.
+    """
+    common = header.parents[2] / "common" / "kernels"
+    done: dict[Path, None] = {}
+    stack = [(header, False)]
+    while stack:
+        path, visited = stack.pop()
+        if visited:
+            done[path] = None
+        elif path not in done:
+            stack.append((path, True))
+            for name in reversed(_INCLUDE.findall(path.read_text())):
+                found = next((folder / name for folder in (path.parent, common) if (folder / name).is_file()), None)
+                if found is None:
+                    raise UnsupportedError(f"{path.name} includes \"{name}\", which is neither beside it nor in {common}")
+                stack.append((found, False))
+    return tuple(done)
+
+
+# Targets --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to generate code for: a name, its features, facts, flags, and the kernels that it can run, `portable` last."""
+
+    name: str
+    family: str
+    features: frozenset[str]
+    facts: TargetFacts
+    compiler_flags: tuple[str, ...]  # for gcc and clang: -march=x86-64-v3
+    zig_target: str  # for `zig cc -target`
+    zig_cpu: str  # for `zig cc -mcpu`
+    kernels: tuple[Kernel, ...] = field(repr=False)
+    runs_here: bool = False  # this machine can run what is built for it
+
+    def kernels_for(self, op: type[Node]) -> Iterator[Kernel]:
+        """The rows for operations of type `op`, in the order of the table."""
+        return (kernel for kernel in self.kernels if kernel.op is op)
+
+    def storage_of(self, op: type[Node]) -> Storage | None:
+        """How the kernels for `op` want their tensors stored; None where there is no kernel."""
+        return next((kernel.storage for kernel in self.kernels_for(op)), None)
+
+
+@dataclass(frozen=True)
+class TargetFamily:
+    """One folder of targets/.
+
+    names: the names that `list targets` shows. resolve: a name to a Target, None for names of others; it raises
+    UnsupportedError for a name of its own with an unknown feature. native: the Target that fits this machine, None
+    where the family does not run here.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    resolve: Callable[[str], Target | None]
+    native: Callable[[], Target | None]
+    kernels: tuple[Kernel, ...] = field(repr=False, default=())
+
+
+@cache
+def families() -> dict[str, TargetFamily]:
+    """The installed target families by name, `portable` last."""
+    found = {point.name: point.load() for point in metadata.entry_points(group="subbyte.targets")}
+    return dict(sorted(found.items(), key=lambda item: (item[0] == "portable", item[0])))
+
+
+def find_target(name: str) -> Target:
+    """The target called `name`; `native` is this machine.  Raises UnsupportedError, naming the nearest names."""
+    known = families()
+    if name == "native":
+        return next(target for family in known.values() if (target := family.native()) is not None)
+    for family in known.values():
+        if (target := family.resolve(name)) is not None:
+            return target
+    names = ["native", *(n for family in known.values() for n in family.names)]
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    raise UnsupportedError(f"there is no target '{name}'.{hint} Targets are {', '.join(names)}; features are added with '+'.")
+
+
+def as_array(data: Any, dtype: Any) -> NDArray[Any]:
+    """Constant data for a ConstantArray: contiguous, read-only."""
+    array = np.ascontiguousarray(data, dtype=dtype)
+    array.setflags(write=False)
+    return array
