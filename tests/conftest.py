@@ -1,0 +1,151 @@
+"""What all tests share: optional capabilities, the guard against other skips, and where the models lie.
+
+A test that needs what a machine may lack says so through the fixture `optional_capability`, which skips it under one of
+the names in OPTIONAL_CAPABILITIES. Every other skip hides a step that should have run: it is listed at the end of the
+run, and fails it where the environment variable CI is set.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+OPTIONAL_CAPABILITIES = {
+    "gpu": "an NVIDIA GPU and its driver",
+    "instruction set": "an instruction set of the target that is not this processor's",
+    "shared models": "the models of ../shared/models, or of the folder that SUBBYTE_SHARED_MODELS names",
+}
+MODELS = Path(__file__).resolve().parent.parent / "models"
+
+Lacking = Callable[[str, str], NoReturn]
+
+
+# Optional capabilities ------------------------------------------------------------------------------------------------
+
+
+def skip_for_lack_of(name: str, reason: str) -> NoReturn:
+    """Skip the running test because this machine lacks the optional capability `name`."""
+    if name not in OPTIONAL_CAPABILITIES:
+        known = ", ".join(f"'{capability}'" for capability in OPTIONAL_CAPABILITIES)
+        pytest.fail(f"'{name}' is not an optional capability; those are {known} (tests/conftest.py declares them)")
+    pytest.skip(f"optional capability '{name}': {reason}")
+
+
+@pytest.fixture(scope="session")
+def optional_capability() -> Lacking:
+    """optional_capability(name, reason) skips the test, because what a machine may lack is missing here."""
+    return skip_for_lack_of
+
+
+# The guard ------------------------------------------------------------------------------------------------------------
+
+_DECLARED = re.compile(r"optional capability '({})': ".format("|".join(OPTIONAL_CAPABILITIES)))
+
+
+class SkipGuard:
+    """Gathers every skip by its reason; `undeclared` ones fail the run where CI is set."""
+
+    def __init__(self) -> None:
+        self._skipped: dict[str, dict[str, None]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self._record(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped:
+            self._record(report)
+
+    def _record(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        text = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+        self._skipped.setdefault(text.removeprefix("Skipped: "), {})[report.nodeid] = None
+
+    def skips(self, declared: bool) -> dict[str, list[str]]:
+        """Reason to the tests it skipped, of the declared optional capabilities or of all other reasons."""
+        return {
+            reason: list(tests) for reason, tests in self._skipped.items() if bool(_DECLARED.match(reason)) == declared
+        }
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if os.environ.get("CI") and self.skips(declared=False) and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for declared, title in (
+            (True, "skipped: optional capabilities that this machine lacks"),
+            (False, "skipped: NOT for an optional capability" + (", fails this run" if os.environ.get("CI") else "")),
+        ):
+            found = self.skips(declared)
+            if found:
+                terminalreporter.section(title, red=not declared, yellow=declared)
+            for reason, tests in found.items():
+                terminalreporter.line(f"{len(tests)} skipped, the first is {tests[0]}: {reason}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # with pytest-xdist, the controller sees every report
+        config.pluginmanager.register(SkipGuard(), "skip-guard")
+
+
+# Models ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SharedModel:
+    """A model of ../shared/models: `path` of the ONNX file, `samples` as in its .npz, leading axis = sample."""
+
+    name: str
+    path: Path
+    samples: dict[str, npt.NDArray[Any]]
+
+
+def shared_models_folder() -> Path | None:
+    """The folder that SUBBYTE_SHARED_MODELS names, else ../shared/models beside the checkout; None where neither is."""
+    named = os.environ.get("SUBBYTE_SHARED_MODELS")
+    if named:
+        if not Path(named).is_dir():
+            pytest.fail(f"SUBBYTE_SHARED_MODELS is '{named}', which is not a folder; unset it or correct it")
+        return Path(named)
+    beside = MODELS.parent.parent / "shared" / "models"
+    return beside if beside.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def shared_models() -> Path:
+    """The folder of shared models; skips the test where this machine has none."""
+    folder = shared_models_folder()
+    if folder is None:
+        skip_for_lack_of("shared models", "there is no ../shared/models and SUBBYTE_SHARED_MODELS is not set")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_model(shared_models: Path) -> Callable[[str], SharedModel]:
+    """shared_model(name) is a shared model with its samples; an unknown name fails, as the folder has them all."""
+
+    def find(name: str) -> SharedModel:
+        path = next(
+            (path for path in (shared_models / f"{name}.onnx", shared_models / f"{name}.qonnx.onnx") if path.is_file()),
+            None,
+        )
+        if path is None:
+            pytest.fail(f"{shared_models} holds no model '{name}'")
+        with np.load(shared_models / f"{name}.npz") as archive:
+            return SharedModel(name, path, dict(archive))
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def digits() -> Path:
+    """The folder of the models that the project trained itself, and digits_test.npz."""
+    return MODELS
