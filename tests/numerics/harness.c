@@ -1,0 +1,75 @@
+// Loops over every function of subbyte_numerics.h, so that tests can call it on whole arrays.
+
+#include "subbyte_numerics.h"
+
+#define EACH for (int64_t i = 0; i < count; i++)
+
+void rint_s32(int64_t count, const float* x, int32_t* y);
+void rint_s32(int64_t count, const float* x, int32_t* y) { EACH y[i] = subbyte_rint_s32(x[i]); }
+
+void dequantize(int64_t count, const int32_t* q, const float* scale, float* y);
+void dequantize(int64_t count, const int32_t* q, const float* scale, float* y) {
+    EACH y[i] = subbyte_dequantize(q[i], scale[i]);
+}
+
+void quantize(int64_t count, const float* x, const float* scale, const int32_t* zp, const int32_t* qmin,
+              const int32_t* qmax, int32_t* y);
+void quantize(int64_t count, const float* x, const float* scale, const int32_t* zp, const int32_t* qmin,
+              const int32_t* qmax, int32_t* y) {
+    EACH y[i] = subbyte_quantize_f32(x[i], scale[i], zp[i], qmin[i], qmax[i]);
+}
+
+void quantize_mode(int64_t count, const float* x, const float* scale, const int32_t* zp, const int32_t* qmin,
+                   const int32_t* qmax, const int32_t* mode, const int32_t* first, int32_t* y);
+void quantize_mode(int64_t count, const float* x, const float* scale, const int32_t* zp, const int32_t* qmin,
+                   const int32_t* qmax, const int32_t* mode, const int32_t* first, int32_t* y) {
+    EACH y[i] = subbyte_quantize_mode_f32(x[i], scale[i], zp[i], qmin[i], qmax[i], mode[i], first[i]);
+}
+
+void f16_to_f32(int64_t count, const uint16_t* x, float* y);
+void f16_to_f32(int64_t count, const uint16_t* x, float* y) { EACH y[i] = subbyte_f16_to_f32(x[i]); }
+
+void f32_to_f16(int64_t count, const float* x, uint16_t* y);
+void f32_to_f16(int64_t count, const float* x, uint16_t* y) { EACH y[i] = subbyte_f32_to_f16(x[i]); }
+
+void requantize_s32(int64_t count, const int32_t* acc, const float* m, const int32_t* zp, const int32_t* qmin,
+                    const int32_t* qmax, int32_t* y);
+void requantize_s32(int64_t count, const int32_t* acc, const float* m, const int32_t* zp, const int32_t* qmin,
+                    const int32_t* qmax, int32_t* y) {
+    EACH y[i] = subbyte_requantize_s32(acc[i], m[i], zp[i], qmin[i], qmax[i]);
+}
+
+void requantize_s64(int64_t count, const int64_t* acc, const float* m, const int32_t* zp, const int32_t* qmin,
+                    const int32_t* qmax, int32_t* y);
+void requantize_s64(int64_t count, const int64_t* acc, const float* m, const int32_t* zp, const int32_t* qmin,
+                    const int32_t* qmax, int32_t* y) {
+    EACH y[i] = subbyte_requantize_s64(acc[i], m[i], zp[i], qmin[i], qmax[i]);
+}
+
+void requantize_shift_s32(int64_t count, const int32_t* acc, const float* m, const float* shift, const int32_t* zp,
+                          const int32_t* qmin, const int32_t* qmax, int32_t* y);
+void requantize_shift_s32(int64_t count, const int32_t* acc, const float* m, const float* shift, const int32_t* zp,
+                          const int32_t* qmin, const int32_t* qmax, int32_t* y) {
+    EACH y[i] = subbyte_requantize_shift_s32(acc[i], m[i], shift[i], zp[i], qmin[i], qmax[i]);
+}
+
+void requantize_shift_s64(int64_t count, const int64_t* acc, const float* m, const float* shift, const int32_t* zp,
+                          const int32_t* qmin, const int32_t* qmax, int32_t* y);
+void requantize_shift_s64(int64_t count, const int64_t* acc, const float* m, const float* shift, const int32_t* zp,
+                          const int32_t* qmin, const int32_t* qmax, int32_t* y) {
+    EACH y[i] = subbyte_requantize_shift_s64(acc[i], m[i], shift[i], zp[i], qmin[i], qmax[i]);
+}
+
+// What a kernel does for one element of an add of two tensors.
+void add_codes(int64_t count, const int32_t* a, const float* sa, const int32_t* b, const float* sb, const float* sy,
+               const int32_t* zp, const int32_t* qmin, const int32_t* qmax, int32_t* y);
+void add_codes(int64_t count, const int32_t* a, const float* sa, const int32_t* b, const float* sb, const float* sy,
+               const int32_t* zp, const int32_t* qmin, const int32_t* qmax, int32_t* y) {
+    EACH y[i] = subbyte_quantize_f32(subbyte_add_f32(subbyte_dequantize(a[i], sa[i]), subbyte_dequantize(b[i], sb[i])),
+                                     sy[i], zp[i], qmin[i], qmax[i]);
+}
+
+void average(int64_t count, const int32_t* total, const float* scale, const int32_t* n, float* y);
+void average(int64_t count, const int32_t* total, const float* scale, const int32_t* n, float* y) {
+    EACH y[i] = subbyte_average(total[i], scale[i], n[i]);
+}
