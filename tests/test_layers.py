@@ -15,7 +15,8 @@ PACKAGES = ("compiler", "passes", "targets")
 _NUMBERS = {"errors", "dtype"}
 _GRAPHS = _NUMBERS | {"numerics", "ir"}
 _TARGETED = _GRAPHS | {"target"}
-_EVERYTHING = _TARGETED | {"importer", "pass_manager", "passes", "targets", "codegen", "toolchain", "knobs"}
+_BUNDLE = {"manifest", "runtime", "_runtime"}
+_EVERYTHING = _TARGETED | _BUNDLE | {"importer", "pass_manager", "passes", "targets", "codegen", "toolchain", "knobs"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "dtype": {"errors"},
@@ -26,12 +27,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "targets": _TARGETED,
     "pass_manager": _TARGETED,
     "passes": _TARGETED | {"pass_manager"},
-    "codegen": _TARGETED,
+    "codegen": _TARGETED | {"manifest"},
     "toolchain": _TARGETED,
+    "manifest": _NUMBERS,
+    "_runtime": {"errors"},
+    "runtime": _NUMBERS | {"manifest", "_runtime"},
     "knobs": {"errors"},
     "pipeline": _EVERYTHING,
     "cli": _EVERYTHING | {"pipeline"},
-    "_root": {"errors", "target", "pipeline"},
+    "_root": _EVERYTHING | {"pipeline"},
 }
 
 
