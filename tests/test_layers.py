@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pass_manager": _TARGETED,
     "passes": _TARGETED | {"pass_manager"},
     "codegen": _TARGETED | {"manifest"},
-    "toolchain": _TARGETED,
+    "toolchain": _TARGETED | {"manifest", "codegen"},
     "manifest": _NUMBERS,
     "_runtime": {"errors"},
     "runtime": _NUMBERS | {"manifest", "_runtime"},
