@@ -17,254 +17,269 @@ namespace {
 
 using Arrays = std::vector<py::array>;
 
-const char *numpy_name(std::int32_t dtype) {
-  switch (dtype) {
-    case SUBBYTE_BOOL:
-      return "bool";
-    case SUBBYTE_INT8:
-      return "int8";
-    case SUBBYTE_UINT8:
-      return "uint8";
-    case SUBBYTE_INT16:
-      return "int16";
-    case SUBBYTE_UINT16:
-      return "uint16";
-    case SUBBYTE_INT32:
-      return "int32";
-    case SUBBYTE_UINT32:
-      return "uint32";
-    case SUBBYTE_INT64:
-      return "int64";
-    case SUBBYTE_UINT64:
-      return "uint64";
-    case SUBBYTE_FLOAT16:
-      return "float16";
-    case SUBBYTE_FLOAT32:
-      return "float32";
-    default:
-      return "float64";  // no other number passes subbyte_check_model
-  }
+const char* numpy_name(std::int32_t dtype) {
+    switch (dtype) {
+        case SUBBYTE_BOOL:
+            return "bool";
+        case SUBBYTE_INT8:
+            return "int8";
+        case SUBBYTE_UINT8:
+            return "uint8";
+        case SUBBYTE_INT16:
+            return "int16";
+        case SUBBYTE_UINT16:
+            return "uint16";
+        case SUBBYTE_INT32:
+            return "int32";
+        case SUBBYTE_UINT32:
+            return "uint32";
+        case SUBBYTE_INT64:
+            return "int64";
+        case SUBBYTE_UINT64:
+            return "uint64";
+        case SUBBYTE_FLOAT16:
+            return "float16";
+        case SUBBYTE_FLOAT32:
+            return "float32";
+        default:
+            return "float64";  // no other number passes subbyte_check_model
+    }
 }
 
-std::string shape_text(const std::vector<py::ssize_t> &shape) {
-  std::string text = "(";
-  for (std::size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
-  return text + (shape.size() == 1 ? ",)" : ")");
+std::string shape_text(const std::vector<py::ssize_t>& shape) {
+    std::string text = "(";
+    for (std::size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
+    return text + (shape.size() == 1 ? ",)" : ")");
 }
 
 // What the binding keeps of a model beside the model: its signature in Python's terms.
 class LoadedModel {
- public:
-  LoadedModel(std::string path, std::optional<std::string> weights_path, std::optional<std::string> expected_digest,
-              std::int32_t threads)
-      : model_(subbyte::Options{std::move(path), std::move(weights_path), std::move(expected_digest), threads}) {
-    const subbyte_model &model = model_.description();
-    for (std::int32_t i = 0; i < model.input_count; ++i) inputs_.emplace_back(model.inputs[i]);
-    for (std::int32_t i = 0; i < model.output_count; ++i) outputs_.emplace_back(model.outputs[i]);
-  }
-
-  const subbyte_model &description() const { return model_.description(); }
-  std::int32_t threads() const { return model_.threads(); }
-  py::list inputs() const { return described(inputs_); }
-  py::list outputs() const { return described(outputs_); }
-
-  Arrays run(const py::sequence &inputs) {
-    Arrays results = allocate_outputs();
-    Call call = bind(inputs, results);
-    py::gil_scoped_release release;
-    model_.run(call.inputs.data(), call.outputs.data());
-    return results;
-  }
-
-  void run_into(const py::sequence &inputs, const py::sequence &outputs) {
-    Arrays results = checked(outputs, outputs_, "output");
-    for (std::size_t i = 0; i < results.size(); ++i) {
-      if (!results[i].writeable()) throw subbyte::ModelError("Output '" + outputs_[i].name + "' is a read-only array.");
+  public:
+    LoadedModel(std::string path, std::optional<std::string> weights_path, std::optional<std::string> expected_digest,
+                std::int32_t threads)
+        : model_(subbyte::Options{std::move(path), std::move(weights_path), std::move(expected_digest), threads}) {
+        const subbyte_model& model = model_.description();
+        for (std::int32_t i = 0; i < model.input_count; ++i) inputs_.emplace_back(model.inputs[i]);
+        for (std::int32_t i = 0; i < model.output_count; ++i) outputs_.emplace_back(model.outputs[i]);
     }
-    Call call = bind(inputs, results);
-    check_no_overlap(call, results);
-    py::gil_scoped_release release;
-    model_.run(call.inputs.data(), call.outputs.data());
-  }
 
-  py::list profile(const py::sequence &inputs, std::int32_t repeats) {
-    Arrays results = allocate_outputs();
-    Call call = bind(inputs, results);
-    std::vector<std::int64_t> medians;
-    {
-      py::gil_scoped_release release;
-      medians = model_.profile(call.inputs.data(), call.outputs.data(), repeats);
+    const subbyte_model& description() const { return model_.description(); }
+    std::int32_t threads() const { return model_.threads(); }
+    py::list inputs() const { return described(inputs_); }
+    py::list outputs() const { return described(outputs_); }
+
+    Arrays run(const py::sequence& inputs) {
+        Arrays results = allocate_outputs();
+        Call call = bind(inputs, results);
+        py::gil_scoped_release release;
+        model_.run(call.inputs.data(), call.outputs.data());
+        return results;
     }
-    py::list steps;
-    for (std::size_t i = 0; i < medians.size(); ++i) {
-      const subbyte_step &step = description().steps[i];
-      steps.append(py::dict(py::arg("name") = step.name, py::arg("sources") = step.sources,
-                            py::arg("kernel") = step.kernel, py::arg("macs") = step.macs, py::arg("bytes") = step.bytes,
-                            py::arg("tiles") = step.tiles, py::arg("median_ns") = medians[i]));
-    }
-    return steps;
-  }
 
-  std::vector<std::int64_t> benchmark(const py::sequence &inputs, std::int32_t repeats, std::int32_t warmup) {
-    Arrays results = allocate_outputs();
-    Call call = bind(inputs, results);
-    py::gil_scoped_release release;
-    return model_.benchmark(call.inputs.data(), call.outputs.data(), repeats, warmup);
-  }
-
- private:
-  struct Tensor {
-    explicit Tensor(const subbyte_tensor &from)
-        : tensor(&from), name(from.name), dtype(numpy_name(from.dtype)), shape(from.shape, from.shape + from.rank) {}
-    const subbyte_tensor *tensor;
-    std::string name;
-    py::dtype dtype;
-    std::vector<py::ssize_t> shape;
-  };
-
-  // The arrays of one call, held while it lasts, and where their elements are.
-  struct Call {
-    Arrays arrays;
-    std::vector<const void *> inputs;
-    std::vector<void *> outputs;
-  };
-
-  static py::list described(const std::vector<Tensor> &tensors) {
-    py::list list;
-    for (const Tensor &tensor : tensors) {
-      const subbyte_tensor &from = *tensor.tensor;
-      py::dict entry(py::arg("name") = tensor.name, py::arg("code") = from.code,
-                     py::arg("dtype") = numpy_name(from.dtype), py::arg("shape") = py::tuple(py::cast(tensor.shape)),
-                     py::arg("scale") = py::none(), py::arg("zero_point") = py::none(), py::arg("axis") = py::none());
-      if (from.scale_count > 0) {
-        entry["scale"] = std::vector<float>(from.scale, from.scale + from.scale_count);
-        entry["zero_point"] = std::vector<std::int32_t>(from.zero_point, from.zero_point + from.scale_count);
-        if (from.scale_count > 1) entry["axis"] = from.axis;
-      }
-      list.append(entry);
-    }
-    return list;
-  }
-
-  static py::array checked(const py::handle &value, const Tensor &tensor, const std::string &role) {
-    std::string what = role + " '" + tensor.name + "'";
-    what[0] = static_cast<char>(what[0] - 'a' + 'A');
-    if (!py::isinstance<py::array>(value)) {
-      throw subbyte::ModelError(what + " is a " + py::str(py::type::handle_of(value).attr("__name__")).cast<std::string>() +
-                                "; a NumPy array is expected.");
-    }
-    auto array = py::reinterpret_borrow<py::array>(value);
-    if (!array.dtype().equal(tensor.dtype)) {
-      throw subbyte::ModelError(what + " is of dtype " + py::str(array.dtype()).cast<std::string>() + "; " +
-                                py::str(tensor.dtype).cast<std::string>() + " is expected.");
-    }
-    std::vector<py::ssize_t> shape(array.shape(), array.shape() + array.ndim());
-    if (shape != tensor.shape) {
-      throw subbyte::ModelError(what + " has the shape " + shape_text(shape) + "; " + shape_text(tensor.shape) + " is expected.");
-    }
-    constexpr int usable = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-    if ((array.flags() & usable) != usable) {
-      throw subbyte::ModelError(what + " is not a contiguous and aligned array; numpy.ascontiguousarray makes one.");
-    }
-    return array;
-  }
-
-  static Arrays checked(const py::sequence &values, const std::vector<Tensor> &tensors, const std::string &role) {
-    if (values.size() != tensors.size()) {
-      throw subbyte::ModelError("The model has " + std::to_string(tensors.size()) + " " + role + "s; " +
-                                std::to_string(values.size()) + " were given.");
-    }
-    Arrays arrays;
-    for (std::size_t i = 0; i < tensors.size(); ++i) arrays.push_back(checked(values[i], tensors[i], role));
-    return arrays;
-  }
-
-  Arrays allocate_outputs() const {
-    Arrays arrays;
-    for (const Tensor &tensor : outputs_) arrays.emplace_back(tensor.dtype, tensor.shape);
-    return arrays;
-  }
-
-  Call bind(const py::sequence &inputs, Arrays &results) const {
-    Call call;
-    call.arrays = checked(inputs, inputs_, "input");
-    for (const py::array &array : call.arrays) call.inputs.push_back(array.data());
-    for (py::array &array : results) call.outputs.push_back(array.mutable_data());
-    return call;
-  }
-
-  static bool overlap(const py::array &a, const py::array &b) {
-    auto a_begin = reinterpret_cast<std::uintptr_t>(a.data()), b_begin = reinterpret_cast<std::uintptr_t>(b.data());
-    return a_begin < b_begin + static_cast<std::uintptr_t>(b.nbytes()) &&
-           b_begin < a_begin + static_cast<std::uintptr_t>(a.nbytes());
-  }
-
-  void check_no_overlap(const Call &call, const Arrays &results) const {
-    for (std::size_t i = 0; i < results.size(); ++i) {
-      const Arrays others_before(results.begin(), results.begin() + static_cast<std::ptrdiff_t>(i));
-      for (const Arrays *others : {&call.arrays, &others_before}) {
-        for (const py::array &other : *others) {
-          if (overlap(results[i], other)) {
-            throw subbyte::ModelError("Output '" + outputs_[i].name + "' shares memory with another array of the call.");
-          }
+    void run_into(const py::sequence& inputs, const py::sequence& outputs) {
+        Arrays results = checked(outputs, outputs_, "output");
+        for (std::size_t i = 0; i < results.size(); ++i) {
+            if (!results[i].writeable())
+                throw subbyte::ModelError("Output '" + outputs_[i].name + "' is a read-only array.");
         }
-      }
+        Call call = bind(inputs, results);
+        check_no_overlap(call, results);
+        py::gil_scoped_release release;
+        model_.run(call.inputs.data(), call.outputs.data());
     }
-  }
 
-  subbyte::Model model_;
-  std::vector<Tensor> inputs_;
-  std::vector<Tensor> outputs_;
+    py::list profile(const py::sequence& inputs, std::int32_t repeats) {
+        Arrays results = allocate_outputs();
+        Call call = bind(inputs, results);
+        std::vector<std::int64_t> medians;
+        {
+            py::gil_scoped_release release;
+            medians = model_.profile(call.inputs.data(), call.outputs.data(), repeats);
+        }
+        py::list steps;
+        for (std::size_t i = 0; i < medians.size(); ++i) {
+            const subbyte_step& step = description().steps[i];
+            steps.append(py::dict(py::arg("name") = step.name, py::arg("sources") = step.sources,
+                                  py::arg("kernel") = step.kernel, py::arg("macs") = step.macs,
+                                  py::arg("bytes") = step.bytes, py::arg("tiles") = step.tiles,
+                                  py::arg("median_ns") = medians[i]));
+        }
+        return steps;
+    }
+
+    std::vector<std::int64_t> benchmark(const py::sequence& inputs, std::int32_t repeats, std::int32_t warmup) {
+        Arrays results = allocate_outputs();
+        Call call = bind(inputs, results);
+        py::gil_scoped_release release;
+        return model_.benchmark(call.inputs.data(), call.outputs.data(), repeats, warmup);
+    }
+
+  private:
+    struct Tensor {
+        explicit Tensor(const subbyte_tensor& from)
+            : tensor(&from),
+              name(from.name),
+              dtype(numpy_name(from.dtype)),
+              shape(from.shape, from.shape + from.rank) {}
+        const subbyte_tensor* tensor;
+        std::string name;
+        py::dtype dtype;
+        std::vector<py::ssize_t> shape;
+    };
+
+    // The arrays of one call, held while it lasts, and where their elements are.
+    struct Call {
+        Arrays arrays;
+        std::vector<const void*> inputs;
+        std::vector<void*> outputs;
+    };
+
+    static py::list described(const std::vector<Tensor>& tensors) {
+        py::list list;
+        for (const Tensor& tensor : tensors) {
+            const subbyte_tensor& from = *tensor.tensor;
+            py::dict entry(py::arg("name") = tensor.name, py::arg("code") = from.code,
+                           py::arg("dtype") = numpy_name(from.dtype),
+                           py::arg("shape") = py::tuple(py::cast(tensor.shape)), py::arg("scale") = py::none(),
+                           py::arg("zero_point") = py::none(), py::arg("axis") = py::none());
+            if (from.scale_count > 0) {
+                entry["scale"] = std::vector<float>(from.scale, from.scale + from.scale_count);
+                entry["zero_point"] = std::vector<std::int32_t>(from.zero_point, from.zero_point + from.scale_count);
+                if (from.scale_count > 1) entry["axis"] = from.axis;
+            }
+            list.append(entry);
+        }
+        return list;
+    }
+
+    static py::array checked(const py::handle& value, const Tensor& tensor, const std::string& role) {
+        std::string what = role + " '" + tensor.name + "'";
+        what[0] = static_cast<char>(what[0] - 'a' + 'A');
+        if (!py::isinstance<py::array>(value)) {
+            throw subbyte::ModelError(what + " is a " +
+                                      py::str(py::type::handle_of(value).attr("__name__")).cast<std::string>() +
+                                      "; a NumPy array is expected.");
+        }
+        auto array = py::reinterpret_borrow<py::array>(value);
+        if (!array.dtype().equal(tensor.dtype)) {
+            throw subbyte::ModelError(what + " is of dtype " + py::str(array.dtype()).cast<std::string>() + "; " +
+                                      py::str(tensor.dtype).cast<std::string>() + " is expected.");
+        }
+        std::vector<py::ssize_t> shape(array.shape(), array.shape() + array.ndim());
+        if (shape != tensor.shape) {
+            throw subbyte::ModelError(what + " has the shape " + shape_text(shape) + "; " + shape_text(tensor.shape) +
+                                      " is expected.");
+        }
+        constexpr int usable = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+        if ((array.flags() & usable) != usable) {
+            throw subbyte::ModelError(what +
+                                      " is not a contiguous and aligned array; numpy.ascontiguousarray makes one.");
+        }
+        return array;
+    }
+
+    static Arrays checked(const py::sequence& values, const std::vector<Tensor>& tensors, const std::string& role) {
+        if (values.size() != tensors.size()) {
+            throw subbyte::ModelError("The model has " + std::to_string(tensors.size()) + " " + role + "s; " +
+                                      std::to_string(values.size()) + " were given.");
+        }
+        Arrays arrays;
+        for (std::size_t i = 0; i < tensors.size(); ++i) arrays.push_back(checked(values[i], tensors[i], role));
+        return arrays;
+    }
+
+    Arrays allocate_outputs() const {
+        Arrays arrays;
+        for (const Tensor& tensor : outputs_) arrays.emplace_back(tensor.dtype, tensor.shape);
+        return arrays;
+    }
+
+    Call bind(const py::sequence& inputs, Arrays& results) const {
+        Call call;
+        call.arrays = checked(inputs, inputs_, "input");
+        for (const py::array& array : call.arrays) call.inputs.push_back(array.data());
+        for (py::array& array : results) call.outputs.push_back(array.mutable_data());
+        return call;
+    }
+
+    static bool overlap(const py::array& a, const py::array& b) {
+        auto a_begin = reinterpret_cast<std::uintptr_t>(a.data()), b_begin = reinterpret_cast<std::uintptr_t>(b.data());
+        return a_begin < b_begin + static_cast<std::uintptr_t>(b.nbytes()) &&
+               b_begin < a_begin + static_cast<std::uintptr_t>(a.nbytes());
+    }
+
+    void check_no_overlap(const Call& call, const Arrays& results) const {
+        for (std::size_t i = 0; i < results.size(); ++i) {
+            const Arrays others_before(results.begin(), results.begin() + static_cast<std::ptrdiff_t>(i));
+            for (const Arrays* others : {&call.arrays, &others_before}) {
+                for (const py::array& other : *others) {
+                    if (overlap(results[i], other)) {
+                        throw subbyte::ModelError("Output '" + outputs_[i].name +
+                                                  "' shares memory with another array of the call.");
+                    }
+                }
+            }
+        }
+    }
+
+    subbyte::Model model_;
+    std::vector<Tensor> inputs_;
+    std::vector<Tensor> outputs_;
 };
 
 std::vector<std::string> cpu_features() {
-  const char *names[SUBBYTE_MAX_FEATURES];
-  std::size_t count = subbyte_cpu_features(names);
-  return {names, names + count};
+    const char* names[SUBBYTE_MAX_FEATURES];
+    std::size_t count = subbyte_cpu_features(names);
+    return {names, names + count};
 }
 
 }  // namespace
 
 PYBIND11_MODULE(_runtime, module) {
-  module.doc() = "Loads and runs compiled models; subbyte.compiler.runtime is its face.";
-  module.attr("ABI_VERSION") = SUBBYTE_ABI_VERSION;
+    module.doc() = "Loads and runs compiled models; subbyte.compiler.runtime is its face.";
+    module.attr("ABI_VERSION") = SUBBYTE_ABI_VERSION;
 
-  // The errors of the C++ runtime are those of subbyte.compiler.errors.
-  static py::handle model_error, toolchain_error;
-  py::module_ errors = py::module_::import("subbyte.compiler.errors");
-  model_error = py::object(errors.attr("ModelError")).release();
-  toolchain_error = py::object(errors.attr("ToolchainError")).release();
-  py::register_local_exception_translator([](std::exception_ptr error) {
-    try {
-      if (error) std::rethrow_exception(error);
-    } catch (const subbyte::ModelError &found) {
-      PyErr_SetString(model_error.ptr(), found.what());
-    } catch (const subbyte::ToolchainError &found) {
-      PyErr_SetString(toolchain_error.ptr(), found.what());
-    }
-  });
+    // The errors of the C++ runtime are those of subbyte.compiler.errors.
+    static py::handle model_error, toolchain_error;
+    py::module_ errors = py::module_::import("subbyte.compiler.errors");
+    model_error = py::object(errors.attr("ModelError")).release();
+    toolchain_error = py::object(errors.attr("ToolchainError")).release();
+    py::register_local_exception_translator([](std::exception_ptr error) {
+        try {
+            if (error) std::rethrow_exception(error);
+        } catch (const subbyte::ModelError& found) {
+            PyErr_SetString(model_error.ptr(), found.what());
+        } catch (const subbyte::ToolchainError& found) {
+            PyErr_SetString(toolchain_error.ptr(), found.what());
+        }
+    });
 
-  module.def("cpu_features", &cpu_features, "Names, in LLVM's spelling, of what this processor can do.");
+    module.def("cpu_features", &cpu_features, "Names, in LLVM's spelling, of what this processor can do.");
 
-  py::class_<LoadedModel>(module, "LoadedModel", R"(A compiled model, loaded and checked.
+    py::class_<LoadedModel>(module, "LoadedModel", R"(A compiled model, loaded and checked.
 
 Calls on one LoadedModel run one after the other; load it twice to run two at once.)")
-      .def(py::init<std::string, std::optional<std::string>, std::optional<std::string>, std::int32_t>(), py::arg("path"),
-           py::arg("weights_path") = py::none(), py::arg("expected_digest") = py::none(), py::arg("threads") = 1)
-      .def("run", &LoadedModel::run, py::arg("inputs"), "Arrays in the order of `inputs` -> new arrays in that of `outputs`.")
-      .def("run_into", &LoadedModel::run_into, py::arg("inputs"), py::arg("outputs"), "The same into arrays of the caller.")
-      .def("profile", &LoadedModel::profile, py::arg("inputs"), py::arg("repeats") = 1,
-           "A dict for each step: name, sources, kernel, macs, bytes, tiles, median_ns.")
-      .def("benchmark", &LoadedModel::benchmark, py::arg("inputs"), py::arg("repeats"), py::arg("warmup") = 0,
-           "Nanoseconds of each of `repeats` inferences.")
-      .def_property_readonly("inputs", &LoadedModel::inputs)
-      .def_property_readonly("outputs", &LoadedModel::outputs)
-      .def_property_readonly("threads", &LoadedModel::threads)
-      .def_property_readonly("name", [](const LoadedModel &model) { return model.description().name; })
-      .def_property_readonly("target", [](const LoadedModel &model) { return model.description().target; })
-      .def_property_readonly("features", [](const LoadedModel &model) { return model.description().features; })
-      .def_property_readonly("digest", [](const LoadedModel &model) { return model.description().digest; })
-      .def_property_readonly("arena_bytes", [](const LoadedModel &model) { return model.description().arena_bytes; })
-      .def_property_readonly("scratch_bytes", [](const LoadedModel &model) { return model.description().scratch_bytes; })
-      .def_property_readonly("weights_bytes", [](const LoadedModel &model) { return model.description().weights_bytes; });
+        .def(py::init<std::string, std::optional<std::string>, std::optional<std::string>, std::int32_t>(),
+             py::arg("path"), py::arg("weights_path") = py::none(), py::arg("expected_digest") = py::none(),
+             py::arg("threads") = 1)
+        .def("run", &LoadedModel::run, py::arg("inputs"),
+             "Arrays in the order of `inputs` -> new arrays in that of `outputs`.")
+        .def("run_into", &LoadedModel::run_into, py::arg("inputs"), py::arg("outputs"),
+             "The same into arrays of the caller.")
+        .def("profile", &LoadedModel::profile, py::arg("inputs"), py::arg("repeats") = 1,
+             "A dict for each step: name, sources, kernel, macs, bytes, tiles, median_ns.")
+        .def("benchmark", &LoadedModel::benchmark, py::arg("inputs"), py::arg("repeats"), py::arg("warmup") = 0,
+             "Nanoseconds of each of `repeats` inferences.")
+        .def_property_readonly("inputs", &LoadedModel::inputs)
+        .def_property_readonly("outputs", &LoadedModel::outputs)
+        .def_property_readonly("threads", &LoadedModel::threads)
+        .def_property_readonly("name", [](const LoadedModel& model) { return model.description().name; })
+        .def_property_readonly("target", [](const LoadedModel& model) { return model.description().target; })
+        .def_property_readonly("features", [](const LoadedModel& model) { return model.description().features; })
+        .def_property_readonly("digest", [](const LoadedModel& model) { return model.description().digest; })
+        .def_property_readonly("arena_bytes", [](const LoadedModel& model) { return model.description().arena_bytes; })
+        .def_property_readonly("scratch_bytes",
+                               [](const LoadedModel& model) { return model.description().scratch_bytes; })
+        .def_property_readonly("weights_bytes",
+                               [](const LoadedModel& model) { return model.description().weights_bytes; });
 }

@@ -13,11 +13,11 @@ enum leaf { LEAF_1, LEAF_7, LEAF_7_1, LEAF_EXTENDED, LEAVES };
 enum state { NO_STATE = 0, AVX_STATE = 0x06, AVX512_STATE = 0xe6 };
 
 struct feature {
-  const char *name;
-  uint8_t leaf, reg, bit, state;
+    const char* name;
+    uint8_t leaf, reg, bit, state;
 };
 
-/* Source: Intel SDM volume 2A, CPUID; AMD APM volume 3, appendix E. AMX is not here: Linux grants it on request only. */
+/* Source: Intel SDM volume 2A, CPUID; AMD APM volume 3, appendix E. AMX is not here: Linux grants it by request. */
 static const struct feature FEATURES[] = {
     {"sse3", LEAF_1, ECX, 0, NO_STATE},
     {"pclmul", LEAF_1, ECX, 1, NO_STATE},
@@ -66,32 +66,33 @@ static const struct feature FEATURES[] = {
 };
 
 static uint32_t saved_states(const uint32_t leaf_1[4]) {
-  uint32_t low, high;
-  if (!(leaf_1[ECX] & (1u << 27))) return 0; /* OSXSAVE: without it XGETBV faults */
-  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  (void)high;
-  return low;
+    uint32_t low, high;
+    if (!(leaf_1[ECX] & (1u << 27))) return 0; /* OSXSAVE: without it XGETBV faults */
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    (void)high;
+    return low;
 }
 
-size_t subbyte_cpu_features(const char *names[SUBBYTE_MAX_FEATURES]) {
-  uint32_t leaves[LEAVES][4] = {{0}};
-  uint32_t states;
-  size_t count = 0;
-  __get_cpuid_count(1, 0, &leaves[LEAF_1][EAX], &leaves[LEAF_1][EBX], &leaves[LEAF_1][ECX], &leaves[LEAF_1][EDX]);
-  if (__get_cpuid_count(7, 0, &leaves[LEAF_7][EAX], &leaves[LEAF_7][EBX], &leaves[LEAF_7][ECX], &leaves[LEAF_7][EDX]) &&
-      leaves[LEAF_7][EAX] >= 1) {
-    __get_cpuid_count(7, 1, &leaves[LEAF_7_1][EAX], &leaves[LEAF_7_1][EBX], &leaves[LEAF_7_1][ECX],
-                      &leaves[LEAF_7_1][EDX]);
-  }
-  __get_cpuid_count(0x80000001u, 0, &leaves[LEAF_EXTENDED][EAX], &leaves[LEAF_EXTENDED][EBX],
-                    &leaves[LEAF_EXTENDED][ECX], &leaves[LEAF_EXTENDED][EDX]);
-  states = saved_states(leaves[LEAF_1]);
-  for (size_t i = 0; i < sizeof FEATURES / sizeof FEATURES[0]; ++i) {
-    const struct feature *feature = &FEATURES[i];
-    int present = (leaves[feature->leaf][feature->reg] >> feature->bit) & 1u;
-    if (present && (states & feature->state) == feature->state) names[count++] = feature->name;
-  }
-  return count;
+size_t subbyte_cpu_features(const char* names[SUBBYTE_MAX_FEATURES]) {
+    uint32_t leaves[LEAVES][4] = {{0}};
+    uint32_t states;
+    size_t count = 0;
+    __get_cpuid_count(1, 0, &leaves[LEAF_1][EAX], &leaves[LEAF_1][EBX], &leaves[LEAF_1][ECX], &leaves[LEAF_1][EDX]);
+    if (__get_cpuid_count(7, 0, &leaves[LEAF_7][EAX], &leaves[LEAF_7][EBX], &leaves[LEAF_7][ECX],
+                          &leaves[LEAF_7][EDX]) &&
+        leaves[LEAF_7][EAX] >= 1) {
+        __get_cpuid_count(7, 1, &leaves[LEAF_7_1][EAX], &leaves[LEAF_7_1][EBX], &leaves[LEAF_7_1][ECX],
+                          &leaves[LEAF_7_1][EDX]);
+    }
+    __get_cpuid_count(0x80000001u, 0, &leaves[LEAF_EXTENDED][EAX], &leaves[LEAF_EXTENDED][EBX],
+                      &leaves[LEAF_EXTENDED][ECX], &leaves[LEAF_EXTENDED][EDX]);
+    states = saved_states(leaves[LEAF_1]);
+    for (size_t i = 0; i < sizeof FEATURES / sizeof FEATURES[0]; ++i) {
+        const struct feature* feature = &FEATURES[i];
+        int present = (leaves[feature->leaf][feature->reg] >> feature->bit) & 1u;
+        if (present && (states & feature->state) == feature->state) names[count++] = feature->name;
+    }
+    return count;
 }
 
 #elif defined(__linux__) && (defined(__aarch64__) || defined(__arm__) || defined(__riscv))
@@ -99,70 +100,70 @@ size_t subbyte_cpu_features(const char *names[SUBBYTE_MAX_FEATURES]) {
 #include <sys/auxv.h>
 
 struct feature {
-  const char *name;
-  uint8_t word, bit; /* word 0 is AT_HWCAP, 1 is AT_HWCAP2 */
+    const char* name;
+    uint8_t word, bit; /* word 0 is AT_HWCAP, 1 is AT_HWCAP2 */
 };
 
 /* Source: Linux, arch/{arm64,arm,riscv}/include/uapi/asm/hwcap.h. */
 static const struct feature FEATURES[] = {
 #if defined(__aarch64__)
-    {"fp-armv8", 0, 0}, {"neon", 0, 1},  {"aes", 0, 3},  {"crc", 0, 7},  {"lse", 0, 8},
-    {"fullfp16", 0, 9}, {"rdm", 0, 12},  {"sha3", 0, 17}, {"dotprod", 0, 20}, {"sve", 0, 22},
-    {"fp16fml", 0, 23}, {"sve2", 1, 1},  {"i8mm", 1, 13}, {"bf16", 1, 14},
+    {"fp-armv8", 0, 0}, {"neon", 0, 1}, {"aes", 0, 3},   {"crc", 0, 7},      {"lse", 0, 8},
+    {"fullfp16", 0, 9}, {"rdm", 0, 12}, {"sha3", 0, 17}, {"dotprod", 0, 20}, {"sve", 0, 22},
+    {"fp16fml", 0, 23}, {"sve2", 1, 1}, {"i8mm", 1, 13}, {"bf16", 1, 14},
 #elif defined(__arm__)
-    {"vfp2", 0, 6}, {"neon", 0, 12}, {"vfp3", 0, 13}, {"vfp4", 0, 16}, {"hwdiv-arm", 0, 17}, {"hwdiv", 0, 18},
-    {"fullfp16", 0, 22}, {"dotprod", 0, 24}, {"bf16", 0, 26}, {"i8mm", 0, 27},
+    {"vfp2", 0, 6},   {"neon", 0, 12},     {"vfp3", 0, 13},    {"vfp4", 0, 16}, {"hwdiv-arm", 0, 17},
+    {"hwdiv", 0, 18}, {"fullfp16", 0, 22}, {"dotprod", 0, 24}, {"bf16", 0, 26}, {"i8mm", 0, 27},
 #else
-    {"a", 0, 'a' - 'a'}, {"c", 0, 'c' - 'a'}, {"d", 0, 'd' - 'a'}, {"f", 0, 'f' - 'a'}, {"m", 0, 'm' - 'a'},
-    {"v", 0, 'v' - 'a'},
+    {"a", 0, 'a' - 'a'}, {"c", 0, 'c' - 'a'}, {"d", 0, 'd' - 'a'},
+    {"f", 0, 'f' - 'a'}, {"m", 0, 'm' - 'a'}, {"v", 0, 'v' - 'a'},
 #endif
 };
 
-size_t subbyte_cpu_features(const char *names[SUBBYTE_MAX_FEATURES]) {
-  const unsigned long words[2] = {getauxval(AT_HWCAP), getauxval(AT_HWCAP2)};
-  size_t count = 0;
-  for (size_t i = 0; i < sizeof FEATURES / sizeof FEATURES[0]; ++i) {
-    if ((words[FEATURES[i].word] >> FEATURES[i].bit) & 1u) names[count++] = FEATURES[i].name;
-  }
-  return count;
+size_t subbyte_cpu_features(const char* names[SUBBYTE_MAX_FEATURES]) {
+    const unsigned long words[2] = {getauxval(AT_HWCAP), getauxval(AT_HWCAP2)};
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof FEATURES / sizeof FEATURES[0]; ++i) {
+        if ((words[FEATURES[i].word] >> FEATURES[i].bit) & 1u) names[count++] = FEATURES[i].name;
+    }
+    return count;
 }
 
 #else
 
-size_t subbyte_cpu_features(const char *names[SUBBYTE_MAX_FEATURES]) {
-  (void)names;
-  return 0;
+size_t subbyte_cpu_features(const char* names[SUBBYTE_MAX_FEATURES]) {
+    (void)names;
+    return 0;
 }
 
 #endif
 
-static int has_feature(const char *const *names, size_t count, const char *name, size_t length) {
-  for (size_t i = 0; i < count; ++i) {
-    if (strlen(names[i]) == length && memcmp(names[i], name, length) == 0) return 1;
-  }
-  return 0;
+static int has_feature(const char* const* names, size_t count, const char* name, size_t length) {
+    for (size_t i = 0; i < count; ++i) {
+        if (strlen(names[i]) == length && memcmp(names[i], name, length) == 0) return 1;
+    }
+    return 0;
 }
 
-int32_t subbyte_missing_features(const char *required, char *missing, size_t missing_bytes) {
-  const char *names[SUBBYTE_MAX_FEATURES];
-  size_t count = subbyte_cpu_features(names);
-  size_t used = 0;
-  int32_t lacking = 0;
-  if (missing_bytes > 0) missing[0] = '\0';
-  for (const char *at = required; *at != '\0';) {
-    size_t length = strcspn(at, " ");
-    if (length > 0 && !has_feature(names, count, at, length)) {
-      size_t separator = lacking > 0 ? 1 : 0;
-      ++lacking;
-      if (used + separator + length + 1 <= missing_bytes) {
-        if (separator) missing[used++] = ' ';
-        memcpy(missing + used, at, length);
-        used += length;
-        missing[used] = '\0';
-      }
+int32_t subbyte_missing_features(const char* required, char* missing, size_t missing_bytes) {
+    const char* names[SUBBYTE_MAX_FEATURES];
+    size_t count = subbyte_cpu_features(names);
+    size_t used = 0;
+    int32_t lacking = 0;
+    if (missing_bytes > 0) missing[0] = '\0';
+    for (const char* at = required; *at != '\0';) {
+        size_t length = strcspn(at, " ");
+        if (length > 0 && !has_feature(names, count, at, length)) {
+            size_t separator = lacking > 0 ? 1 : 0;
+            ++lacking;
+            if (used + separator + length + 1 <= missing_bytes) {
+                if (separator) missing[used++] = ' ';
+                memcpy(missing + used, at, length);
+                used += length;
+                missing[used] = '\0';
+            }
+        }
+        at += length;
+        at += strspn(at, " ");
     }
-    at += length;
-    at += strspn(at, " ");
-  }
-  return lacking;
+    return lacking;
 }

@@ -1,5 +1,6 @@
 /* The float environment that a model's results are defined in: round to nearest even, subnormals kept, no traps.
- * It belongs to the thread; other libraries change it (a library built with -ffast-math does so as it is loaded). C99 and C++. */
+ * It belongs to the thread, and other libraries change it (one built with -ffast-math does so as it is loaded).
+ * C99 and C++. */
 #ifndef SUBBYTE_FLOAT_ENVIRONMENT_H
 #define SUBBYTE_FLOAT_ENVIRONMENT_H
 

@@ -16,22 +16,22 @@ extern "C" {
 
 typedef struct subbyte_pool subbyte_pool;
 
-typedef void (*subbyte_pool_work)(void *argument, int32_t thread);
+typedef void (*subbyte_pool_work)(void* argument, int32_t thread);
 
-/* A pool of `threads` threads, the caller of subbyte_pool_run among them. With 1 no thread is started. Null, with errno set,
- * where `threads` is not in 1..SUBBYTE_MAX_THREADS or the system refuses a thread. */
-subbyte_pool *subbyte_pool_create(int32_t threads);
+/* A pool of `threads` threads, the caller of subbyte_pool_run among them. With 1 no thread is started. Null, with
+ * errno set, where `threads` is not in 1..SUBBYTE_MAX_THREADS or the system refuses a thread. */
+subbyte_pool* subbyte_pool_create(int32_t threads);
 
-void subbyte_pool_destroy(subbyte_pool *pool);
+void subbyte_pool_destroy(subbyte_pool* pool);
 
-int32_t subbyte_pool_threads(const subbyte_pool *pool);
+int32_t subbyte_pool_threads(const subbyte_pool* pool);
 
 /* Runs work(argument, t) for t = 0 .. threads-1 at once, t = 0 in the calling thread, and returns 0 when all are done.
  * One caller at a time. In a child process of fork() the threads are started anew; the errno of that where it fails. */
-int32_t subbyte_pool_run(subbyte_pool *pool, subbyte_pool_work work, void *argument);
+int32_t subbyte_pool_run(subbyte_pool* pool, subbyte_pool_work work, void* argument);
 
 /* Within `work`: returns when every thread has come here; what they wrote before is then visible to all. */
-void subbyte_pool_barrier(subbyte_pool *pool);
+void subbyte_pool_barrier(subbyte_pool* pool);
 
 #ifdef __cplusplus
 }
