@@ -41,6 +41,13 @@ class ResultPointer:
     index: int = 0
 
 
+@dataclass(frozen=True)
+class Pointers:
+    """`const void *const *` to several operands, or `void *const *` to several results: for any number of them."""
+
+    items: tuple[OperandPointer, ...] | tuple[ResultPointer, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class ConstantArray:
     """`const c_type *` to constant data, aligned; equal contents are stored once.
@@ -85,7 +92,7 @@ class Special(Enum):
     SCRATCH = "scratch"
 
 
-Argument = OperandPointer | ResultPointer | ConstantArray | ConstantStruct | Integer | Real | Special
+Argument = OperandPointer | ResultPointer | Pointers | ConstantArray | ConstantStruct | Integer | Real | Special
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,8 @@ class Kernel:
 
     op: the operation it computes; accepts: whether it computes this one (dtypes, shapes, quantization).
     symbol: the C function; header: its file, relative to the target's kernels/ folder.
-    features: what the processor must have. cost: seconds, roughly; the lowest wins, ties fall to the earlier row.
+    in_place: operands whose memory the result may share: element i of the result is written after element i of the
+        operand is read for the last time, in every tile. features: what the processor must have. cost: seconds, roughly; the lowest wins, ties fall to the earlier row.
     """
 
     op: type[Node]
@@ -147,6 +155,7 @@ class Kernel:
     call: Callable[[Node], Call]
     cost: Callable[[Node, TargetFacts], float]
     accepts: Callable[[Node], bool] = always
+    in_place: tuple[int, ...] = ()
     features: frozenset[str] = frozenset()
     operands: str = ""  # for `list kernels`: "u8 s8 -> u8"
     tile: tuple[int, ...] = ()
@@ -210,6 +219,13 @@ class Target:
     def storage_of(self, op: type[Node]) -> Storage | None:
         """How the kernels for `op` want their tensors stored; None where there is no kernel."""
         return next((kernel.storage for kernel in self.kernels_for(op)), None)
+
+    def kernel(self, op: type[Node], symbol: str) -> Kernel:
+        """The row for `op` whose C function is `symbol`."""
+        found = next((kernel for kernel in self.kernels_for(op) if kernel.symbol == symbol), None)
+        if found is None:
+            raise UnsupportedError(f"target '{self.name}' has no kernel '{symbol}' for {op.__name__}")
+        return found
 
 
 @dataclass(frozen=True)

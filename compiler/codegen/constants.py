@@ -1,0 +1,91 @@
+"""The constant data of a program: equal contents once, in order of first use; inline in C, or packed into weights.bin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from subbyte.compiler.codegen.c_literals import c_elements, c_type_of, wrap
+from subbyte.compiler.codegen.program import InConstant, Program, reads_operand
+from subbyte.compiler.target import ConstantArray
+
+_ALIGN = 64
+
+
+@dataclass(frozen=True)
+class PlacedArray:
+    """One distinct constant: its C name, and its offset in weights.bin (-1 where it is inline)."""
+
+    name: str
+    array: ConstantArray
+    offset: int
+
+
+class ConstantPool:
+    """Names and places for every constant array of a program."""
+
+    def __init__(self, program: Program, in_file: bool) -> None:
+        self.in_file = in_file
+        self._placed: dict[tuple[str, bytes], PlacedArray] = {}
+        self._bytes = 0
+        for step in program.steps:
+            for argument in step.call.arguments:
+                if isinstance(argument, ConstantArray):
+                    self._add(argument, step.name)
+            for index, place in enumerate(step.operands):
+                if isinstance(place, InConstant) and reads_operand(step, index):
+                    self._add(place.array, step.name)
+
+    def _add(self, array: ConstantArray, step: str) -> None:
+        key = self._key(array)
+        if key in self._placed:
+            return
+        offset = -1
+        if self.in_file:
+            offset = -(-self._bytes // _ALIGN) * _ALIGN
+            self._bytes = offset + array.data.nbytes
+        self._placed[key] = PlacedArray(f"{array.role}_{step}", array, offset)
+
+    @staticmethod
+    def _key(array: ConstantArray) -> tuple[str, bytes]:
+        return (array.data.dtype.name, array.data.tobytes())
+
+    def arrays(self) -> tuple[PlacedArray, ...]:
+        return tuple(self._placed.values())
+
+    def __getitem__(self, array: ConstantArray) -> PlacedArray:
+        return self._placed[self._key(array)]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of constant data, wherever it lies."""
+        return sum(placed.array.data.nbytes for placed in self.arrays())
+
+    def file(self) -> bytes:
+        """The contents of weights.bin: every array at its offset, zeros between; empty where all is inline."""
+        content = bytearray(-(-self._bytes // _ALIGN) * _ALIGN)
+        for placed in self.arrays() if self.in_file else ():
+            content[placed.offset : placed.offset + placed.array.data.nbytes] = placed.array.data.tobytes()
+        return bytes(content)
+
+    def pointer(self, array: ConstantArray) -> str:
+        """The C expression for a pointer to the first element."""
+        placed = self[array]
+        if not self.in_file:
+            return placed.name
+        return f"(const {c_type_of(array.data)} *)(const void *)(context->weights + {placed.offset})"
+
+    def declarations(self) -> str:
+        """The C definitions of the inline arrays."""
+        if self.in_file:
+            return ""
+        return "\n".join(_declaration(placed) for placed in self.arrays())
+
+
+def _declaration(placed: PlacedArray) -> str:
+    data = placed.array.data
+    shape = " x ".join(map(str, data.shape)) or "1"
+    return (
+        f"/* {placed.array.role}, {placed.array.layout}: {shape} */\n"
+        f"static const {c_type_of(data)} {placed.name}[{max(data.size, 1)}] SUBBYTE_ALIGN({placed.array.align}) = {{\n"
+        f"{wrap(c_elements(data) or ['0'])}\n}};\n"
+    )
