@@ -99,8 +99,10 @@ class DType:
             return cls(name, 2)
         found = re.fullmatch(r"(int|uint|float)([1-9][0-9]?)", name)
         if not found:
-            raise GraphError(f"'{name}' is not the name of an element type; names are int1..int64, uint1..uint64, "
-                             "float16, float32, float64, bool, bipolar and ternary")
+            raise GraphError(
+                f"'{name}' is not the name of an element type; names are int1..int64, uint1..uint64, "
+                "float16, float32, float64, bool, bipolar and ternary"
+            )
         return cls(found[1], int(found[2]))
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -37,11 +38,12 @@ class Graph:
 
     def __post_init__(self) -> None:
         for what, names in (("input", [i.name for i in self.inputs]), ("output", [o.name for o in self.outputs])):
-            twice = sorted({name for name in names if names.count(name) > 1})
+            twice = [name for name, count in Counter(names).items() if count > 1]
             if twice:
                 raise GraphError(f"graph '{self.name}' has more than one {what} called '{twice[0]}'")
         object.__setattr__(self, "_order", topological_order(self.inputs, (o.value.node for o in self.outputs)))
-        stray = [n.name for n in self.nodes() if isinstance(n, Input) and n not in self.inputs]
+        own = set(self.inputs)
+        stray = [node.name for node in self.nodes() if isinstance(node, Input) and node not in own]
         if stray:
             raise GraphError(f"graph '{self.name}' uses the input '{stray[0]}', which is not one of its inputs")
 

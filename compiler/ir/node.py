@@ -1,11 +1,11 @@
-"""The base of all nodes: frozen dataclasses whose operands are Values and whose types are inferred as they are built."""
+"""The base of all nodes: frozen dataclasses whose operands are Values and whose types are inferred when built."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,9 @@ from subbyte.compiler.errors import GraphError
 from subbyte.compiler.ir.types import Layout, TensorType
 
 
-class Value(NamedTuple):
-    """Output `index` of `node`: what operands are."""
+@dataclass(frozen=True, eq=False, slots=True)
+class Value:
+    """Output `index` of `node`: what operands are. Equal where both are the same."""
 
     node: Node
     index: int = 0
@@ -32,9 +33,6 @@ class Value(NamedTuple):
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Value) and self.node is other.node and self.index == other.index
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
 
     def __hash__(self) -> int:
         return hash((id(self.node), self.index))

@@ -1,7 +1,21 @@
 """Operations of ONNX, after the importer has made every attribute explicit.
 
-Float arithmetic follows design.md N8. Data movement and order (Reshape, Transpose, Concat, Split, Slice, Pad, Gather,
-MaxPool, ResizeNearest, DepthToSpace, SpaceToDepth, ReduceMax) works on integer codes as on floats, and keeps their scale.
+Data movement and order (Reshape, Transpose, Concat, Split, Slice, Pad, Gather, MaxPool, ResizeNearest, DepthToSpace,
+SpaceToDepth, ReduceMax, ReduceMin) works on integer codes as on floats, and keeps their scale.
+
+Float arithmetic follows design.md N8, and these docstrings are its written order:
+
+* Every operation rounds once to float32, half to even; nothing is contracted. f32(...) marks one rounding; an attribute
+  such as alpha is rounded to float32 before it is used.
+* `tree over k of t_k` is numerics/float32.tree_sum: eight lanes start at +0.0, lane k mod 8 adds its t_k, k ascending,
+  and the lanes are added as ((l0 + l4) + (l2 + l6)) + ((l1 + l5) + (l3 + l7)). The order of k is that of the logical
+  (ONNX) axes, however a tensor is stored.
+* A term that falls into padding is left out: nothing is added, and the other terms keep their k and with it their lane.
+* float16 operands widen to float32, exactly; the operation works in float32 and rounds its result once to float16.
+  float64 moves and casts, and has +, -, *, /, Minimum and Maximum, each rounded once to float64; nothing else.
+* NaN: an operation on a NaN gives a NaN unless its docstring says otherwise; which NaN is not defined.
+  Where -0.0 and +0.0 compete (Maximum, MaxPool, ...), the docstring says which one stays.
+* Integers without scale wrap modulo 2^bits.
 """
 
 from __future__ import annotations
@@ -12,18 +26,29 @@ from dataclasses import dataclass
 from subbyte.compiler.dtype import BOOL, FLOAT16, FLOAT32, FLOAT64, INT32, INT64, DType
 from subbyte.compiler.errors import GraphError
 from subbyte.compiler.ir.node import Node, Value
-from subbyte.compiler.ir.shapes import broadcast, conv_shape, conv_transpose_shape, matmul_shape, pool_shape, reduce_shape
+from subbyte.compiler.ir.shapes import (
+    broadcast,
+    conv_shape,
+    conv_transpose_shape,
+    matmul_shape,
+    need_filled_windows,
+    pool_shape,
+    reduce_shape,
+)
 from subbyte.compiler.ir.types import QuantParams, TensorType
-
-FLOATS = (FLOAT16, FLOAT32, FLOAT64)
+from subbyte.compiler.numerics.rounding import Rounding
 
 
 def _need_float(node: Node) -> DType:
-    """The common float type of all operands."""
+    """The common float type of all operands; float64 has no arithmetic of this kind (design.md N8)."""
     found = {operand.type.dtype for operand in node.operands}
-    if len(found) != 1 or not next(iter(found)).is_float:
-        raise GraphError(f"operands are {', '.join(str(v.type) for v in node.operands)}; one float type is needed")
+    if len(found) != 1 or next(iter(found)) not in (FLOAT16, FLOAT32):
+        raise GraphError(f"operands are {_listed(node)}; float32, or float16, is needed for all of them")
     return next(iter(found))
+
+
+def _listed(node: Node) -> str:
+    return ", ".join(str(operand.type) for operand in node.operands)
 
 
 def _same_grid(values: tuple[Value, ...]) -> None:
@@ -34,7 +59,9 @@ def _same_grid(values: tuple[Value, ...]) -> None:
             first.quant is not None and value.type.quant is not None and first.quant.same_grid(value.type.quant)
         )
         if value.type.dtype != first.dtype or not same:
-            raise GraphError(f"operands {first} and {value.type} differ in dtype or scale; requantize one of them first")
+            raise GraphError(
+                f"operands {first} and {value.type} differ in dtype or scale; requantize one of them first"
+            )
 
 
 def _per_tensor(node: Node, x: Value) -> QuantParams | None:
@@ -61,21 +88,26 @@ class QuantizeLinear(Node):
     zero_point_first: bool = False
 
     def infer_type(self) -> TensorType:
-        if not self.x.type.dtype.is_float:
-            raise GraphError(f"x is {self.x.type}; floats are needed")
+        if self.x.type.dtype not in (FLOAT16, FLOAT32):
+            raise GraphError(f"x is {self.x.type}; float32, or float16, is needed")
+        if self.rounding not in Rounding.__members__:
+            raise GraphError(f"there is no rounding '{self.rounding}'; there are {', '.join(Rounding.__members__)}")
         return TensorType(self.dtype, self.x.type.shape, self.quant)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DequantizeLinear(Node):
-    """f32(f32(x - zero_point) * scale), scale and zero point those of x.  Source: design.md N1; ONNX DequantizeLinear."""
+    """f32(f32(x - zero_point) * scale), the scale and zero point of x; float16 rounds that once more.
+
+    Source: design.md N1; ONNX DequantizeLinear.
+    """
 
     x: Value
     dtype: DType = FLOAT32
 
     def infer_type(self) -> TensorType:
-        if self.x.type.quant is None or self.dtype not in FLOATS:
-            raise GraphError(f"x is {self.x.type} without a scale; codes with a scale are needed")
+        if self.x.type.quant is None or self.dtype not in (FLOAT16, FLOAT32):
+            raise GraphError(f"{self.x.type} cannot become {self.dtype}; codes with a scale become float32, or float16")
         return TensorType(self.dtype, self.x.type.shape)
 
 
@@ -86,7 +118,8 @@ class DequantizeLinear(Node):
 class Conv(Node):
     """Float convolution: x [N, C, spatial...], w [O, C / group, kernel...], b [O]; pads: begins, then ends.
 
-    The sum runs over k = (kernel..., channel) in N8's tree, then b is added.  Source: ONNX Conv.
+    y[n, o, p] = f32(tree over k of f32(x * w) + b[o]); without b there is no addition. Channels-last order:
+    k = (kernel position, row-major) * (C / group) + (channel within the group).  Source: ONNX Conv.
     """
 
     x: Value
@@ -107,7 +140,13 @@ class Conv(Node):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ConvTranspose(Node):
-    """Float transposed convolution: x [N, C, spatial...], w [C, O / group, kernel...], b [O].  Source: ONNX."""
+    """Float transposed convolution: x [N, C, spatial...], w [C, O / group, kernel...], b [O]; pads crop the result.
+
+    Gathered: y[n, o, p] = f32(tree over k of f32(x[n, c, i] * w[c, o, q]) + b[o]); without b there is no addition.
+    k = (kernel position q, row-major in w) * (C / group) + (channel c within the group), and on each spatial axis
+    i = (p + pad_begin - q * dilation) / stride; a term whose i is no whole number, or outside x, is left out.
+    Source: ONNX ConvTranspose.
+    """
 
     x: Value
     w: Value
@@ -121,7 +160,13 @@ class ConvTranspose(Node):
     def infer_type(self) -> TensorType:
         dtype = _need_float(self)
         shape = conv_transpose_shape(
-            self.x.type.shape, self.w.type.shape, self.strides, self.pads, self.dilations, self.group, self.output_padding
+            self.x.type.shape,
+            self.w.type.shape,
+            self.strides,
+            self.pads,
+            self.dilations,
+            self.group,
+            self.output_padding,
         )
         if self.b is not None and self.b.type.shape != (shape[1],):
             raise GraphError(f"b is {self.b.type}; [{shape[1]}] is needed")
@@ -130,7 +175,10 @@ class ConvTranspose(Node):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MatMul(Node):
-    """a [..., M, K] @ b [..., K, N] in N8's tree; operands of rank 1 were reshaped by the importer.  Source: ONNX."""
+    """y[..., m, n] = tree over k of f32(a[..., m, k] * b[..., k, n]), batches broadcast as in NumPy's matmul.
+
+    Operands of rank 1 were reshaped by the importer.  Source: ONNX MatMul.
+    """
 
     a: Value
     b: Value
@@ -143,7 +191,8 @@ class MatMul(Node):
 class Gemm(Node):
     """alpha * op(a) @ op(b) + beta * c, op a transpose where asked.  Source: ONNX Gemm.
 
-    Float steps: p = tree sum; f32(alpha * p) where alpha is not 1; plus f32(beta * c), the product only where beta is not 1.
+    p = tree over k of f32(a * b), as MatMul;  p = f32(alpha * p), only where alpha is not 1;
+    t = f32(beta * c), only where beta is not 1, else c;  y = f32(p + t), only where there is a c.
     """
 
     a: Value
@@ -180,6 +229,8 @@ class Binary(Node):
         a, b = self.a.type, self.b.type
         if a.dtype != b.dtype or a.quant is not None or b.quant is not None:
             raise GraphError(f"operands are {a} and {b}; one dtype, without scales, is needed")
+        if a.dtype.kind not in ("int", "uint", "float"):
+            raise GraphError(f"operands are {a}, which has no arithmetic; integers and floats have")
         return TensorType(a.dtype, broadcast(a.shape, b.shape))
 
 
@@ -196,24 +247,24 @@ class Mul(Binary):
 
 
 class Div(Binary):
-    """a / b; integers are divided toward zero."""
+    """a / b; integers are divided toward zero, the quotient wraps (int32 -2^31 / -1), and division by 0 is an error."""
 
 
 class Pow(Binary):
-    """a ** b."""
+    """a ** b: floats by numerics/float32.py; of integers, a negative exponent is an error."""
 
 
 class Minimum(Binary):
-    """The smaller of a and b; NaN where either is (ONNX Min)."""
+    """b where b < a or b is NaN, else a: NaN where either is; of two zeros a stays.  Source: ONNX Min."""
 
 
 class Maximum(Binary):
-    """The larger of a and b; NaN where either is (ONNX Max)."""
+    """b where b > a or b is NaN, else a: NaN where either is; of two zeros a stays.  Source: ONNX Max."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PRelu(Node):
-    """x where x >= 0, else slope * x; slope is broadcast to x.  Source: ONNX PRelu."""
+    """f32(slope * x) where x < 0, else x (NaN and -0.0 stay); slope is broadcast to x.  Source: ONNX PRelu."""
 
     x: Value
     slope: Value
@@ -259,7 +310,7 @@ UNARY_FUNCTIONS: dict[str, int] = {
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Unary(Node):
-    """An elementwise float function named as in ONNX, with its float parameters (UNARY_FUNCTIONS).  Source: design.md N8."""
+    """An elementwise float function named as in ONNX, with its float parameters (UNARY_FUNCTIONS)."""
 
     x: Value
     function: str
@@ -273,7 +324,12 @@ class Unary(Node):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Cast(Node):
-    """x as another dtype: float to integer truncates and saturates, integer to float rounds once.  Source: ONNX Cast."""
+    """x as another dtype.  Source: ONNX Cast.
+
+    Float to integer truncates toward zero, saturates to the range of the dtype, and makes NaN 0. Float to a narrower
+    float and integer to float round once, half to even. Integer to integer wraps modulo 2^bits. To bool: whether x is
+    not 0 (NaN is true); from bool: 0 or 1.
+    """
 
     x: Value
     dtype: DType
@@ -281,12 +337,17 @@ class Cast(Node):
     def infer_type(self) -> TensorType:
         if self.x.type.quant is not None:
             raise GraphError(f"{self.x.type} carries a scale; dequantize it instead")
+        if self.dtype.kind in ("bipolar", "ternary"):
+            raise GraphError(f"{self.x.type} cannot be cast to {self.dtype}; quantize it instead")
         return TensorType(self.dtype, self.x.type.shape)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Softmax(Node):
-    """exp(x - max) / sum(exp(x - max)) along `axis`, the sum in N8's tree.  Source: ONNX Softmax-13."""
+    """y_k = f32(e_k / (tree over k of e_k)), e_k = exp(f32(x_k - m)), m the largest x_k, k along `axis`.
+
+    exp is numerics/float32.exp. A row with a NaN or +inf, or of nothing but -inf, is all NaN.  Source: ONNX Softmax-13.
+    """
 
     x: Value
     axis: int
@@ -299,7 +360,10 @@ class Softmax(Node):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class BatchNormalization(Node):
-    """(x - mean) / sqrt(variance + epsilon) * scale + bias along axis 1.  Source: ONNX, inference."""
+    """f32(f32(f32(f32(x - mean) / f32(sqrt(f32(variance + epsilon)))) * scale) + bias), parameters along axis 1.
+
+    Source: ONNX BatchNormalization, inference.
+    """
 
     x: Value
     scale: Value
@@ -311,8 +375,10 @@ class BatchNormalization(Node):
     def infer_type(self) -> TensorType:
         dtype = _need_float(self)
         channels = self.x.type.shape[1:2]
-        if any(v.type.shape != channels for v in (self.scale, self.bias, self.mean, self.variance)):
-            raise GraphError(f"scale, bias, mean and variance must each have shape {channels}, the channels of {self.x.type}")
+        if not channels or any(v.type.shape != channels for v in (self.scale, self.bias, self.mean, self.variance)):
+            raise GraphError(
+                f"scale, bias, mean and variance must each have shape {channels}, the channels of {self.x.type}"
+            )
         return TensorType(dtype, self.x.type.shape)
 
 
@@ -321,7 +387,11 @@ class BatchNormalization(Node):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MaxPool(Node):
-    """The largest element of each window, padding left out; on floats or codes.  Source: ONNX MaxPool."""
+    """The largest element of each window, padding left out; on floats or codes.  Source: ONNX MaxPool.
+
+    m is the first element inside x, in row-major order; each next one replaces it where it is larger, or NaN: a window
+    that holds NaN gives NaN, and of zeros of both signs the first stays. Every window holds at least one element of x.
+    """
 
     x: Value
     kernel: tuple[int, ...]
@@ -332,12 +402,17 @@ class MaxPool(Node):
 
     def infer_type(self) -> TensorType:
         shape = pool_shape(self.x.type.shape, self.kernel, self.strides, self.pads, self.dilations, self.ceil_mode)
+        need_filled_windows(self.x.type.shape, shape, self.kernel, self.strides, self.pads, self.dilations)
         return TensorType(self.x.type.dtype, shape, _per_tensor(self, self.x))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AveragePool(Node):
-    """The mean of each window, the sum in N8's tree over (window position); n as in QAveragePool.  Source: ONNX."""
+    """The mean of each window: f32((tree over k of x) / n), k the position in the window, row-major.
+
+    n counts the positions inside x; with count_include_pad those inside x and its pads (so not those that ceil_mode
+    adds beyond the pads).  Source: ONNX AveragePool.
+    """
 
     x: Value
     kernel: tuple[int, ...]
@@ -349,38 +424,44 @@ class AveragePool(Node):
 
     def infer_type(self) -> TensorType:
         shape = pool_shape(self.x.type.shape, self.kernel, self.strides, self.pads, self.dilations, self.ceil_mode)
+        need_filled_windows(self.x.type.shape, shape, self.kernel, self.strides, self.pads, self.dilations)
         return TensorType(_need_float(self), shape)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Reduce(Node):
-    """A reduction over `axes`; sums and means in N8's tree over the reduced elements in row-major order."""
+    """A reduction over `axes` (ascending); k numbers the reduced elements in row-major order of the logical axes."""
 
     x: Value
     axes: tuple[int, ...]
     keepdims: bool
 
     def infer_type(self) -> TensorType:
+        shape = reduce_shape(self.x.type.shape, self.axes, self.keepdims)
+        if self.x.type.dtype in (BOOL, FLOAT64) or self.x.type.elements == 0:
+            raise GraphError(
+                f"{self.x.type} cannot be reduced; float32, float16 and integers can, of one element or more"
+            )
         quant = _per_tensor(self, self.x)
         if quant is not None and not isinstance(self, (ReduceMax, ReduceMin)):
             raise GraphError(f"{self.x.type} carries a scale; only the largest and smallest code keep their meaning")
-        return TensorType(self.x.type.dtype, reduce_shape(self.x.type.shape, self.axes, self.keepdims), quant)
+        return TensorType(self.x.type.dtype, shape, quant)
 
 
 class ReduceSum(Reduce):
-    """The sum."""
+    """Floats: tree over k of x_k; integers: their sum, wrapped.  Source: ONNX ReduceSum."""
 
 
 class ReduceMean(Reduce):
-    """The sum divided by the number of elements."""
+    """Floats: f32((tree over k of x_k) / n); integers: their exact sum / n, toward zero.  Source: ONNX ReduceMean."""
 
 
 class ReduceMax(Reduce):
-    """The largest element; on floats or codes."""
+    """The largest element, on floats or codes; NaN and zeros as in MaxPool.  Source: ONNX ReduceMax."""
 
 
 class ReduceMin(Reduce):
-    """The smallest element; on floats or codes."""
+    """The smallest element, on floats or codes; NaN and zeros as in MaxPool.  Source: ONNX ReduceMin."""
 
 
 # Data movement --------------------------------------------------------------------------------------------------------
@@ -395,7 +476,9 @@ class Reshape(Node):
 
     def infer_type(self) -> TensorType:
         if math.prod(self.shape) != self.x.type.elements:
-            raise GraphError(f"{self.x.type} has {self.x.type.elements} elements; shape {self.shape} has {math.prod(self.shape)}")
+            raise GraphError(
+                f"{self.x.type} has {self.x.type.elements} elements; shape {self.shape} has {math.prod(self.shape)}"
+            )
         return TensorType(self.x.type.dtype, self.shape, self._quant())
 
     def _quant(self) -> QuantParams | None:
@@ -407,8 +490,10 @@ class Reshape(Node):
         before = math.prod(x[: quant.axis])
         for axis, extent in enumerate(self.shape):
             if math.prod(self.shape[:axis]) == before and extent == x[quant.axis]:
-                return QuantParams(quant.scale, quant.zero_point, quant.qmin, quant.qmax, axis, quant.block, quant.levels)
-        raise GraphError(f"{self.x.type} is quantized along axis {quant.axis}, which shape {self.shape} does not have any more")
+                return quant.replace(axis=axis)
+        raise GraphError(
+            f"{self.x.type} is quantized along axis {quant.axis}, which shape {self.shape} does not have any more"
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -423,8 +508,7 @@ class Transpose(Node):
             raise GraphError(f"perm {self.perm} is not a permutation of the axes of {self.x.type}")
         quant = self.x.type.quant
         if quant is not None and quant.axis is not None:
-            axis = self.perm.index(quant.axis)
-            quant = QuantParams(quant.scale, quant.zero_point, quant.qmin, quant.qmax, axis, quant.block, quant.levels)
+            quant = quant.replace(axis=self.perm.index(quant.axis))
         return TensorType(self.x.type.dtype, tuple(self.x.type.shape[axis] for axis in self.perm), quant)
 
 
@@ -436,6 +520,8 @@ class Concat(Node):
     axis: int
 
     def infer_type(self) -> TensorType:
+        if not self.values:
+            raise GraphError("there is nothing to concatenate; one operand or more is needed")
         _same_grid(self.values)
         first = self.values[0].type
         if not 0 <= self.axis < first.rank:
@@ -449,7 +535,7 @@ class Concat(Node):
         if quant is not None:
             ranges = [value.type.code_range() for value in self.values]
             low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
-            quant = QuantParams(quant.scale, quant.zero_point, low, high, None, None, quant.levels)
+            quant = quant.replace(qmin=low, qmax=high)
         return TensorType(first.dtype, (*first.shape[: self.axis], extent, *first.shape[self.axis + 1 :]), quant)
 
 
@@ -473,7 +559,7 @@ class Split(Node):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Slice(Node):
-    """x[starts[i] : ends[i] : steps[i]] on every axis i: starts and ends clipped to x; a negative step ends at -1 or above."""
+    """x[starts[i] : ends[i] : steps[i]] on every axis i, all inside x; a negative step ends at -1 or above."""
 
     x: Value
     starts: tuple[int, ...]
@@ -484,8 +570,14 @@ class Slice(Node):
         x = self.x.type
         if not len(self.starts) == len(self.ends) == len(self.steps) == x.rank or 0 in self.steps:
             raise GraphError(f"starts {self.starts}, ends {self.ends} and steps {self.steps} do not fit {x}")
-        spans = zip(self.starts, self.ends, self.steps, strict=True)
-        return TensorType(x.dtype, tuple(len(range(a, b, c)) for a, b, c in spans), _per_tensor(self, self.x))
+        spans = self.spans()
+        if any(span and not 0 <= min(span) <= max(span) < extent for span, extent in zip(spans, x.shape, strict=True)):
+            raise GraphError(f"starts {self.starts}, ends {self.ends} and steps {self.steps} leave {x}")
+        return TensorType(x.dtype, tuple(map(len, spans)), _per_tensor(self, self.x))
+
+    def spans(self) -> tuple[range, ...]:
+        """The indices that are kept on each axis."""
+        return tuple(range(a, b, c) for a, b, c in zip(self.starts, self.ends, self.steps, strict=True))
 
 
 PAD_MODES = ("constant", "reflect", "edge", "wrap")
@@ -493,8 +585,12 @@ PAD_MODES = ("constant", "reflect", "edge", "wrap")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Pad(Node):
-    """x with borders: pads = begins of every axis, then ends; negative pads crop. `value` is a real number for floats, a code
-    for integers, used by mode constant.  Source: ONNX Pad."""
+    """x with borders: pads = begins of every axis, then ends; negative pads crop, before the others add.
+
+    value: what mode constant adds; a real number for floats, a code for integers. The other modes repeat what is left
+    after cropping: edge its border, reflect its inside without the border (pads < extent), wrap its other end
+    (pads <= extent).  Source: ONNX Pad.
+    """
 
     x: Value
     pads: tuple[int, ...]
@@ -504,20 +600,30 @@ class Pad(Node):
     def infer_type(self) -> TensorType:
         x = self.x.type
         if self.mode not in PAD_MODES or len(self.pads) != 2 * x.rank:
-            raise GraphError(f"pads {self.pads} with mode '{self.mode}' do not fit {x}; modes are {', '.join(PAD_MODES)}")
+            raise GraphError(
+                f"pads {self.pads} with mode '{self.mode}' do not fit {x}; modes are {', '.join(PAD_MODES)}"
+            )
         quant = _per_tensor(self, self.x)
         if not x.dtype.is_float and x.dtype != BOOL and not x.dtype.min <= self.value <= x.dtype.max:
             raise GraphError(f"the padding {self.value} is no code of {x.dtype}")
         if quant is not None and self.mode == "constant":
             low, high = min(quant.qmin, int(self.value)), max(quant.qmax, int(self.value))
-            quant = QuantParams(quant.scale, quant.zero_point, low, high, None, None, quant.levels)
-        spans = (begin + extent + end for begin, extent, end in zip(self.pads, x.shape, self.pads[x.rank :], strict=False))
-        return TensorType(x.dtype, tuple(spans), quant)
+            quant = quant.replace(qmin=low, qmax=high)
+        for begin, extent, end in zip(self.pads[: x.rank], x.shape, self.pads[x.rank :], strict=True):
+            left = extent + min(begin, 0) + min(end, 0)
+            reach = {"reflect": left - 1, "wrap": left, "edge": math.inf if left else 0}.get(self.mode, math.inf)
+            if left < 0 or max(begin, end) > max(reach, 0):
+                raise GraphError(f"pads {self.pads} with mode '{self.mode}' reach beyond {x}")
+        rank = x.rank
+        return TensorType(x.dtype, tuple(self.pads[i] + x.shape[i] + self.pads[rank + i] for i in range(rank)), quant)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Gather(Node):
-    """x with axis `axis` replaced by the shape of `indices`; a negative index counts from the end.  Source: ONNX Gather."""
+    """x with axis `axis` replaced by the shape of `indices`.  Source: ONNX Gather.
+
+    An index in -extent..-1 counts from the end; any other outside 0..extent-1 is an error when the model runs.
+    """
 
     x: Value
     indices: Value
@@ -526,7 +632,9 @@ class Gather(Node):
     def infer_type(self) -> TensorType:
         x = self.x.type
         if self.indices.type.dtype not in (INT32, INT64) or not 0 <= self.axis < x.rank:
-            raise GraphError(f"indices are {self.indices.type} for axis {self.axis} of {x}; int32 or int64 indices are needed")
+            raise GraphError(
+                f"indices are {self.indices.type} for axis {self.axis} of {x}; int32 or int64 indices are needed"
+            )
         shape = (*x.shape[: self.axis], *self.indices.type.shape, *x.shape[self.axis + 1 :])
         return TensorType(x.dtype, shape, _per_tensor(self, self.x))
 
@@ -569,8 +677,27 @@ class SpaceToDepth(Node):
         return TensorType(self.x.type.dtype, shape, _per_tensor(self, self.x))
 
 
-COORDINATES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric", "tf_half_pixel_for_nn")
+COORDINATES = (
+    "half_pixel",
+    "pytorch_half_pixel",
+    "align_corners",
+    "asymmetric",
+    "half_pixel_symmetric",
+    "tf_half_pixel_for_nn",
+)
 NEAREST_MODES = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+
+
+def need_resize(x: TensorType, sizes: tuple[int, ...], scales: tuple[float, ...], coordinates: str) -> None:
+    """Check what ResizeNearest, ResizeLinear and QResizeLinear have in common."""
+    if (
+        not len(sizes) == len(scales) == x.rank
+        or min((*sizes, *x.shape), default=1) < 1
+        or not min(scales, default=1) > 0
+    ):
+        raise GraphError(f"sizes {sizes} and scales {scales} do not fit {x}; each axis needs one of each, above zero")
+    if coordinates not in COORDINATES:
+        raise GraphError(f"there is no coordinate rule '{coordinates}'; there are {', '.join(COORDINATES)}")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -587,14 +714,15 @@ class ResizeNearest(Node):
     rounding: str
 
     def infer_type(self) -> TensorType:
-        if len(self.sizes) != self.x.type.rank or self.coordinates not in COORDINATES or self.rounding not in NEAREST_MODES:
-            raise GraphError(f"sizes {self.sizes}, '{self.coordinates}' and '{self.rounding}' do not fit {self.x.type}")
+        need_resize(self.x.type, self.sizes, self.scales, self.coordinates)
+        if self.rounding not in NEAREST_MODES:
+            raise GraphError(f"there is no rounding '{self.rounding}'; there are {', '.join(NEAREST_MODES)}")
         return TensorType(self.x.type.dtype, self.sizes, _per_tensor(self, self.x))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ResizeLinear(Node):
-    """Linear interpolation, one axis after the other, in float32.  Source: ONNX Resize, mode linear; numerics/resize.py."""
+    """Linear interpolation, one axis after the other, in float32.  Source: numerics/resize.py; ONNX Resize, linear."""
 
     x: Value
     sizes: tuple[int, ...]
@@ -602,8 +730,7 @@ class ResizeLinear(Node):
     coordinates: str
 
     def infer_type(self) -> TensorType:
-        if len(self.sizes) != self.x.type.rank or self.coordinates not in COORDINATES:
-            raise GraphError(f"sizes {self.sizes} and '{self.coordinates}' do not fit {self.x.type}")
+        need_resize(self.x.type, self.sizes, self.scales, self.coordinates)
         return TensorType(_need_float(self), self.sizes)
 
 

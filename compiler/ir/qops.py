@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from subbyte.compiler.dtype import INT32, INT64, DType
 from subbyte.compiler.errors import GraphError
 from subbyte.compiler.ir.node import Node, Value
-from subbyte.compiler.ir.shapes import broadcast, conv_shape, conv_transpose_shape, matmul_shape, pool_shape, reduce_shape
+from subbyte.compiler.ir.ops import need_resize
+from subbyte.compiler.ir.shapes import (
+    broadcast,
+    conv_shape,
+    conv_transpose_shape,
+    matmul_shape,
+    need_filled_windows,
+    pool_shape,
+    reduce_shape,
+)
 from subbyte.compiler.ir.types import QuantParams, TensorType
 from subbyte.compiler.numerics.requantize import Requantization
 
@@ -23,6 +32,21 @@ from subbyte.compiler.numerics.requantize import Requantization
 def _need_codes(name: str, value: Value) -> None:
     if not value.type.dtype.is_integer:
         raise GraphError(f"{name} is {value.type}; integer codes are needed")
+
+
+def _need_affine(name: str, value: Value) -> None:
+    """A factor of a sum of products: real = scale * (code - zero point), one scale for each sum."""
+    _need_codes(name, value)
+    quant = value.type.quant
+    if quant is not None and (quant.levels is not None or quant.block is not None):
+        raise GraphError(f"{name} is {value.type} of a codebook or of blocks; sums of products need affine codes")
+
+
+def _need_scale(name: str, value: Value) -> None:
+    """Codes whose real numbers are known: one scale for the whole tensor."""
+    _need_codes(name, value)
+    if value.type.quant is None or not value.type.quant.is_per_tensor:
+        raise GraphError(f"{name} is {value.type} without a scale for the whole tensor, which is needed")
 
 
 def _accumulated(
@@ -43,7 +67,9 @@ def _accumulated(
     if requantization.multiplier.shape not in ((), (channels,)):
         raise GraphError(f"the multiplier has shape {requantization.multiplier.shape}; [] or [{channels}] is needed")
     if quant is not None and quant.scalar()[1] != requantization.zero_point:
-        raise GraphError(f"the requantization adds zero point {requantization.zero_point}, the result's is {quant.zero_point}")
+        raise GraphError(
+            f"the requantization adds zero point {requantization.zero_point}, the result's is {quant.zero_point}"
+        )
     return TensorType(dtype, shape, quant)
 
 
@@ -52,7 +78,8 @@ class QConv(Node):
     """Convolution of codes, 1-D or 2-D: y = requantize(sum (x - x_zero) * (w - w_zero) + bias); x_zero pads.
 
     x: [N, C, spatial...]; w: [O, C / group, kernel...], zero point [] or [O]; bias: int32 or int64 [O] in units of
-    x_scale * w_scale. requantization: N4 per output channel (axis 1), or None: the result is the sum itself.
+    x_scale * w_scale. requantization: N4 per output channel (axis 1), or None: the result is the sum itself, modulo
+    2^32 where dtype is int32.
     pads: begin of each spatial axis, then end of each.  Source: design.md N3 and N4; ONNX QLinearConv, ConvInteger.
     """
 
@@ -68,15 +95,15 @@ class QConv(Node):
     group: int
 
     def infer_type(self) -> TensorType:
-        _need_codes("x", self.x)
-        _need_codes("w", self.w)
+        _need_affine("x", self.x)
+        _need_affine("w", self.w)
         shape = conv_shape(self.x.type.shape, self.w.type.shape, self.strides, self.pads, self.dilations, self.group)
         return _accumulated(shape, shape[1], self.bias, self.requantization, self.dtype, self.quant)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class QConvTranspose(Node):
-    """Transposed convolution of codes: the adjoint of QConv with the same numerics.
+    """Transposed convolution of codes: which products are summed says ops.ConvTranspose, the rest is as in QConv.
 
     x: [N, C, spatial...]; w: [C, O / group, kernel...], zero point [] or [O] along axis 1; the rest as QConv.
     """
@@ -94,10 +121,16 @@ class QConvTranspose(Node):
     output_padding: tuple[int, ...]
 
     def infer_type(self) -> TensorType:
-        _need_codes("x", self.x)
-        _need_codes("w", self.w)
+        _need_affine("x", self.x)
+        _need_affine("w", self.w)
         shape = conv_transpose_shape(
-            self.x.type.shape, self.w.type.shape, self.strides, self.pads, self.dilations, self.group, self.output_padding
+            self.x.type.shape,
+            self.w.type.shape,
+            self.strides,
+            self.pads,
+            self.dilations,
+            self.group,
+            self.output_padding,
         )
         return _accumulated(shape, shape[1], self.bias, self.requantization, self.dtype, self.quant)
 
@@ -107,7 +140,7 @@ class QGemm(Node):
     """Matrix product of codes: y = requantize(sum_k (a - a_zero) * (b - b_zero) + bias), batches as in NumPy's matmul.
 
     a: [..., M, K]; b: [..., K, N], zero point [] or [N] (last axis); bias: int32 or int64 [N].
-    requantization: N4 along the last axis, or None: the result is the sum itself.
+    requantization: N4 along the last axis, or None: the result is the sum itself, modulo 2^32 where dtype is int32.
     Source: design.md N3 and N4; ONNX QLinearMatMul, MatMulInteger; ONNX Runtime QGemm.
     """
 
@@ -119,8 +152,8 @@ class QGemm(Node):
     quant: QuantParams | None
 
     def infer_type(self) -> TensorType:
-        _need_codes("a", self.a)
-        _need_codes("b", self.b)
+        _need_affine("a", self.a)
+        _need_affine("b", self.b)
         shape = matmul_shape(self.a.type.shape, self.b.type.shape)
         return _accumulated(shape, shape[-1], self.bias, self.requantization, self.dtype, self.quant)
 
@@ -165,7 +198,8 @@ class QDiv(QBinary):
 class QAveragePool(Node):
     """quantize(f32(f32(f32(sum A) * s_x) / n)) over each window, A = x - x_zero, the sum exact.
 
-    n is the window's size with count_include_pad, else the number of its elements inside x.
+    n counts the positions inside x; with count_include_pad those inside x and its pads (so not those that ceil_mode
+    adds beyond the pads).
     x: [N, C, spatial...]; pads: begins, then ends.  Source: design.md N6; ONNX AveragePool.
     """
 
@@ -180,8 +214,9 @@ class QAveragePool(Node):
     count_include_pad: bool
 
     def infer_type(self) -> TensorType:
-        _need_codes("x", self.x)
+        _need_scale("x", self.x)
         shape = pool_shape(self.x.type.shape, self.kernel, self.strides, self.pads, self.dilations, self.ceil_mode)
+        need_filled_windows(self.x.type.shape, shape, self.kernel, self.strides, self.pads, self.dilations)
         return TensorType(self.dtype, shape, self.quant)
 
 
@@ -199,7 +234,7 @@ class QReduce(Node):
     keepdims: bool
 
     def infer_type(self) -> TensorType:
-        _need_codes("x", self.x)
+        _need_scale("x", self.x)
         return TensorType(self.dtype, reduce_shape(self.x.type.shape, self.axes, self.keepdims), self.quant)
 
 
@@ -239,9 +274,10 @@ class Lookup(Node):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class QSoftmax(Node):
-    """Softmax of codes along `axis` by a table of exp(-scale * d) in unsigned Q31, d = max - x, and one integer division.
+    """Softmax of codes along `axis`: exponentials from a table, and one integer division.
 
-    table: uint32 [2^bits] indexed by d.  Source: design.md N7; numerics/softmax.py.
+    table: uint32 [2^bits], exp(-scale * d) in unsigned Q31, indexed by d = max - x.
+    Source: design.md N7; numerics/softmax.py.
     """
 
     x: Value
@@ -274,9 +310,8 @@ class QResizeLinear(Node):
     coordinates: str
 
     def infer_type(self) -> TensorType:
-        _need_codes("x", self.x)
-        if len(self.sizes) != self.x.type.rank:
-            raise GraphError(f"sizes {self.sizes} do not fit {self.x.type}")
+        _need_scale("x", self.x)
+        need_resize(self.x.type, self.sizes, self.scales, self.coordinates)
         return TensorType(self.dtype, self.sizes, self.quant)
 
 
@@ -294,8 +329,7 @@ class Clamp(Node):
         if quant is None or self.low > self.high:
             raise GraphError(f"codes of {self.x.type} cannot be clamped to {self.low}..{self.high}")
         qmin, qmax = (min(max(code, self.low), self.high) for code in (quant.qmin, quant.qmax))
-        narrowed = QuantParams(quant.scale, quant.zero_point, qmin, qmax, quant.axis, quant.block, quant.levels)
-        return TensorType(self.x.type.dtype, self.x.type.shape, narrowed)
+        return TensorType(self.x.type.dtype, self.x.type.shape, quant.replace(qmin=qmin, qmax=qmax))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -326,6 +360,5 @@ class OffsetCodes(Node):
         """`quant` for the codes after the offset."""
         if quant is None:
             return None
-        scale, zero_point = quant.static()
-        low, high = quant.qmin + self.offset, quant.qmax + self.offset
-        return QuantParams(scale, zero_point + self.offset, low, high, quant.axis, quant.block, quant.levels)
+        zero_point = quant.static()[1] + self.offset
+        return quant.replace(zero_point=zero_point, qmin=quant.qmin + self.offset, qmax=quant.qmax + self.offset)

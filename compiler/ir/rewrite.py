@@ -38,7 +38,9 @@ class Rewriter:
             self._new[Value(old, 0)] = new
             return
         if len(new.types) != len(old.types):
-            raise GraphError(f"{new.label} has {len(new.types)} outputs and cannot stand for {old.label} with {len(old.types)}")
+            raise GraphError(
+                f"{new.label} has {len(new.types)} outputs and cannot stand for {old.label} with {len(old.types)}"
+            )
         if new is not old:
             for index in range(len(old.types)):
                 self._new[Value(old, index)] = Value(new, index)

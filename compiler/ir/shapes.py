@@ -29,6 +29,8 @@ def _window(extent: int, kernel: int, stride: int, begin: int, end: int, dilatio
     """The number of windows along one axis."""
     if min(kernel, stride, dilation) < 1:
         raise GraphError(f"kernel {kernel}, stride {stride} and dilation {dilation} must each be at least 1")
+    if min(begin, end) < 0:
+        raise GraphError(f"pads {begin} and {end} must not be negative; a Pad or Slice crops")
     padded = extent + begin + end
     reach = (kernel - 1) * dilation + 1
     if padded < reach:
@@ -40,11 +42,31 @@ def _window(extent: int, kernel: int, stride: int, begin: int, end: int, dilatio
     return count
 
 
+def window_counts(
+    extent: int, windows: int, kernel: int, stride: int, begin: int, end: int, dilation: int, *, with_pads: bool = False
+) -> tuple[int, ...]:
+    """Along one axis: how many positions of each window lie inside the tensor, or inside the tensor and its pads."""
+    low, high = (-begin, extent + end) if with_pads else (0, extent)
+    starts = (window * stride - begin for window in range(windows))
+    return tuple(sum(low <= start + k * dilation < high for k in range(kernel)) for start in starts)
+
+
+def need_filled_windows(x: Shape, y: Shape, kernel: Shape, strides: Shape, pads: Shape, dilations: Shape) -> None:
+    """An error where a window of a pool lies in the padding altogether."""
+    rank = len(kernel)
+    for i in range(rank):
+        begin, end = pads[i], pads[rank + i]
+        if (begin or end) and 0 in window_counts(x[i + 2], y[i + 2], kernel[i], strides[i], begin, end, dilations[i]):
+            raise GraphError(f"windows of {kernel} with pads {pads} over {x} include one of nothing but padding")
+
+
 def pool_shape(x: Shape, kernel: Shape, strides: Shape, pads: Shape, dilations: Shape, ceil_mode: bool) -> Shape:
     """[N, C, spatial...] under windows of `kernel`; pads: begins, then ends."""
     rank = len(kernel)
     if len(x) != rank + 2 or len(strides) != rank or len(pads) != 2 * rank or len(dilations) != rank:
-        raise GraphError(f"x {x}, kernel {kernel}, strides {strides}, pads {pads} and dilations {dilations} do not fit together")
+        raise GraphError(
+            f"x {x}, kernel {kernel}, strides {strides}, pads {pads} and dilations {dilations} do not fit together"
+        )
     spatial = (
         _window(x[i + 2], kernel[i], strides[i], pads[i], pads[rank + i], dilations[i], ceil_mode) for i in range(rank)
     )
@@ -69,7 +91,9 @@ def conv_transpose_shape(
     if rank < 1 or len(w) != len(x) or not len(strides) == len(dilations) == len(output_padding) == rank:
         raise GraphError(f"x {x}, w {w}, strides {strides} and output_padding {output_padding} do not fit together")
     if len(pads) != 2 * rank or group < 1 or x[1] != w[0] or x[1] % group:
-        raise GraphError(f"{x[1]} channels of x, weights {w}, pads {pads} and group {group} do not fit: w is [C, O / group, ...]")
+        raise GraphError(
+            f"{x[1]} channels of x, weights {w}, pads {pads} and group {group} do not fit: w is [C, O / group, ...]"
+        )
     spatial = tuple(
         (x[i + 2] - 1) * strides[i] + output_padding[i] + (w[i + 2] - 1) * dilations[i] + 1 - pads[i] - pads[rank + i]
         for i in range(rank)

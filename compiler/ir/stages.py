@@ -38,7 +38,9 @@ def _verify_types(node: Node) -> None:
     inferred = node.infer_type()
     inferred = inferred if isinstance(inferred, tuple) else (inferred,)
     if tuple(t.with_layout(None) for t in inferred) != tuple(t.with_layout(None) for t in node.types):
-        raise GraphError(f"{node.label} says it is {list(map(str, node.types))}, its operands make it {list(map(str, inferred))}")
+        raise GraphError(
+            f"{node.label} says it is {list(map(str, node.types))}, its operands make it {list(map(str, inferred))}"
+        )
 
 
 def _verify_lowered(node: Node) -> None:

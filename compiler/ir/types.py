@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -51,12 +52,18 @@ class QuantParams:
         object.__setattr__(self, "zero_point", _frozen(self.zero_point, np.int64))
         scale, zero_point = self.static()
         if not (np.isfinite(scale) & (scale > 0)).all():
-            raise GraphError("a quantization scale is zero, negative, infinite or NaN; scales are finite and above zero")
+            raise GraphError(
+                "a quantization scale is zero, negative, infinite or NaN; scales are finite and above zero"
+            )
         if zero_point.shape != scale.shape:
-            raise GraphError(f"scale has shape {scale.shape} but zero_point has shape {zero_point.shape}; they are equal")
+            raise GraphError(
+                f"scale has shape {scale.shape} but zero_point has shape {zero_point.shape}; they are equal"
+            )
         if (self.axis is None) != (scale.ndim == 0):
-            raise GraphError(f"scale has shape {scale.shape} with axis {self.axis}: per tensor is [] with no axis, "
-                             "per axis is [C] with an axis")
+            raise GraphError(
+                f"scale has shape {scale.shape} with axis {self.axis}: per tensor is [] with no axis, "
+                "per axis is [C] with an axis"
+            )
 
     @property
     def is_static(self) -> bool:
@@ -82,21 +89,30 @@ class QuantParams:
             raise GraphError(f"the scale has shape {scale.shape}; one scale for the whole tensor is needed")
         return float(scale), int(zero_point)
 
+    def replace(self, **changes: Any) -> QuantParams:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
     def _key(self) -> tuple[Any, ...]:
-        if not self.is_static:
-            return (id(self.scale), id(self.zero_point), self.qmin, self.qmax, self.axis, self.block, self.levels)
-        scale, zero_point = self.static()
-        return (scale.shape, scale.tobytes(), zero_point.tobytes(), self.qmin, self.qmax, self.axis, self.block, self.levels)
+        grid: tuple[Any, ...] = (self.scale, self.zero_point)
+        if self.is_static:
+            scale, zero_point = self.static()
+            grid = (scale.shape, scale.tobytes(), zero_point.tobytes())
+        return (*grid, self.axis, self.block, self.levels)
 
     def same_grid(self, other: QuantParams) -> bool:
         """Equal up to qmin and qmax: a code means the same real number in both."""
-        return self._key()[:3] + self._key()[5:] == other._key()[:3] + other._key()[5:]
+        return self._key() == other._key()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, QuantParams) and self._key() == other._key()
+        return isinstance(other, QuantParams) and (self.qmin, self.qmax, *self._key()) == (
+            other.qmin,
+            other.qmax,
+            *other._key(),
+        )
 
     def __hash__(self) -> int:
-        return hash(self._key())
+        return hash((self.qmin, self.qmax, *self._key()))
 
 
 @dataclass(frozen=True)
@@ -150,7 +166,9 @@ class TensorType:
         if quant.axis is not None and quant.block is None and quant.is_static:
             extent = quant.static()[0].shape[0]
             if extent != self.shape[quant.axis]:
-                raise GraphError(f"{extent} scales along axis {quant.axis} of shape {self.shape}: one for each is needed")
+                raise GraphError(
+                    f"{extent} scales along axis {quant.axis} of shape {self.shape}: one for each is needed"
+                )
 
     @property
     def rank(self) -> int:
