@@ -22,6 +22,7 @@ MODEL = FOLDER / "digits_resnet_int8.onnx"
 BUNDLE = FOLDER.parent / "bundles" / "digits_resnet_int8"
 ROUNDS = 25
 RUNS_A_ROUND = 200
+INTERPRETED = 20  # images that the interpreter, which is slow, answers too
 
 Engine = Callable[[Array], Array]  # image [1,1,8,8] float32 to logits [1,10] float32
 
@@ -72,43 +73,50 @@ def processor_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def results(logits: dict[str, Array], microseconds: dict[str, Array], labels: Array) -> Table:
+    """Accuracy and latency of each engine, one row each."""
+    table = Table(title=f"{MODEL.name} on {len(labels)} held images of handwritten digits")
+    table.add_column("engine")
+    for heading in ("accuracy", "latency (median)", "10th to 90th percentile"):
+        table.add_column(heading, justify="right")
+    for name, answers in logits.items():
+        low, median, high = np.percentile(microseconds[name], (10, 50, 90))
+        accuracy = np.mean(answers.argmax(1) == labels)
+        table.add_row(name, f"{accuracy:.2%}", f"{median:.2f} µs", f"{low:.2f} to {high:.2f} µs")
+    return table
+
+
+def facts(logits: dict[str, Array], meaning: Array) -> Table:
+    """How the logits compare with the interpreter's and onnxruntime's, and what was written where."""
+    ours = logits["subbyte"]
+    against_meaning = np.count_nonzero(ours[: len(meaning)] != meaning)
+    against_onnxruntime = np.count_nonzero(ours != logits["onnxruntime"])
+    library = (BUNDLE / "libmodel.so").stat().st_size
+    everything = sum(file.stat().st_size for file in BUNDLE.rglob("*") if file.is_file())
+    table = Table.grid(padding=(0, 2))
+    table.add_row("machine", f"{processor_name()}, one thread, {ROUNDS} interleaved rounds of {RUNS_A_ROUND} runs")
+    table.add_row("interpreter", f"{against_meaning} of {meaning.size} logits differ (first {len(meaning)} images)")
+    table.add_row("onnxruntime", f"{against_onnxruntime} of {ours.size} logits differ")
+    table.add_row("bundle", f"{library / 1024:.1f} KiB library, {everything / 1024:.1f} KiB with its C sources")
+    table.add_row("it lies in", str(BUNDLE.relative_to(FOLDER.parent)))
+    return table
+
+
 def main() -> None:
     console = Console()
     with console.status(f"compiling {MODEL.name} for this machine"):
         module = subbyte.compile(MODEL, target="native")
         module.save(BUNDLE)
-
     test = read_test_digits()
     images = test.images[:, np.newaxis]
     engines = {"subbyte": subbyte_engine(module), "onnxruntime": onnxruntime_engine()}
-    logits = {name: np.concatenate([engine(image) for image in images]) for name, engine in engines.items()}
-    meaning = np.concatenate([subbyte.evaluate(MODEL, {"input": image})["logits"] for image in images[:20]])
+    with console.status("running"):
+        logits = {name: np.concatenate([engine(image) for image in images]) for name, engine in engines.items()}
+        interpreted = [subbyte.evaluate(MODEL, {"input": image})["logits"] for image in images[:INTERPRETED]]
     with console.status("measuring"):
         microseconds = latencies(engines, images[0])
-
-    table = Table(title=f"{MODEL.name} on {len(images)} held images of handwritten digits")
-    for heading in ("engine", "accuracy", "latency (median)", "10th to 90th percentile"):
-        table.add_column(heading, justify="left" if heading == "engine" else "right")
-    for name in engines:
-        low, median, high = np.percentile(microseconds[name], (10, 50, 90))
-        share = np.mean(logits[name].argmax(1) == test.labels)
-        table.add_row(name, f"{share:.2%}", f"{median:.2f} µs", f"{low:.2f} to {high:.2f} µs")
-    console.print(table)
-
-    different = np.count_nonzero(logits["subbyte"] != logits["onnxruntime"])
-    library = BUNDLE / "libmodel.so"
-    folder_bytes = sum(file.stat().st_size for file in BUNDLE.rglob("*") if file.is_file())
-    console.print(f"machine      {processor_name()}, one thread, {ROUNDS} interleaved rounds of {RUNS_A_ROUND} runs")
-    console.print(
-        f"meaning      {np.count_nonzero(logits['subbyte'][:20] != meaning)} of {meaning.size} logits "
-        "differ from the interpreter (first 20 images)"
-    )
-    console.print(f"onnxruntime  {different} of {logits['subbyte'].size} logits differ from onnxruntime")
-    console.print(
-        f"bundle       {library.stat().st_size / 1024:.1f} KiB library, "
-        f"{folder_bytes / 1024:.1f} KiB in all with its C sources"
-    )
-    console.print(f"it lies in   {BUNDLE.relative_to(FOLDER.parent)}", soft_wrap=True)
+    console.print(results(logits, microseconds, test.labels))
+    console.print(facts(logits, np.concatenate(interpreted)))
 
 
 if __name__ == "__main__":

@@ -46,9 +46,9 @@ def split_digits() -> tuple[Digits, Digits]:
 def read_test_digits() -> Digits:
     """The held test images as shipped beside the models, so that no training dependency is needed to evaluate."""
     with np.load(TEST_FILE) as archive:
-        return Digits(archive["input"], archive["label"])
+        return Digits(archive["input"][:, 0], archive["label"])
 
 
 def write_test_digits(test: Digits) -> None:
-    """Store the held test images under the models' input name, ready for `subbyte run --inputs`."""
-    np.savez_compressed(TEST_FILE, input=test.images, label=test.labels)
+    """Store the held images as `subbyte run --inputs` reads samples: by input name, [samples, *shape of the input]."""
+    np.savez_compressed(TEST_FILE, input=test.images[:, np.newaxis], label=test.labels)

@@ -28,7 +28,7 @@ def test_accuracy_is_what_the_readme_states(digits: Path, name: str) -> None:
     session = onnxruntime.InferenceSession(digits / f"{name}.onnx", options, providers=["CPUExecutionProvider"])
     with np.load(digits / "digits_test.npz") as archive:
         images, labels = archive["input"], archive["label"]
-    predicted = [int(np.argmax(session.run(None, {"input": image[np.newaxis]})[0])) for image in images]
+    predicted = [int(np.argmax(session.run(None, {"input": image})[0])) for image in images]
     assert f"{100 * np.mean(predicted == labels):.2f}" == f"{stated_accuracy(digits, name):.2f}"
 
 
@@ -59,7 +59,7 @@ def test_the_residual_network_is_quantized_per_channel(digits: Path) -> None:
 def test_held_images_are_distinct_pixel_counts_of_all_ten_digits(digits: Path) -> None:
     with np.load(digits / "digits_test.npz") as archive:
         images, labels = archive["input"], archive["label"]
-    assert images.shape == (360, 1, 8, 8)
+    assert images.shape == (360, 1, 1, 8, 8)
     assert images.dtype == np.float32
     assert labels.shape == (360,)
     assert set(labels) == set(range(10))
