@@ -15,10 +15,11 @@ PACKAGES = ("compiler", "passes", "targets")
 _NUMBERS = {"errors", "dtype"}
 _GRAPHS = _NUMBERS | {"numerics", "ir"}
 _TARGETED = _GRAPHS | {"target"}
-_BUNDLE = {"manifest", "runtime", "_runtime"}
+_BUNDLE = {"version", "manifest", "runtime", "_runtime"}
 _EVERYTHING = _TARGETED | _BUNDLE | {"importer", "pass_manager", "passes", "targets", "codegen", "toolchain", "knobs"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "version": set(),
     "dtype": {"errors"},
     "numerics": _NUMBERS,
     "ir": _NUMBERS | {"numerics"},
@@ -34,8 +35,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runtime": _NUMBERS | {"manifest", "_runtime"},
     "knobs": {"errors"},
     "pipeline": _EVERYTHING,
-    "cli": _EVERYTHING | {"pipeline"},
-    "_root": _EVERYTHING | {"pipeline"},
+    "api": _EVERYTHING | {"pipeline"},
+    "cli": _EVERYTHING | {"pipeline", "api"},
+    "_root": _EVERYTHING | {"pipeline", "api"},
 }
 
 
