@@ -21,6 +21,7 @@ ZIG = [sys.executable, "-m", "ziglang", "cc"]
 
 BUILDS = {
     "gcc-O0": (["gcc"], ["-O0"]),
+    "gcc-O2-plain-c": (["gcc"], ["-O2", "-DSUBBYTE_NUMERICS_PLAIN_C"]),
     "gcc-O3-native-contract": (["gcc"], ["-O3", "-march=native", "-ffp-contract=fast"]),
     "clang-O3-native-contract": (["clang"], ["-O3", "-march=native", "-ffp-contract=fast"]),
     "zig-O2-native-contract": (ZIG, ["-O2", "-march=native", "-ffp-contract=fast", "-fno-sanitize=undefined"]),

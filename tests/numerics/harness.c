@@ -73,3 +73,63 @@ void average(int64_t count, const int32_t* total, const float* scale, const int3
 void average(int64_t count, const int32_t* total, const float* scale, const int32_t* n, float* y) {
     EACH y[i] = subbyte_average(total[i], scale[i], n[i]);
 }
+
+#define FUNCTION1(NAME)                                                        \
+    void NAME##_f32(int64_t count, const float* x, float* y);                  \
+    void NAME##_f32(int64_t count, const float* x, float* y) {                 \
+        for (int64_t i = 0; i < count; i++) y[i] = subbyte_##NAME##_f32(x[i]); \
+    }
+#define FUNCTION2(NAME)                                                              \
+    void NAME##_f32(int64_t count, const float* x, const float* a, float* y);        \
+    void NAME##_f32(int64_t count, const float* x, const float* a, float* y) {       \
+        for (int64_t i = 0; i < count; i++) y[i] = subbyte_##NAME##_f32(x[i], a[i]); \
+    }
+#define FUNCTION3(NAME)                                                                        \
+    void NAME##_f32(int64_t count, const float* x, const float* a, const float* b, float* y);  \
+    void NAME##_f32(int64_t count, const float* x, const float* a, const float* b, float* y) { \
+        for (int64_t i = 0; i < count; i++) y[i] = subbyte_##NAME##_f32(x[i], a[i], b[i]);     \
+    }
+
+FUNCTION1(exp)
+FUNCTION1(expm1)
+FUNCTION1(log)
+FUNCTION1(log1p)
+FUNCTION1(erf)
+FUNCTION1(tanh)
+FUNCTION1(sigmoid)
+FUNCTION1(sqrt)
+FUNCTION1(rsqrt)
+FUNCTION1(reciprocal)
+FUNCTION2(pow)
+FUNCTION2(min)
+FUNCTION2(max)
+FUNCTION1(relu)
+FUNCTION2(leaky_relu)
+FUNCTION2(thresholded_relu)
+FUNCTION1(sign)
+FUNCTION3(clip)
+FUNCTION3(hard_sigmoid)
+FUNCTION1(hard_swish)
+FUNCTION1(gelu)
+FUNCTION1(gelu_tanh)
+FUNCTION1(softplus)
+FUNCTION1(softsign)
+FUNCTION2(elu)
+FUNCTION3(selu)
+FUNCTION2(celu)
+FUNCTION1(mish)
+FUNCTION1(neg)
+FUNCTION1(abs)
+FUNCTION1(floor)
+FUNCTION1(ceil)
+FUNCTION1(rint)
+
+void sum_rows(int64_t rows, int64_t count, const float* x, float* y);
+void sum_rows(int64_t rows, int64_t count, const float* x, float* y) {
+    for (int64_t row = 0; row < rows; row++) y[row] = subbyte_sum_f32(x + row * count, count, 1);
+}
+
+void matmul(int64_t m, int64_t k, int64_t n, const float* a, const float* b, float* y);
+void matmul(int64_t m, int64_t k, int64_t n, const float* a, const float* b, float* y) {
+    for (int64_t i = 0; i < m * n; i++) y[i] = subbyte_dot_f32(a + i / n * k, 1, b + i % n, n, k);
+}

@@ -24,9 +24,13 @@
 #error "subbyte_numerics.h: float expressions keep excess precision here (x87?); compile with -msse2 -mfpmath=sse"
 #endif
 
-#if defined(__SSE2__) || defined(_M_X64)
+// SUBBYTE_NUMERICS_PLAIN_C: do without instructions of the CPU for rounding and square roots; the results are the same.
+#if defined(SUBBYTE_NUMERICS_PLAIN_C)
+#elif defined(__SSE2__) || defined(_M_X64)
+#define SUBBYTE_NUMERICS_SSE2 1
 #include <emmintrin.h>
-#elif defined(__aarch64__) && defined(__ARM_NEON)
+#elif defined(__aarch64__) && defined(__ARM_NEON) && defined(__GNUC__)
+#define SUBBYTE_NUMERICS_A64 1
 #include <arm_neon.h>
 #endif
 
@@ -40,11 +44,13 @@
 #if defined(__GNUC__)
 #if defined(__SSE__)
 #define SUBBYTE_BARRIER_F32(v) __asm__("" : "+x"(v))
+#define SUBBYTE_BARRIER_F64(v) __asm__("" : "+x"(v))
 #define SUBBYTE_BARRIER_M128(v) __asm__("" : "+x"(v))
 #define SUBBYTE_BARRIER_M256(v) __asm__("" : "+x"(v))
 #define SUBBYTE_BARRIER_M512(v) __asm__("" : "+v"(v))
 #elif defined(__aarch64__)
 #define SUBBYTE_BARRIER_F32(v) __asm__("" : "+w"(v))
+#define SUBBYTE_BARRIER_F64(v) __asm__("" : "+w"(v))
 #define SUBBYTE_BARRIER_NEON(v) __asm__("" : "+w"(v))
 #elif defined(__arm__) && defined(__ARM_FP) && (__ARM_FP & 4)
 #define SUBBYTE_BARRIER_F32(v) __asm__("" : "+t"(v))
@@ -54,11 +60,19 @@
 #else
 #define SUBBYTE_BARRIER_F32(v) __asm__("" : "+m"(v))
 #endif
+#if !defined(SUBBYTE_BARRIER_F64)
+#define SUBBYTE_BARRIER_F64(v) __asm__("" : "+m"(v))
+#endif
 #else
 #define SUBBYTE_BARRIER_F32(v)             \
     do {                                   \
         volatile float subbyte_once = (v); \
         (v) = subbyte_once;                \
+    } while (0)
+#define SUBBYTE_BARRIER_F64(v)              \
+    do {                                    \
+        volatile double subbyte_once = (v); \
+        (v) = subbyte_once;                 \
     } while (0)
 #endif
 
@@ -99,9 +113,9 @@ static inline int32_t subbyte_clamp_s32(int32_t x, int32_t low, int32_t high) {
 
 // The nearest integer, ties to even. Requires |x| <= 2^30.
 static inline int32_t subbyte_rint_s32(float x) {
-#if defined(__SSE2__) || defined(_M_X64)
+#if defined(SUBBYTE_NUMERICS_SSE2)
     return _mm_cvtss_si32(_mm_set_ss(x));
-#elif defined(__aarch64__) && defined(__ARM_NEON)
+#elif defined(SUBBYTE_NUMERICS_A64)
     return vcvtns_s32_f32(x);
 #else
     int32_t whole;
@@ -239,6 +253,327 @@ static inline int32_t subbyte_requantize_shift_s64(int64_t acc, float multiplier
 // f32(f32(f32(total) * scale) / count): the real mean of `count` codes whose centred sum is total.
 static inline float subbyte_average(int32_t total, float scale, int32_t count) {
     return subbyte_div_f32(subbyte_mul_f32((float)total, scale), (float)count);
+}
+
+// ---- N8: float islands; the definitions are compiler/numerics/float32.py and unary.py, step by step ----------------
+
+static inline float subbyte_abs_f32(float x) { return subbyte_from_bits_f32(subbyte_bits_f32(x) & 0x7fffffffu); }
+static inline float subbyte_neg_f32(float x) { return subbyte_from_bits_f32(subbyte_bits_f32(x) ^ 0x80000000u); }
+
+// The magnitude of x with the sign of y.
+static inline float subbyte_copysign_f32(float x, float y) {
+    return subbyte_from_bits_f32((subbyte_bits_f32(x) & 0x7fffffffu) | (subbyte_bits_f32(y) & 0x80000000u));
+}
+
+static inline float subbyte_nan_f32(void) { return subbyte_from_bits_f32(0x7fc00000u); }
+static inline float subbyte_infinity_f32(void) { return subbyte_from_bits_f32(0x7f800000u); }
+
+// 2^n. Requires -126 <= n <= 127.
+static inline float subbyte_exp2i_f32(int32_t n) { return subbyte_from_bits_f32((uint32_t)(n + 127) << 23); }
+
+// NaN where either is; the first of two equal operands.
+static inline float subbyte_min_f32(float a, float b) { return a != a || a <= b ? a : b; }
+static inline float subbyte_max_f32(float a, float b) { return a != a || a >= b ? a : b; }
+
+// x rounded to a whole number as `mode` says; the sign of x stays, NaN and infinities too.
+static inline float subbyte_round_to_whole_f32(float x, int mode) {
+    if (!(subbyte_abs_f32(x) < 8388608.0f)) return x;
+    return subbyte_copysign_f32((float)subbyte_round_s32(x, mode), x);
+}
+
+static inline float subbyte_floor_f32(float x) { return subbyte_round_to_whole_f32(x, SUBBYTE_FLOOR); }
+static inline float subbyte_ceil_f32(float x) { return subbyte_round_to_whole_f32(x, SUBBYTE_CEIL); }
+static inline float subbyte_rint_f32(float x) { return subbyte_round_to_whole_f32(x, SUBBYTE_HALF_EVEN); }
+
+// The correctly rounded square root; NaN below zero.
+static inline float subbyte_sqrt_f32(float x) {
+#if defined(SUBBYTE_NUMERICS_SSE2)
+    return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x)));
+#elif defined(SUBBYTE_NUMERICS_A64)
+    float y;
+    __asm__("fsqrt %s0, %s1" : "=w"(y) : "w"(x));
+    return y;
+#else
+    uint32_t bits = subbyte_bits_f32(x), root = 0, bit = 1u << 24;
+    uint64_t rest;
+    int32_t exponent;
+    if (x != x || x == 0.0f || bits == 0x7f800000u) return x;
+    if (bits >> 31) return subbyte_nan_f32();
+    exponent = (int32_t)(bits >> 23);
+    bits &= 0x7fffffu;
+    if (exponent == 0) {
+        for (exponent = 1; !(bits >> 23); exponent--) bits <<= 1;
+    } else {
+        bits |= 0x800000u;
+    }
+    exponent -= 150;  // x = bits * 2^exponent
+    rest = (uint64_t)bits << (exponent & 1 ? 25 : 26);
+    exponent = (exponent - (exponent & 1 ? 25 : 26)) / 2;  // x = rest * 2^(2 * exponent), 2^48 <= rest < 2^50
+    for (; bit; bit >>= 1) {
+        uint64_t trial = (uint64_t)(root | bit) * (root | bit);
+        if (trial <= rest) root |= bit;
+    }
+    // root has 25 bits and one of them rounds; it is never exactly a tie.
+    return subbyte_mul_f32((float)(int32_t)((root + 1u) >> 1), subbyte_exp2i_f32(exponent + 1));
+#endif
+}
+
+static inline float subbyte_rsqrt_f32(float x) { return subbyte_div_f32(1.0f, subbyte_sqrt_f32(x)); }
+static inline float subbyte_reciprocal_f32(float x) { return subbyte_div_f32(1.0f, x); }
+
+// e^r - 1 for |r| <= 0.3473.
+static inline float subbyte_expm1_core_f32(float r) {
+    float p = 0x1.6a4154p-10f;
+    p = subbyte_add_f32(subbyte_mul_f32(p, r), 0x1.1239c6p-7f);
+    p = subbyte_add_f32(subbyte_mul_f32(p, r), 0x1.5558bcp-5f);
+    p = subbyte_add_f32(subbyte_mul_f32(p, r), 0x1.555492p-3f);
+    p = subbyte_add_f32(subbyte_mul_f32(p, r), 0x1.fffffcp-2f);
+    return subbyte_add_f32(subbyte_mul_f32(subbyte_mul_f32(r, r), p), r);
+}
+
+// e^x within 1 ulp.
+static inline float subbyte_exp_f32(float x) {
+    float clamped = subbyte_clamp_f32(x, -104.0f, 89.0f), r;
+    int32_t n = subbyte_rint_s32(subbyte_mul_f32(clamped, 0x1.715476p+0f)), half = n >> 1;
+    if (x != x) return x;
+    r = subbyte_sub_f32(clamped, subbyte_mul_f32((float)n, 0x1.62e4p-1f));  // both exact
+    r = subbyte_sub_f32(r, subbyte_mul_f32((float)n, 0x1.7f7d1cp-20f));
+    r = subbyte_add_f32(subbyte_expm1_core_f32(r), 1.0f);
+    return subbyte_mul_f32(subbyte_mul_f32(r, subbyte_exp2i_f32(half)), subbyte_exp2i_f32(n - half));
+}
+
+// e^x - 1 within 3.3 ulp.
+static inline float subbyte_expm1_f32(float x) {
+    if (subbyte_abs_f32(x) < 0.34375f) return subbyte_expm1_core_f32(x);
+    return subbyte_sub_f32(subbyte_exp_f32(x), 1.0f);
+}
+
+// ln(x) within 0.8 ulp; -infinity at zero, NaN below.
+static inline float subbyte_log_f32(float x) {
+    uint32_t bits;
+    float e = 0.0f, f, s, z, r, square;
+    if (x != x || x == subbyte_infinity_f32()) return x;
+    if (x == 0.0f) return -subbyte_infinity_f32();
+    if (x < 0.0f) return subbyte_nan_f32();
+    if (x < 0x1p-126f) {
+        x = subbyte_mul_f32(x, 0x1p+25f);
+        e = -25.0f;
+    }
+    bits = subbyte_bits_f32(x) - 0x3f3504f3u;  // of sqrt(1/2): the fraction lies in [sqrt(1/2), sqrt(2))
+    e = subbyte_add_f32(e, (float)((int32_t)bits >> 23));
+    f = subbyte_sub_f32(subbyte_from_bits_f32((bits & 0x7fffffu) + 0x3f3504f3u), 1.0f);
+    s = subbyte_div_f32(f, subbyte_add_f32(f, 2.0f));
+    z = subbyte_mul_f32(s, s);
+    r = subbyte_add_f32(subbyte_mul_f32(z, 0x1.32d56ap-2f), 0x1.99541cp-2f);
+    r = subbyte_add_f32(subbyte_mul_f32(z, r), 0x1.555588p-1f);
+    r = subbyte_mul_f32(z, r);
+    square = subbyte_mul_f32(subbyte_mul_f32(f, 0.5f), f);
+    r = subbyte_mul_f32(s, subbyte_add_f32(square, r));
+    r = subbyte_add_f32(r, subbyte_mul_f32(e, 0x1.7f7d1cp-20f));
+    r = subbyte_sub_f32(subbyte_sub_f32(square, r), f);
+    return subbyte_sub_f32(subbyte_mul_f32(e, 0x1.62e4p-1f), r);
+}
+
+// ln(1 + x) for x >= 0 within 2.4 ulp.
+static inline float subbyte_log1p_f32(float x) {
+    float sum = subbyte_add_f32(x, 1.0f);
+    if (sum == 1.0f || !(x < 16777216.0f)) return sum == 1.0f ? x : subbyte_log_f32(sum);
+    return subbyte_div_f32(subbyte_mul_f32(subbyte_log_f32(sum), x), subbyte_sub_f32(sum, 1.0f));
+}
+
+// erf(x) within 1.2 ulp.
+static inline float subbyte_erf_f32(float x) {
+    float t = subbyte_abs_f32(x), z, p;
+    if (t < 0.921875f) {
+        z = subbyte_mul_f32(x, x);
+        p = 0x1.4f4088p-14f;
+        p = subbyte_add_f32(subbyte_mul_f32(p, z), -0x1.a60296p-11f);
+        p = subbyte_add_f32(subbyte_mul_f32(p, z), 0x1.5449a6p-8f);
+        p = subbyte_add_f32(subbyte_mul_f32(p, z), -0x1.b80116p-6f);
+        p = subbyte_add_f32(subbyte_mul_f32(p, z), 0x1.ce2d64p-4f);
+        p = subbyte_add_f32(subbyte_mul_f32(p, z), -0x1.812740p-2f);
+        p = subbyte_add_f32(subbyte_mul_f32(p, z), 0x1.06eba8p-3f);
+        return subbyte_add_f32(subbyte_mul_f32(p, x), x);
+    }
+    if (x != x) return x;
+    t = subbyte_clamp_f32(t, 0.0f, 4.0f);
+    p = 0x1.7a1280p-17f;
+    p = subbyte_add_f32(subbyte_mul_f32(p, t), -0x1.52dc3ap-12f);
+    p = subbyte_add_f32(subbyte_mul_f32(p, t), 0x1.dd9d12p-9f);
+    p = subbyte_add_f32(subbyte_mul_f32(p, t), -0x1.855dfcp-6f);
+    p = subbyte_add_f32(subbyte_mul_f32(p, t), 0x1.b32914p-4f);
+    p = subbyte_add_f32(subbyte_mul_f32(p, t), 0x1.453248p-1f);
+    p = subbyte_add_f32(subbyte_mul_f32(p, t), 0x1.20ef24p+0f);
+    p = subbyte_sub_f32(1.0f, subbyte_exp_f32(subbyte_neg_f32(subbyte_mul_f32(p, t))));
+    return subbyte_copysign_f32(p, x);
+}
+
+// tanh(x) within 1.4 ulp.
+static inline float subbyte_tanh_f32(float x) {
+    float t = subbyte_abs_f32(x), z, p;
+    if (t < 0.55f) {
+        z = subbyte_mul_f32(x, x);
+        p = -0x1.9957c8p-8f;
+        p = subbyte_add_f32(subbyte_mul_f32(p, z), 0x1.58ec9cp-6f);
+        p = subbyte_add_f32(subbyte_mul_f32(p, z), -0x1.b91f22p-5f);
+        p = subbyte_add_f32(subbyte_mul_f32(p, z), 0x1.110cf0p-3f);
+        p = subbyte_add_f32(subbyte_mul_f32(p, z), -0x1.55554ap-2f);
+        return subbyte_add_f32(subbyte_mul_f32(subbyte_mul_f32(p, z), x), x);
+    }
+    p = subbyte_add_f32(subbyte_exp_f32(subbyte_add_f32(t, t)), 1.0f);
+    return subbyte_copysign_f32(subbyte_sub_f32(1.0f, subbyte_div_f32(2.0f, p)), x);
+}
+
+// 1 / (1 + e^-x) within 2.3 ulp.
+static inline float subbyte_sigmoid_f32(float x) {
+    float e = subbyte_exp_f32(subbyte_neg_f32(subbyte_abs_f32(x))), sum = subbyte_add_f32(e, 1.0f);
+    return subbyte_div_f32(x < 0.0f ? e : 1.0f, sum);
+}
+
+static inline double subbyte_round_f64(double x) {
+    SUBBYTE_BARRIER_F64(x);
+    return x;
+}
+
+// log2(a) to about 2^-45. Requires a positive and finite.
+static inline double subbyte_log2_f64(float a) {
+    double fraction = (double)a, f, s, z, series = 1.0 / 19.0;
+    int32_t exponent, k;
+    uint64_t bits;
+    memcpy(&bits, &fraction, sizeof bits);
+    exponent = (int32_t)(bits >> 52) - 1022;
+    bits = (bits & 0xfffffffffffffu) | (uint64_t)1022 << 52;
+    memcpy(&fraction, &bits, sizeof fraction);  // in [1/2, 1)
+    if (fraction < 0.7071067811865476) {
+        fraction = fraction + fraction;
+        exponent -= 1;
+    }
+    f = fraction - 1.0;
+    s = f / (f + 2.0);
+    z = subbyte_round_f64(s * s);
+    for (k = 17; k > 0; k -= 2) series = subbyte_round_f64(series * z) + 1.0 / (double)k;
+    return (double)exponent + subbyte_round_f64(subbyte_round_f64(s * series) * 2.8853900817779268);
+}
+
+// 2^p to about 2^-45, rounded to float32. Requires -160 <= p <= 130.
+static inline float subbyte_exp2_f64(double p) {
+    static const double reciprocals[12] = {
+        1.0 / 479001600.0, 1.0 / 39916800.0, 1.0 / 3628800.0, 1.0 / 362880.0, 1.0 / 40320.0, 1.0 / 5040.0,
+        1.0 / 720.0,       1.0 / 120.0,      1.0 / 24.0,      1.0 / 6.0,      0.5,           1.0,
+    };
+    int32_t n = (int32_t)p, k;
+    double r = p - (double)n, series = reciprocals[0], scale;
+    uint64_t bits;
+    if (r > 0.5 || (r == 0.5 && (n & 1))) n += 1;
+    if (r < -0.5 || (r == -0.5 && (n & 1))) n -= 1;
+    r = subbyte_round_f64((p - (double)n) * 0.6931471805599453);
+    for (k = 1; k < 12; k++) series = subbyte_round_f64(series * r) + reciprocals[k];
+    bits = (uint64_t)(n + 1023) << 52;
+    memcpy(&scale, &bits, sizeof scale);
+    return (float)((subbyte_round_f64(series * r) + 1.0) * scale);
+}
+
+// x^y within 0.51 ulp, with the special values of IEEE 754 pow.
+static inline float subbyte_pow_f32(float x, float y) {
+    float a = subbyte_abs_f32(x), b = subbyte_abs_f32(y), magnitude;
+    double logarithm, product;
+    int whole, odd;
+    if (y == 0.0f || x == 1.0f) return 1.0f;
+    if (x != x || y != y) return subbyte_nan_f32();
+    if (y == 2.0f) return subbyte_mul_f32(x, x);
+    whole = b >= 16777216.0f || (float)(int32_t)b == b;
+    odd = b < 16777216.0f && whole && ((int32_t)b & 1);
+    if (x < 0.0f && !whole && a < subbyte_infinity_f32()) return subbyte_nan_f32();
+    if (a > 0.0f && a < subbyte_infinity_f32()) {
+        logarithm = subbyte_log2_f64(a);
+        product = logarithm == 0.0 ? 0.0 : subbyte_round_f64((double)y * logarithm);
+    } else {
+        product = (a > 0.0f) == (y > 0.0f) ? 200.0 : -200.0;
+    }
+    product = product > -160.0 ? product : -160.0;
+    magnitude = subbyte_exp2_f64(product < 130.0 ? product : 130.0);
+    return odd ? subbyte_copysign_f32(magnitude, x) : magnitude;
+}
+
+// ONNX's elementwise functions.
+
+static inline float subbyte_relu_f32(float x) { return x < 0.0f ? 0.0f : x; }
+static inline float subbyte_leaky_relu_f32(float x, float alpha) { return x < 0.0f ? subbyte_mul_f32(alpha, x) : x; }
+static inline float subbyte_thresholded_relu_f32(float x, float alpha) { return x > alpha ? x : 0.0f; }
+static inline float subbyte_sign_f32(float x) { return x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x; }
+
+static inline float subbyte_clip_f32(float x, float low, float high) {
+    x = x < low ? low : x;
+    return x > high ? high : x;
+}
+
+static inline float subbyte_hard_sigmoid_f32(float x, float alpha, float beta) {
+    return subbyte_clip_f32(subbyte_add_f32(subbyte_mul_f32(alpha, x), beta), 0.0f, 1.0f);
+}
+
+static inline float subbyte_hard_swish_f32(float x) {
+    return subbyte_mul_f32(x, subbyte_hard_sigmoid_f32(x, 0x1.555556p-3f, 0.5f));
+}
+
+static inline float subbyte_gelu_f32(float x) {
+    float inner = subbyte_add_f32(subbyte_erf_f32(subbyte_mul_f32(x, 0x1.6a09e6p-1f)), 1.0f);
+    return subbyte_mul_f32(subbyte_mul_f32(x, 0.5f), inner);
+}
+
+static inline float subbyte_gelu_tanh_f32(float x) {
+    float cube = subbyte_mul_f32(subbyte_mul_f32(subbyte_mul_f32(0.044715f, x), x), x);
+    float inner = subbyte_mul_f32(subbyte_add_f32(cube, x), 0x1.988454p-1f);
+    return subbyte_mul_f32(subbyte_mul_f32(x, 0.5f), subbyte_add_f32(subbyte_tanh_f32(inner), 1.0f));
+}
+
+static inline float subbyte_softplus_f32(float x) {
+    float e = subbyte_exp_f32(subbyte_neg_f32(subbyte_abs_f32(x)));
+    return subbyte_add_f32(subbyte_relu_f32(x), subbyte_log1p_f32(e));
+}
+
+static inline float subbyte_softsign_f32(float x) {
+    return subbyte_div_f32(x, subbyte_add_f32(subbyte_abs_f32(x), 1.0f));
+}
+
+static inline float subbyte_elu_f32(float x, float alpha) {
+    return x > 0.0f ? x : subbyte_mul_f32(alpha, subbyte_expm1_f32(x));
+}
+
+static inline float subbyte_selu_f32(float x, float alpha, float gamma) {
+    return subbyte_mul_f32(gamma, subbyte_elu_f32(x, alpha));
+}
+
+static inline float subbyte_celu_f32(float x, float alpha) {
+    return x > 0.0f ? x : subbyte_mul_f32(alpha, subbyte_expm1_f32(subbyte_div_f32(x, alpha)));
+}
+
+static inline float subbyte_mish_f32(float x) { return subbyte_mul_f32(x, subbyte_tanh_f32(subbyte_softplus_f32(x))); }
+
+// Sums in the tree of 8 lanes: lane l begins at +0.0f and adds the elements l, l + 8, l + 16, ... in this order.
+
+// ((l0 + l4) + (l2 + l6)) + ((l1 + l5) + (l3 + l7)).
+static inline float subbyte_tree_sum_f32(const float lanes[8]) {
+    float even = subbyte_add_f32(subbyte_add_f32(lanes[0], lanes[4]), subbyte_add_f32(lanes[2], lanes[6]));
+    float odd = subbyte_add_f32(subbyte_add_f32(lanes[1], lanes[5]), subbyte_add_f32(lanes[3], lanes[7]));
+    return subbyte_add_f32(even, odd);
+}
+
+// The sum of x[0], x[stride], ... x[(count - 1) * stride].
+static inline float subbyte_sum_f32(const float* x, int64_t count, int64_t stride) {
+    float lanes[8] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
+    int64_t k;
+    for (k = 0; k < count; k++) lanes[k & 7] = subbyte_add_f32(lanes[k & 7], x[k * stride]);
+    return subbyte_tree_sum_f32(lanes);
+}
+
+// The sum of the products a[k * a_stride] * b[k * b_stride].
+static inline float subbyte_dot_f32(const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t count) {
+    float lanes[8] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
+    int64_t k;
+    for (k = 0; k < count; k++) {
+        lanes[k & 7] = subbyte_add_f32(lanes[k & 7], subbyte_mul_f32(a[k * a_stride], b[k * b_stride]));
+    }
+    return subbyte_tree_sum_f32(lanes);
 }
 
 #if defined(__clang__) && (defined(__x86_64__) || defined(__aarch64__))
