@@ -190,7 +190,7 @@ def header_closure(header: Path) -> tuple[Path, ...]:
             for name in reversed(_INCLUDE.findall(path.read_text())):
                 found = next((folder / name for folder in (path.parent, common) if (folder / name).is_file()), None)
                 if found is None:
-                    raise UnsupportedError(f"{path.name} includes \"{name}\", which is neither beside it nor in {common}")
+                    raise UnsupportedError(f'{path.name} includes "{name}", which is neither beside it nor in {common}')
                 stack.append((found, False))
     return tuple(done)
 
@@ -229,6 +229,16 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Board:
+    """A board: a name for a target together with its memory limits."""
+
+    name: str
+    target: str
+    ram_bytes: int
+    flash_bytes: int
+
+
+@dataclass(frozen=True)
 class TargetFamily:
     """One folder of targets/.
 
@@ -242,6 +252,7 @@ class TargetFamily:
     resolve: Callable[[str], Target | None]
     native: Callable[[], Target | None]
     kernels: tuple[Kernel, ...] = field(repr=False, default=())
+    boards: tuple[Board, ...] = ()
 
 
 @cache
@@ -262,7 +273,9 @@ def find_target(name: str) -> Target:
     names = ["native", *(n for family in known.values() for n in family.names)]
     near = difflib.get_close_matches(name, names, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    raise UnsupportedError(f"there is no target '{name}'.{hint} Targets are {', '.join(names)}; features are added with '+'.")
+    raise UnsupportedError(
+        f"there is no target '{name}'.{hint} Targets are {', '.join(names)}; features are added with '+'."
+    )
 
 
 def as_array(data: Any, dtype: Any) -> NDArray[Any]:

@@ -114,7 +114,12 @@ def _manifest(
             "file_bytes": len(weights_file),
             "sha256": hashlib.sha256(weights_file).hexdigest() if pool.in_file else None,
             "arrays": [
-                {"name": placed.name, "layout": placed.array.layout, "bytes": placed.array.data.nbytes, "offset": placed.offset}
+                {
+                    "name": placed.name,
+                    "layout": placed.array.layout,
+                    "bytes": placed.array.data.nbytes,
+                    "offset": placed.offset,
+                }
                 for placed in pool.arrays()
             ],
         },
@@ -152,7 +157,9 @@ def _tensor(name: str, of_type: TensorType) -> dict[str, Any]:
 
 
 def _step(step: Step) -> dict[str, Any]:
-    layouts = sorted({a.layout for a in step.call.arguments if isinstance(a, ConstantArray) and a.layout != "row_major"})
+    layouts = sorted(
+        {a.layout for a in step.call.arguments if isinstance(a, ConstantArray) and a.layout != "row_major"}
+    )
     return {
         "name": step.name,
         "kernel": step.call.symbol,

@@ -75,8 +75,8 @@ class CPrinter:
         upper = self.signature.prefix.upper()
         lines = [
             f"/* {c_comment(self.signature.prefix)}: compiled by subbyte for {self.program.target.name}. */",
-            f"#ifndef SUBBYTE_{upper}_H",
-            f"#define SUBBYTE_{upper}_H",
+            f"#ifndef SUBBYTE_BUNDLE_{upper}_H",
+            f"#define SUBBYTE_BUNDLE_{upper}_H",
             "",
             '#include "subbyte_model.h"',
             "",
@@ -160,7 +160,10 @@ class CPrinter:
         arguments = [self._argument(argument, step) for argument in step.call.arguments]
         if step.kernel is None:
             size = step.bytes // 2
-            arguments = [self._place(step.results[0], "unsigned char", False), self._place(step.operands[0], "unsigned char", True)]
+            arguments = [
+                self._place(step.results[0], "unsigned char", False),
+                self._place(step.operands[0], "unsigned char", True),
+            ]
             arguments.append(str(size))
         call = f"{step.call.symbol}({', '.join(arguments)})"
         body = f"  return {call};" if step.call.checked else f"  {call};\n  return SUBBYTE_OK;"
@@ -264,7 +267,7 @@ class CPrinter:
         listed = "\n".join(f"    {field}," for field in fields)
         parts.append(f"static const subbyte_model model = {{\n{listed}\n}};\n")
         parts.append(f"const subbyte_model *{self.signature.prefix}_model(void) {{ return &model; }}\n")
-        parts.append("const subbyte_model *subbyte_model_get(void) { return &model; }\n")
+        parts.append("SUBBYTE_WEAK const subbyte_model *subbyte_model_get(void) { return &model; }\n")
         return "\n".join(parts)
 
     def _run(self) -> str:
@@ -325,7 +328,9 @@ def _tensor_data(name: str, of_type: TensorType) -> str:
     if of_type.quant is not None:
         scale, zero_point = (np.atleast_1d(values) for values in of_type.quant.static())
         text += f"static const float {name}_scale[] = {{{', '.join(c_real(s) for s in scale.tolist())}}};\n"
-        text += f"static const int32_t {name}_zero_point[] = {{{', '.join(c_integer(z) for z in zero_point.tolist())}}};\n"
+        text += (
+            f"static const int32_t {name}_zero_point[] = {{{', '.join(c_integer(z) for z in zero_point.tolist())}}};\n"
+        )
     return text
 
 
@@ -333,11 +338,12 @@ def _tensor_row(name: str, onnx_name: str, of_type: TensorType) -> str:
     code = "SUBBYTE_BOOL" if of_type.dtype.kind == "bool" else _DTYPE_CODES[of_type.dtype.c_type]
     code = "SUBBYTE_FLOAT16" if of_type.dtype.name == "float16" else code
     quant = of_type.quant
-    scales = "0, 0, 0, 0" if quant is None else (
-        f"{name}_scale, {name}_zero_point, {np.atleast_1d(quant.static()[0]).size}, {quant.axis or 0}"
+    scales = (
+        "0, 0, 0, 0"
+        if quant is None
+        else (f"{name}_scale, {name}_zero_point, {np.atleast_1d(quant.static()[0]).size}, {quant.axis or 0}")
     )
     return (
         f"    {{{c_string(onnx_name)}, {c_string(of_type.dtype.name)}, {code}, {of_type.rank}, {name}_shape, "
         f"{of_type.bytes}, {scales}}},"
     )
-

@@ -146,7 +146,9 @@ def _place_values(graph: Graph, calls: list[KernelCall], kernels: list[Kernel]) 
 def _constant_operand(node: Constant) -> ConstantArray:
     """A constant that a kernel reads as it is, in stored order."""
     stored = np.transpose(node.value, node.type.order)
-    return ConstantArray("operand", as_array(stored, stored.dtype), "row_major" if node.type.layout is None else "stored")
+    return ConstantArray(
+        "operand", as_array(stored, stored.dtype), "row_major" if node.type.layout is None else "stored"
+    )
 
 
 def _step(index: int, node: KernelCall, kernel: Kernel, places: dict[Value, Place]) -> Step:

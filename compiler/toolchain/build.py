@@ -47,7 +47,7 @@ def archive(compiler: Compiler, objects: list[Path], library: Path) -> None:
 
 
 def _build_runner(compiler: Compiler, flags: tuple[str, ...], folder: Path) -> None:
-    sources = [*sorted((_RUNTIME / "runner").glob("*.c")), folder / STATIC]
+    sources = [*sorted((_RUNTIME / "runner").glob("*.c")), *sorted((_RUNTIME / "src").glob("*.c")), folder / STATIC]
     # The runner is ours, not the user's: it may use POSIX beside C99.
     includes = ("-D_POSIX_C_SOURCE=200809L", "-I", str(_RUNTIME / "include"), "-I", str(_RUNTIME / "src"))
     compile_c(compiler, (*flags, *includes, "-static", "-pthread", "-s"), sources, folder / RUNNER)

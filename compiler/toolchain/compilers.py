@@ -66,7 +66,9 @@ def _probe(command: tuple[str, ...]) -> Compiler:
     return Compiler(command, family, version)
 
 
-def compile_c(compiler: Compiler, flags: tuple[str, ...], sources: list[Path], output: Path, *, warnings: bool = True) -> None:
+def compile_c(
+    compiler: Compiler, flags: tuple[str, ...], sources: list[Path], output: Path, *, warnings: bool = True
+) -> None:
     """Compile `sources` to `output`; raises ToolchainError with the first lines of what the compiler said."""
     command = [*compiler.command, *flags, *(_WARNINGS if warnings else ()), "-o", str(output), *map(str, sources)]
     run_tool(command, f"compiling {', '.join(source.name for source in sources)}")

@@ -1,0 +1,95 @@
+"""`subbyte compile`: an ONNX model to a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from subbyte.compiler.cli.options import CompilerCommand, Dims, Json, ModelPath, Strict, TargetName, parse_dims
+from subbyte.compiler.cli.output import print_json, print_table, progress
+
+_PRODUCTS = {"c": None, "so": "libmodel.so", "a": "libmodel.a", "runner": "runner"}
+
+
+def compile_command(
+    model: ModelPath,
+    target: TargetName = "native",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="The bundle's folder; MODEL's name by default.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Prefix of the C functions; MODEL's name by default.")] = None,
+    dim: Dims = None,
+    io: Annotated[
+        str, typer.Option(help="Inputs and outputs as in the model, or as codes: model | quantized.")
+    ] = "model",
+    weights: Annotated[
+        str | None, typer.Option(help="Weights in model.c or beside it: inline | file; inline up to 16 MiB by default.")
+    ] = None,
+    emit: Annotated[
+        list[str] | None, typer.Option(help="What to build: c | so | a | runner; may be repeated; so by default.")
+    ] = None,
+    no_build: Annotated[bool, typer.Option("--no-build", help="Write the C sources and build nothing.")] = False,
+    strict: Strict = False,
+    integer_only: Annotated[
+        bool, typer.Option("--integer-only", help="Fail where a part of the model stays float.")
+    ] = False,
+    compiler: CompilerCommand = None,
+    json: Json = False,
+) -> None:
+    """Compile MODEL into a bundle: model.h, model.c, kernels, manifest and, built, libmodel.so."""
+    for value, choices, option in (
+        (io, ("model", "quantized"), "--io"),
+        (weights, ("inline", "file", None), "--weights"),
+    ):
+        if value not in choices:
+            raise typer.BadParameter(f"'{value}' is none of {', '.join(filter(None, choices))}", param_hint=option)
+    kinds = emit or ["so"]
+    if unknown := sorted(set(kinds) - set(_PRODUCTS)):
+        raise typer.BadParameter(f"'{unknown[0]}' is none of {', '.join(_PRODUCTS)}", param_hint="--emit")
+    dims = parse_dims(dim)
+
+    from subbyte.compiler.api import compile_bundle
+    from subbyte.compiler.codegen.bundle import write_bundle
+    from subbyte.compiler.pipeline import Options
+    from subbyte.compiler.target import find_target
+    from subbyte.compiler.toolchain.build import build_bundle
+    from subbyte.compiler.toolchain.compilers import find_compiler
+
+    goal = find_target(target)
+    options = Options(
+        dims=dims, strict=strict, integer_only=integer_only, io=io, weights=weights, name=name or _stem(model)
+    )
+    with progress(f"compiling {model.name} for {goal.name}"):
+        bundle = compile_bundle(model, goal, options)
+    products = tuple(dict.fromkeys(p for kind in kinds if (p := _PRODUCTS[kind]) is not None))
+    built: dict[str, bytes] = {}
+    if products and not no_build:
+        found = find_compiler(goal, compiler)
+        with progress(f"building {', '.join(products)} with {found.version}"):
+            built = build_bundle(bundle, goal, found, products)
+    folder = output or Path(bundle.name)
+    write_bundle(bundle, folder, built)
+    memory = bundle.manifest["memory"]
+    report = {
+        "bundle": str(folder),
+        "target": goal.name,
+        "arena_bytes": memory["arena_bytes"],
+        "arena_lower_bound_bytes": memory["arena_lower_bound_bytes"],
+        "scratch_bytes": memory["scratch_bytes"],
+        "weight_bytes": bundle.weight_bytes,
+        "code_bytes": len(built["libmodel.so"]) - (0 if bundle.manifest["weights"]["file"] else bundle.weight_bytes)
+        if "libmodel.so" in built
+        else None,
+        "fallbacks": [f"{step['name']}: {step['kernel']}" for step in bundle.manifest["steps"] if step.get("fallback")],
+    }
+    if json:
+        print_json(report)
+        return
+    rows = [[key.replace("_", " "), value] for key, value in report.items() if value not in (None, [])]
+    print_table("", ("", ""), [[key, f"{value:,}" if isinstance(value, int) else str(value)] for key, value in rows])
+
+
+def _stem(model: Path) -> str:
+    return model.name.removesuffix(".onnx").removesuffix(".qonnx")

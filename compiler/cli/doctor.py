@@ -1,0 +1,77 @@
+"""`subbyte doctor`: whether this installation can do its work, and what is missing for which part of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import sys
+from importlib import metadata
+from typing import Any
+
+import typer
+
+from subbyte.compiler.cli.options import Json
+from subbyte.compiler.cli.output import print_json
+from subbyte.compiler.errors import SubbyteError
+from subbyte.compiler.version import VERSION
+
+_EXTRAS = {"onnxruntime": "verify", "ziglang": "cross", "ai_edge_litert": "bench"}
+
+
+def doctor(json: Json = False) -> None:
+    """Check the runtime, the compilers, the targets and the optional packages. Exit code 1 where something needed fails."""
+    findings = [_python(), _runtime(), _native(), *_compilers(), *_packages()]
+    if json:
+        print_json({"version": VERSION, "ok": all(f["ok"] or f["optional"] for f in findings), "findings": findings})
+    else:
+        for finding in findings:
+            mark = "ok" if finding["ok"] else "absent" if finding["optional"] else "FAILS"
+            typer.echo(f"{mark:>7}  {finding['name']}: {finding['text']}")
+    if not all(finding["ok"] or finding["optional"] for finding in findings):
+        raise typer.Exit(1)
+
+
+def _finding(name: str, ok: bool, text: str, optional: bool = False) -> dict[str, Any]:
+    return {"name": name, "ok": ok, "optional": optional, "text": text}
+
+
+def _python() -> dict[str, Any]:
+    return _finding("python", True, f"{sys.version.split()[0]} on {platform.platform()}, subbyte {VERSION}")
+
+
+def _runtime() -> dict[str, Any]:
+    try:
+        from subbyte.compiler import _runtime
+    except ImportError as error:
+        return _finding("runtime", False, f"the C++ runtime does not load: {error}. Install subbyte again.")
+    features = " ".join(_runtime.cpu_features())
+    return _finding("runtime", True, f"ABI {_runtime.ABI_VERSION}; the processor has {features}")
+
+
+def _native() -> dict[str, Any]:
+    from subbyte.compiler.target import find_target
+
+    goal = find_target("native")
+    return _finding("target native", goal.runs_here, f"is {goal.name}, {len(goal.kernels)} kernels")
+
+
+def _compilers() -> list[dict[str, Any]]:
+    from subbyte.compiler.target import find_target
+    from subbyte.compiler.toolchain.compilers import find_compiler
+
+    try:
+        found = find_compiler(find_target("native"))
+    except SubbyteError as error:
+        return [_finding("C compiler", False, str(error))]
+    return [_finding("C compiler", True, f"{' '.join(found.command)}: {found.version}")]
+
+
+def _packages() -> list[dict[str, Any]]:
+    findings = []
+    for module, extra in _EXTRAS.items():
+        present = importlib.util.find_spec(module) is not None
+        text = f"`pip install 'subbyte[{extra}]'` brings it"
+        if present:
+            text = metadata.version(module.replace("_", "-"))
+        findings.append(_finding(module.replace("_", "-"), present, text, optional=True))
+    return findings

@@ -1,0 +1,48 @@
+"""`subbyte opt`: run passes by name and print the graph."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from subbyte.compiler.cli.options import Dims, ModelPath, parse_dims
+
+
+def opt(
+    model: ModelPath,
+    passes: Annotated[
+        list[str] | None,
+        typer.Option("--pass", "-p", metavar="PASS[,PASS...]", help="Passes to run, in order (`subbyte list passes`)."),
+    ] = None,
+    target: Annotated[str, typer.Option("--target", "-t", help="What passes may ask.")] = "native",
+    show: Annotated[bool, typer.Option("--print", help="Print the graph as text.")] = False,
+    dot: Annotated[bool, typer.Option("--dot", help="Print the graph for graphviz.")] = False,
+    dim: Dims = None,
+) -> None:
+    """Import MODEL, run passes on it, and print what became of it. MODEL may also be a graph printed by this command (.sb)."""
+    dims = parse_dims(dim)
+
+    from subbyte.compiler.errors import ModelError
+    from subbyte.compiler.importer import import_model
+    from subbyte.compiler.ir.dot import to_dot
+    from subbyte.compiler.ir.text import parse_graph, print_graph
+    from subbyte.compiler.pass_manager import run_passes
+    from subbyte.compiler.pipeline import find_pass
+    from subbyte.compiler.target import find_target
+
+    chosen = [find_pass(name) for group in passes or [] for name in group.split(",") if name]
+    if model.suffix == ".sb":
+        try:
+            graph = parse_graph(model.read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelError(f"'{model}' cannot be read: {error}") from error
+    else:
+        graph = import_model(model, dims=dims)
+    graph = run_passes(graph, chosen, find_target(target))
+    if dot:
+        typer.echo(to_dot(graph), nl=False)
+    elif show or not chosen:
+        typer.echo(print_graph(graph), nl=False)
+    else:
+        typer.echo(f"{graph.name}: {graph.stage.value}, {len(graph.operations())} operations; --print shows them")

@@ -1,0 +1,52 @@
+"""The options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from subbyte.compiler.target import families
+
+
+def _complete_target(incomplete: str) -> list[str]:
+    names = ["native", *(name for family in families().values() for name in family.names)]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX file.", show_default=False)]
+ModelOrBundle = Annotated[
+    Path, typer.Argument(metavar="MODEL|DIR", help="An ONNX file, or a bundle.", show_default=False)
+]
+TargetName = Annotated[
+    str,
+    typer.Option(
+        "--target", "-t", help="What to compile for (`subbyte list targets`).", autocompletion=_complete_target
+    ),
+]
+Dims = Annotated[
+    list[str] | None, typer.Option("--dim", metavar="NAME=N", help="Bind a symbolic dimension; may be repeated.")
+]
+Threads = Annotated[int, typer.Option("--threads", min=1, max=1024, help="Threads of the runtime.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Fail where a portable kernel stands in for a missing one.")]
+CompilerCommand = Annotated[
+    str | None, typer.Option("--compiler", metavar="COMMAND", help="The C compiler; found where it is not given.")
+]
+
+
+def parse_dims(dims: list[str] | None) -> dict[str, int]:
+    """{"batch": 1} from ["batch=1"]; a usage error names what does not fit."""
+    bound = {}
+    for dim in dims or []:
+        name, equals, extent = dim.partition("=")
+        if not name or not equals or not extent.isascii() or not extent.isdigit() or not 0 < int(extent) <= 1 << 31:
+            raise typer.BadParameter(f"'{dim}' is not NAME=N with N a positive whole number", param_hint="--dim")
+        bound[name] = int(extent)
+    return bound
+
+
+def is_bundle(path: Path) -> bool:
+    """A folder is taken for a bundle, everything else for a model."""
+    return path.is_dir()

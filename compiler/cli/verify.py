@@ -1,0 +1,109 @@
+"""`subbyte verify`: compiled code beside the interpreter, onnxruntime, or recorded answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from subbyte.compiler.cli.options import CompilerCommand, Dims, Json, ModelPath, TargetName, parse_dims
+from subbyte.compiler.cli.output import print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from subbyte.compiler.compare import Comparison
+
+
+def verify(
+    model: ModelPath,
+    target: TargetName = "native",
+    inputs: Annotated[
+        Path | None,
+        typer.Option("--inputs", "-i", metavar="IN.npz", help="Samples; random codes and extremes by default."),
+    ] = None,
+    against: Annotated[
+        str, typer.Option(metavar="interpreter|onnxruntime|OUT.npz", help="Whose answers are taken as reference.")
+    ] = "interpreter",
+    max_steps: Annotated[
+        float | None, typer.Option("--max-steps", min=0, help="Largest accepted distance; 0 against the interpreter.")
+    ] = None,
+    per_node: Annotated[
+        bool, typer.Option("--per-node", help="Each node of the interpreter, fed onnxruntime's own inner tensors.")
+    ] = False,
+    samples: Annotated[int, typer.Option(min=1, help="How many random samples where --inputs is not given.")] = 8,
+    dim: Dims = None,
+    compiler: CompilerCommand = None,
+    json: Json = False,
+) -> None:
+    """Compile MODEL, run samples, and compare with a reference. Exit code 1 where they differ by more than is accepted.
+
+    Against the interpreter nothing may differ. Against onnxruntime the accepted distance is 1 step for each node with
+    --per-node; end to end distances are reported, and judged only where --max-steps is given.
+    """
+    dims = parse_dims(dim)
+
+    from subbyte.compiler.pipeline import Options, quantized
+    from subbyte.compiler.samples import random_samples, read_samples
+    from subbyte.compiler.target import find_target
+
+    goal = find_target(target)
+    with progress(f"importing {model.name}"):
+        graph = quantized(model, Options(dims=dims))
+    types = {node.name: node.type for node in graph.inputs}
+    stimulus = read_samples(inputs, types) if inputs is not None else random_samples(types, samples)
+    if per_node:
+        from subbyte.compiler.oracle import compare_per_node
+
+        with progress(f"comparing each node over {stimulus.count} samples"):
+            comparisons = compare_per_node(graph, model, stimulus)
+        limit = 1.0 if max_steps is None else max_steps
+    else:
+        from subbyte.compiler.api import compile
+        from subbyte.compiler.cli.reference import compare_outputs
+
+        with progress(f"compiling for {goal.name}"):
+            module = compile(model, target=target, dims=dims, compiler=compiler)
+        with progress(f"comparing {stimulus.count} samples with {against}"):
+            comparisons = compare_outputs(module, graph, model, stimulus, against)
+        exact = against == "interpreter"
+        limit = max_steps if max_steps is not None else 0.0 if exact else float("inf")
+    passed = all(_is_within(comparison, limit) for comparison in comparisons.values())
+    _report(goal.name, comparisons, passed, per_node, json)
+    if not passed:
+        raise typer.Exit(1)
+
+
+def _is_within(comparison: Comparison, limit: float) -> bool:
+    if limit == float("inf"):
+        return True
+    if comparison.max_steps is None:
+        return limit > 0 or comparison.different == 0
+    return comparison.max_steps <= limit and (limit > 0 or comparison.different == 0)
+
+
+def _report(target: str, comparisons: dict[str, Comparison], passed: bool, per_node: bool, json: bool) -> None:
+    if json:
+        content: dict[str, Any] = {"target": target, "ok": passed}
+        content["nodes" if per_node else "outputs"] = {name: c.as_dict() for name, c in comparisons.items()}
+        print_json(content)
+        return
+    rows = [
+        [
+            name,
+            c.count,
+            c.different,
+            "-" if c.max_steps is None else f"{c.max_steps:g}",
+            c.max_abs,
+            _percent(c.top1_agreement),
+        ]
+        for name, c in comparisons.items()
+    ]
+    print_table(
+        f"{target}: {'agrees' if passed else 'DIFFERS'}",
+        ("node" if per_node else "output", "values", "different", "max steps", "max abs", "same top-1"),
+        rows,
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.4g} %"
