@@ -187,10 +187,10 @@ class _Reader:
     def _weights_file(self, content: dict[str, Any], files: dict[str, Any]) -> str | None:
         weights = self._field(content, "weights", dict, "an object")
         name = weights.get("file")
-        if name is not None and name not in files:
+        if name is None:
+            return None
+        if not isinstance(name, str) or name not in files:
             self._fail("weights.file", "null or the path of one of files", name)
-        if name is not None and weights.get("sha256") != files[name]:
-            self._fail("weights.sha256", f"the hash that files has for '{name}'", weights.get("sha256"))
         return name
 
     def _tensors(self, content: dict[str, Any], name: str) -> tuple[TensorSignature, ...]:

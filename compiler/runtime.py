@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -145,12 +146,13 @@ class Module:
         if not library.is_file():
             raise ToolchainError(
                 f"The bundle '{self.path}' has no {LIBRARY}: it was not built. Build it there with "
-                "`cmake -S . -B build && cmake --build build`, or compile the model without --no-build."
+                "`cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON "
+                "-DCMAKE_LIBRARY_OUTPUT_DIRECTORY=.. && cmake --build build`, or compile the model without --no-build."
             )
         if manifest.weights_file is not None and not (self.path / manifest.weights_file).is_file():
             raise ModelError(f"The bundle '{self.path}' has lost its weights, the file {manifest.weights_file}.")
         weights = None if manifest.weights_file is None else str(self.path / manifest.weights_file)
-        loaded = runtime.LoadedModel(str(library), weights, manifest.digest, self.threads)
+        loaded: LoadedModel = runtime.LoadedModel(str(library), weights, manifest.digest, self.threads)
         _check_signature(library, loaded.inputs, manifest.inputs)
         _check_signature(library, loaded.outputs, manifest.outputs)
         return loaded
@@ -172,7 +174,7 @@ class Module:
         return [_checked(inputs[signature.name], signature) for signature in self.inputs]
 
 
-def _native_runtime() -> Any:
+def _native_runtime() -> ModuleType:
     """The C++ runtime.  Raises ToolchainError: this installation has none."""
     try:
         from subbyte.compiler import _runtime
