@@ -16,10 +16,10 @@ from subbyte.compiler.ir.node import Node, Value
 
 @dataclass(frozen=True)
 class Comparison:
-    """Of `count` values `different` differ, by at most `max_steps` steps of the scale (None: it has none) and `max_abs`.
+    """Of `count` values `different` differ, by at most `max_steps` steps of the scale (None: no scale) and `max_abs`.
 
-    top1_agreement: the share of samples whose largest value is at the same place, a tie counted as agreement; None where
-    the output is no vector of scores.
+    top1_agreement: the share of samples whose largest value is at the same place, a tie counted as agreement; None
+        where the output is no vector of scores.
     """
 
     count: int
@@ -66,7 +66,7 @@ def _top1(reference: NDArray[np.float64], found: NDArray[np.float64]) -> float |
 
 
 def output_scales(graph: Graph) -> dict[str, float | None]:
-    """What one step of each output is worth: 1 for codes, the scale of the DequantizeLinear that makes it, else None."""
+    """What one step of each output is worth: 1 for codes, the scale of its DequantizeLinear, else None."""
     return {output.name: _scale_of(output.value) for output in graph.outputs}
 
 

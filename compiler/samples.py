@@ -55,7 +55,7 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def read_samples(path: Path, inputs: Mapping[str, TensorType]) -> Samples:
-    """The samples in `path` for `inputs`: arrays of the input's shape, or with one leading sample axis; others are left out.
+    """The samples in `path` for `inputs`: arrays of the input's shape, or behind one sample axis; others are left out.
 
     Raises ModelError naming the input that is missing, or whose shape, dtype or number of samples does not fit.
     """
@@ -63,8 +63,8 @@ def read_samples(path: Path, inputs: Mapping[str, TensorType]) -> Samples:
     missing = [name for name in inputs if name not in stored]
     if missing:
         raise ModelError(
-            f"'{path}' has no array '{missing[0]}'; it has {', '.join(map(repr, stored)) or 'none'}. The model's inputs are "
-            f"{', '.join(f'{name!r} {of_type}' for name, of_type in inputs.items())}."
+            f"'{path}' has no array '{missing[0]}'; it has {', '.join(map(repr, stored)) or 'none'}. "
+            f"The model's inputs are {', '.join(f'{name!r} {of_type}' for name, of_type in inputs.items())}."
         )
     return stack_samples({name: stored[name] for name in inputs}, inputs)
 
@@ -89,8 +89,10 @@ def stack_samples(arrays: Mapping[str, NDArray[Any]], inputs: Mapping[str, Tenso
 
 
 def random_samples(inputs: Mapping[str, TensorType], count: int, seed: int = 0) -> Samples:
-    """Samples from a seed: codes over their whole range, floats normal; the first sample is the smallest code or -1, the
-    second the largest or +1, since extreme operands are where kernels go wrong."""
+    """Samples from a seed: codes over their whole range, floats normal.
+
+    The first sample is the smallest code or -1, the second the largest or +1: extreme operands are where kernels fail.
+    """
     generator = np.random.default_rng(seed)
     arrays = {name: _random(of_type, count, generator) for name, of_type in inputs.items()}
     return Samples(arrays, count)

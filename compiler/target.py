@@ -144,8 +144,9 @@ class Kernel:
 
     op: the operation it computes; accepts: whether it computes this one (dtypes, shapes, quantization).
     symbol: the C function; header: its file, relative to the target's kernels/ folder.
+    features: what the processor must have. cost: seconds, roughly; the lowest wins, ties fall to the earlier row.
     in_place: operands whose memory the result may share: element i of the result is written after element i of the
-        operand is read for the last time, in every tile. features: what the processor must have. cost: seconds, roughly; the lowest wins, ties fall to the earlier row.
+        operand is read for the last time, in every tile.
     """
 
     op: type[Node]
@@ -200,7 +201,7 @@ def header_closure(header: Path) -> tuple[Path, ...]:
 
 @dataclass(frozen=True)
 class Target:
-    """What to generate code for: a name, its features, facts, flags, and the kernels that it can run, `portable` last."""
+    """What to generate code for: a name, features, facts, flags, and the kernels that it can run, `portable` last."""
 
     name: str
     family: str

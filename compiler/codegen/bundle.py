@@ -1,4 +1,4 @@
-"""The bundle: the folder that a compiled model is. Written beside its place, then renamed, so that it is whole or absent."""
+"""The bundle: the folder that a compiled model is. Written beside its place, then renamed: it is whole or absent."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def make_bundle(program: Program, name: str, weights: str | None, options: dict[
     printed program and the weights file, so that a library and a manifest of different builds do not go together.
     """
     pool = ConstantPool(program, in_file=weights == "file")
-    if weights is None and pool.bytes > _INLINE_LIMIT:
+    if weights is None and pool.data_bytes > _INLINE_LIMIT:
         pool = ConstantPool(program, in_file=True)
     identifier = c_identifier(name, "model")
     printer = CPrinter(program, pool, identifier)
@@ -109,7 +109,7 @@ def _manifest(
             "scratch_bytes": program.scratch_bytes,
         },
         "weights": {
-            "bytes": pool.bytes,
+            "bytes": pool.data_bytes,
             "file": "weights.bin" if pool.in_file else None,
             "file_bytes": len(weights_file),
             "sha256": hashlib.sha256(weights_file).hexdigest() if pool.in_file else None,
@@ -186,14 +186,12 @@ def _cmake(program: Program, name: str) -> str:
 
 
 def write_bundle(bundle: Bundle, folder: Path, built: dict[str, bytes]) -> None:
-    """Write the bundle and what was `built` of it to `folder`; an older bundle there is replaced, other folders refused.
+    """Write the bundle and what was `built` of it to `folder`; an older bundle is replaced, any other folder refused.
 
     The manifest lists the SHA-256 of every other file.
     """
     if folder.exists() and not _may_replace(folder):
-        raise ModelError(
-            f"'{folder}' exists and is not a bundle of subbyte; nothing was written. Name another folder, or an empty one."
-        )
+        raise ModelError(f"'{folder}' exists and is not a bundle of subbyte; nothing was written. Name another folder.")
     files = {**bundle.files, **built}
     hashes = {path: hashlib.sha256(content).hexdigest() for path, content in sorted(files.items())}
     manifest = json.dumps({**bundle.manifest, "files": hashes}, indent=1, sort_keys=True) + "\n"

@@ -90,8 +90,8 @@ class CPrinter:
             lines += _tensor_macros(f"{upper}_{name.upper()}", onnx_name, of_type)
         lines += ["#ifdef __cplusplus", 'extern "C" {', "#endif", ""]
         lines += [
-            "/* One inference: operands in the order of the ONNX graph, row-major, codes of fewer than 8 bits one per byte.",
-            " * Returns SUBBYTE_OK or a negative code of subbyte_model.h. Outputs must not overlap inputs or the arena. */",
+            "/* One inference: operands in the order of the ONNX graph, row-major, narrow codes one per byte. Returns",
+            " * SUBBYTE_OK or a negative code of subbyte_model.h. Outputs must not overlap inputs or the arena. */",
             f"{self._run_prototype()};",
             "",
             "/* The same model as a list of steps, for the subbyte runtime. */",
@@ -176,7 +176,8 @@ class CPrinter:
         unused = "".join(f"  (void){name};\n" for name, is_used in used.items() if not is_used)
         return (
             f"/* {c_comment(' + '.join(step.sources))} */\n"
-            f"static int32_t step_{step.name}(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {{\n"
+            f"static int32_t step_{step.name}(const subbyte_context *context, int32_t begin, int32_t end, "
+            f"int32_t thread) {{\n"
             f"{unused}{body}\n}}\n"
         )
 
@@ -200,7 +201,8 @@ class CPrinter:
                 return c_real(value)
             case Special.SCRATCH:
                 return f"context->scratch + (size_t)thread * {self.program.scratch_bytes}"
-        return argument.value
+            case Special():
+                return str(argument.value)
 
     def _place(self, place: Place, c_type: str, read: bool) -> str:
         const = "const " if read else ""

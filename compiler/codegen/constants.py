@@ -1,4 +1,4 @@
-"""The constant data of a program: equal contents once, in order of first use; inline in C, or packed into weights.bin."""
+"""The constant data of a program: equal contents once, in order of first use; inline in C, or in weights.bin."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ConstantPool:
         return self._placed[self._key(array)]
 
     @property
-    def bytes(self) -> int:
+    def data_bytes(self) -> int:
         """Bytes of constant data, wherever it lies."""
         return sum(placed.array.data.nbytes for placed in self.arrays())
 

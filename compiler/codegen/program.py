@@ -1,4 +1,4 @@
-"""From a LOWERED graph to a Program: steps in order, and where each value and each constant lies. Nothing is chosen here."""
+"""From a LOWERED graph to a Program: steps in order, where each value and constant lies. Nothing is chosen here."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def _step(index: int, node: KernelCall, kernel: Kernel, places: dict[Value, Plac
 
 def _output_copies(graph: Graph, places: dict[Value, Place], first: int) -> list[Step]:
     """Copies for outputs whose value lies elsewhere: an input, a constant, or another output."""
-    copies = []
+    copies: list[Step] = []
     for i, output in enumerate(graph.outputs):
         place = places[storage_of(output.value)]
         if place == InOutput(i):

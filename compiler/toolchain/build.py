@@ -16,7 +16,7 @@ _RUNTIME = Path(__file__).parents[2] / "runtime_cpp"
 
 
 def build_bundle(bundle: Bundle, target: Target, compiler: Compiler, products: tuple[str, ...]) -> dict[str, bytes]:
-    """Compile `bundle` in a temporary folder; returns the contents of `products` (SHARED, STATIC, RUNNER) by file name."""
+    """Compile `bundle` in a temporary folder; returns `products` (SHARED, STATIC, RUNNER), contents by file name."""
     with tempfile.TemporaryDirectory(prefix="subbyte-") as temporary:
         folder = Path(temporary)
         for path, content in bundle.files.items():

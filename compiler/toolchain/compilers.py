@@ -36,7 +36,7 @@ class Compiler:
 
 
 def find_compiler(target: Target, command: str | None = None) -> Compiler:
-    """The compiler for `target`: `command` where the user names one, else the host's for a target that runs here, else zig.
+    """The compiler for `target`: `command` where one is named, the host's where the target runs here, else zig.
 
     Raises ToolchainError with the way on where there is none.
     """
@@ -50,8 +50,8 @@ def find_compiler(target: Target, command: str | None = None) -> Compiler:
         return _probe((sys.executable, "-m", "ziglang", "cc"))
     need = "a C compiler (gcc or clang)" if target.runs_here else f"a cross compiler for '{target.name}'"
     raise ToolchainError(
-        f"{need} is needed to build the bundle, and none was found. Install one, or `pip install 'subbyte[cross]'`, which "
-        "brings one; with --no-build the C sources are written without it."
+        f"{need} is needed to build the bundle, and none was found. Install one, or `pip install 'subbyte[cross]'`, "
+        "which brings one; with --no-build the C sources are written without it."
     )
 
 
