@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from subbyte.compiler.dtype import DType
 from subbyte.compiler.errors import GraphError
-from subbyte.compiler.ir.types import Layout, TensorType
+from subbyte.compiler.ir.types import Layout, QuantParams, TensorType
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -48,6 +48,8 @@ NodeT = TypeVar("NodeT", bound="Node")
 class Node:
     """An operation. Identity is equality; fields of type Value, Value | None and tuple[Value, ...] are its operands.
 
+    The scale and zero point of a QuantParams field are operands too where they are run-time Values.
+
     sources: names of the ONNX nodes that it computes, kept through every fusion.
     tensor: name of the ONNX tensor that output 0 equals, code for code; "" when there is none.
     layout: how the outputs are stored; None is row-major. It never changes what an operation means.
@@ -58,6 +60,9 @@ class Node:
     layout: Layout | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        for name, content in vars(self).items():
+            if isinstance(content, np.ndarray):
+                object.__setattr__(self, name, _read_only(content))
         try:
             inferred = self.infer_type()
         except GraphError as error:
@@ -130,6 +135,8 @@ def _values(contents: Iterator[Any]) -> Iterator[Value]:
             yield content
         elif _is_operand(content):
             yield from content
+        elif isinstance(content, QuantParams):
+            yield from (part for part in (content.scale, content.zero_point) if isinstance(part, Value))
 
 
 def _map(content: Any, function: Callable[[Value], Value]) -> Any:
@@ -139,7 +146,19 @@ def _map(content: Any, function: Callable[[Value], Value]) -> Any:
     if _is_operand(content):
         news = tuple(function(item) for item in content)
         return content if all(a == b for a, b in zip(news, content, strict=True)) else news
+    if isinstance(content, QuantParams) and not content.is_static:
+        parts = {name: part for name in ("scale", "zero_point") if isinstance(part := getattr(content, name), Value)}
+        changed = {name: new for name, part in parts.items() if (new := function(part)) != part}
+        return content.replace(**changed) if changed else content
     return content
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """`array` itself made read-only where it owns its memory, so that large weights are not copied; else a copy."""
+    if array.flags.writeable and not array.flags.owndata:
+        array = array.copy()
+    array.setflags(write=False)
+    return array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -155,15 +174,20 @@ class Input(Node):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Constant(Node):
-    """Known values; codes are held in the container of their dtype. The array is read-only."""
+    """Known values; codes are held in the container of their dtype. The array becomes read-only."""
 
     value: NDArray[Any]
     of_type: TensorType
 
     def infer_type(self) -> TensorType:
+        if not isinstance(self.value, np.ndarray):
+            raise GraphError(f"a constant is a NumPy array, not a {type(self.value).__name__}")
         if self.value.shape != self.of_type.shape or self.value.dtype != self.of_type.dtype.numpy:
             raise GraphError(f"an array {self.value.dtype}{list(self.value.shape)} cannot be a constant {self.of_type}")
-        self.value.setflags(write=False)
+        stray = self.of_type.stray_code(self.value)
+        if stray is not None:
+            low, high = self.of_type.code_range()
+            raise GraphError(f"the code {stray} is no code of {self.of_type}, whose codes lie in {low}..{high}")
         return self.of_type
 
     @classmethod

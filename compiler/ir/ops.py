@@ -14,7 +14,7 @@ Float arithmetic follows design.md N8, and these docstrings are its written orde
 * float16 operands widen to float32, exactly; the operation works in float32 and rounds its result once to float16.
   float64 moves and casts, and has +, -, *, /, Minimum and Maximum, each rounded once to float64; nothing else.
 * NaN: an operation on a NaN gives a NaN unless its docstring says otherwise; which NaN is not defined.
-  Where -0.0 and +0.0 compete (Maximum, MaxPool, ...), the docstring says which one stays.
+  Where -0.0 and +0.0 compete (Maximum, MaxPool, ...), the docstring says what comes out.
 * Integers without scale wrap modulo 2^bits.
 """
 
@@ -36,6 +36,7 @@ from subbyte.compiler.ir.shapes import (
     reduce_shape,
 )
 from subbyte.compiler.ir.types import QuantParams, TensorType
+from subbyte.compiler.numerics import resize
 from subbyte.compiler.numerics.rounding import Rounding
 
 
@@ -92,6 +93,10 @@ class QuantizeLinear(Node):
             raise GraphError(f"x is {self.x.type}; float32, or float16, is needed")
         if self.rounding not in Rounding.__members__:
             raise GraphError(f"there is no rounding '{self.rounding}'; there are {', '.join(Rounding.__members__)}")
+        if self.dtype.kind == "bipolar" or self.quant.levels is not None:
+            raise GraphError(
+                f"real numbers are not rounded to {self.dtype} of a codebook or without 0; a Lookup maps codes"
+            )
         return TensorType(self.dtype, self.x.type.shape, self.quant)
 
 
@@ -310,7 +315,11 @@ UNARY_FUNCTIONS: dict[str, int] = {
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Unary(Node):
-    """An elementwise float function named as in ONNX, with its float parameters (UNARY_FUNCTIONS)."""
+    """An elementwise float function named as in ONNX, with its float parameters (UNARY_FUNCTIONS).
+
+    Its float32 steps are those of numerics/unary.py. Relu: 0 where x < 0, else x. Clip: t = low where x < low, else x;
+    high where t > high, else t. NaN and -0.0 stay.  Source: design.md N8.
+    """
 
     x: Value
     function: str
@@ -359,10 +368,26 @@ class Softmax(Node):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class BatchNormalization(Node):
-    """f32(f32(f32(f32(x - mean) / f32(sqrt(f32(variance + epsilon)))) * scale) + bias), parameters along axis 1.
+class LogSoftmax(Node):
+    """d - log(sum(exp(d))) along `axis`, d = x - max(x); the sum in N8's tree.  Source: ONNX LogSoftmax-13.
 
-    Source: ONNX BatchNormalization, inference.
+    Steps: d = f32(x - max), s = the tree sum of exp(d), y = f32(d - log(s)).
+    """
+
+    x: Value
+    axis: int
+
+    def infer_type(self) -> TensorType:
+        if not 0 <= self.axis < self.x.type.rank:
+            raise GraphError(f"axis {self.axis} does not exist in {self.x.type}")
+        return TensorType(_need_float(self), self.x.type.shape)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BatchNormalization(Node):
+    """f32(f32(f32(f32(x - mean) * inverse) * scale) + bias), parameters along axis 1.
+
+    inverse = f32(1 / f32(sqrt(f32(variance + epsilon)))).  Source: ONNX BatchNormalization, inference.
     """
 
     x: Value
@@ -389,8 +414,8 @@ class BatchNormalization(Node):
 class MaxPool(Node):
     """The largest element of each window, padding left out; on floats or codes.  Source: ONNX MaxPool.
 
-    m is the first element inside x, in row-major order; each next one replaces it where it is larger, or NaN: a window
-    that holds NaN gives NaN, and of zeros of both signs the first stays. Every window holds at least one element of x.
+    A window that holds NaN gives NaN; a float result of zero is +0.0, so that no order shows. Every window holds at
+    least one element of x.
     """
 
     x: Value
@@ -457,11 +482,11 @@ class ReduceMean(Reduce):
 
 
 class ReduceMax(Reduce):
-    """The largest element, on floats or codes; NaN and zeros as in MaxPool.  Source: ONNX ReduceMax."""
+    """The largest element, on floats or codes; NaN and zero as in MaxPool.  Source: ONNX ReduceMax."""
 
 
 class ReduceMin(Reduce):
-    """The smallest element, on floats or codes; NaN and zeros as in MaxPool.  Source: ONNX ReduceMin."""
+    """The smallest element, on floats or codes; NaN and zero as in MaxPool.  Source: ONNX ReduceMin."""
 
 
 # Data movement --------------------------------------------------------------------------------------------------------
@@ -677,15 +702,8 @@ class SpaceToDepth(Node):
         return TensorType(self.x.type.dtype, shape, _per_tensor(self, self.x))
 
 
-COORDINATES = (
-    "half_pixel",
-    "pytorch_half_pixel",
-    "align_corners",
-    "asymmetric",
-    "half_pixel_symmetric",
-    "tf_half_pixel_for_nn",
-)
-NEAREST_MODES = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+COORDINATES = resize.COORDINATES
+NEAREST_MODES = resize.NEAREST_MODES
 
 
 def need_resize(x: TensorType, sizes: tuple[int, ...], scales: tuple[float, ...], coordinates: str) -> None:

@@ -262,13 +262,16 @@ class Lookup(Node):
 
     def infer_type(self) -> TensorType:
         _need_codes("x", self.x)
-        entries = 1 << self.x.type.dtype.bits if self.x.type.dtype.kind in ("int", "uint") else 3
+        if self.x.type.dtype.bits > 16:
+            raise GraphError(f"x is {self.x.type}; a table serves codes of at most 16 bits")
+        if self.axis is not None and not 0 <= self.axis < self.x.type.rank:
+            raise GraphError(f"axis {self.axis} does not exist in {self.x.type}")
+        entries = self.x.type.dtype.max - self.x.type.dtype.min + 1
         expected = (entries,) if self.axis is None else (self.x.type.shape[self.axis], entries)
         if self.table.shape != expected or self.table.dtype != self.dtype.numpy:
             raise GraphError(
                 f"the table is {self.table.dtype}{list(self.table.shape)}; {self.dtype.numpy}{list(expected)} is needed"
             )
-        self.table.setflags(write=False)
         return TensorType(self.dtype, self.x.type.shape, self.quant)
 
 
@@ -290,7 +293,9 @@ class QSoftmax(Node):
         _need_codes("x", self.x)
         if not 0 <= self.axis < self.x.type.rank:
             raise GraphError(f"axis {self.axis} does not exist in {self.x.type}")
-        self.table.setflags(write=False)
+        entries = self.x.type.dtype.max - self.x.type.dtype.min + 1
+        if self.table.shape != (entries,) or self.table.dtype != np.uint32:
+            raise GraphError(f"the table is {self.table.dtype}{list(self.table.shape)}; uint32[{entries}] is needed")
         return TensorType(self.dtype, self.x.type.shape, self.quant)
 
 

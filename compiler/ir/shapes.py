@@ -94,6 +94,11 @@ def conv_transpose_shape(
         raise GraphError(
             f"{x[1]} channels of x, weights {w}, pads {pads} and group {group} do not fit: w is [C, O / group, ...]"
         )
+    if min((*pads, *output_padding)) < 0 or min((*strides, *dilations, *w[2:])) < 1:
+        raise GraphError(
+            f"kernel {w[2:]}, strides {strides} and dilations {dilations} must be at least 1, pads {pads} and "
+            f"output_padding {output_padding} at least 0"
+        )
     spatial = tuple(
         (x[i + 2] - 1) * strides[i] + output_padding[i] + (w[i + 2] - 1) * dilations[i] + 1 - pads[i] - pads[rank + i]
         for i in range(rank)

@@ -202,6 +202,17 @@ class TensorType:
         """The smallest and largest code that can occur."""
         return (self.quant.qmin, self.quant.qmax) if self.quant is not None else (self.dtype.min, self.dtype.max)
 
+    def stray_code(self, codes: NDArray[Any]) -> int | None:
+        """A code among `codes` that this type does not allow; None where there is none. Floats and bools allow all."""
+        if not self.dtype.is_integer or codes.size == 0:
+            return None
+        low, high = self.code_range()
+        if (low, high) != (np.iinfo(codes.dtype).min, np.iinfo(codes.dtype).max):
+            for code in (int(codes.min()), int(codes.max())):
+                if not low <= code <= high:
+                    return code
+        return 0 if self.dtype.kind == "bipolar" and (codes == 0).any() else None
+
     def with_layout(self, layout: Layout | None) -> TensorType:
         return TensorType(self.dtype, self.shape, self.quant, layout)
 

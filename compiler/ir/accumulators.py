@@ -1,0 +1,106 @@
+"""Which accumulator a sum of products needs: N3's proof for an operation, from its weights, its bias and its codes."""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from subbyte.compiler.dtype import INT64, DType
+from subbyte.compiler.errors import NumericsError
+from subbyte.compiler.ir.node import Node, Value
+from subbyte.compiler.ir.qops import QConv, QConvTranspose, QGemm
+from subbyte.compiler.numerics.accumulate import accumulator_dtype, accumulator_range, accumulator_range_of_codes
+from subbyte.compiler.numerics.arrays import Codes
+
+SumOfProducts = QConv | QConvTranspose | QGemm
+
+_RANGES: WeakKeyDictionary[Node, tuple[Codes, Codes]] = WeakKeyDictionary()
+
+
+def accumulator_of(op: Node) -> DType:
+    """INT32 where it is proved that nothing on the way to any sum of `op` leaves int32, else INT64.
+
+    Raises NumericsError, naming the operation: even int64 may overflow.
+    """
+    low, high = accumulator_range_of(op)
+    return accumulator_dtype(low, high)
+
+
+def accumulator_range_of(op: Node) -> tuple[Codes, Codes]:
+    """Bounds [C] of every partial sum of `op` in any order, its bias and zero-point terms included (accumulate.py)."""
+    if op not in _RANGES:
+        if not isinstance(op, SumOfProducts):
+            raise NumericsError(f"{op.label} is no sum of products; it has no accumulator")
+        try:
+            _RANGES[op] = _range(op)
+        except NumericsError as error:
+            raise NumericsError(f"{op.label}: {error}") from error
+    return _RANGES[op]
+
+
+def _range(op: SumOfProducts) -> tuple[Codes, Codes]:
+    data, weights = (op.a, op.b) if isinstance(op, QGemm) else (op.x, op.w)
+    if isinstance(op, QGemm) and data.constant is not None and weights.constant is None:
+        data, weights = weights, data  # the product is symmetric; the bound is then over all rows
+    bias = None if op.bias is None else op.bias.constant
+    constant = weights.constant
+    if op.bias is not None and bias is None:
+        return _anything(op)
+    qmin, qmax = data.type.code_range()
+    zero_points = _zero_points(data)
+    weight_zeros = _zero_points(weights)
+    if zero_points is None or weight_zeros is None or zero_points.ndim:
+        return _anything(op)
+    zero_point = int(zero_points)
+    if constant is None:
+        products = op.a.type.shape[-1] if isinstance(op, QGemm) else int(np.prod(op.w.type.shape[1:]))
+        low_w, high_w = weights.type.code_range()
+        of_codes = [
+            accumulator_range_of_codes(products, low_w, high_w, int(z), qmin, qmax, zero_point)
+            for z in np.unique(weight_zeros)
+        ]
+        shift = np.zeros(1, np.int64) if bias is None else bias.astype(np.int64)
+        return min(b[0] for b in of_codes) + np.minimum(shift, 0), max(b[1] for b in of_codes) + np.maximum(shift, 0)
+    swapped = isinstance(op, QGemm) and weights is op.a
+    if swapped and bias is not None:  # any entry of the bias may meet any row
+        bias = np.array([min(int(bias.min()), 0), max(int(bias.max()), 0)])
+        bounds = [
+            accumulator_range(rows, weight_zeros, qmin, qmax, zero_point, b)
+            for rows in _by_channel(op, constant, swapped)
+            for b in bias
+        ]
+    else:
+        bounds = [
+            accumulator_range(rows, weight_zeros, qmin, qmax, zero_point, bias)
+            for rows in _by_channel(op, constant, swapped)
+        ]
+    return np.minimum.reduce([low for low, _ in bounds]), np.maximum.reduce([high for _, high in bounds])
+
+
+def _by_channel(op: SumOfProducts, w: Codes, swapped: bool) -> Codes:
+    """The weights as [batch, C, K]: all that is summed into one output channel, in rows."""
+    match op:
+        case QConv():
+            return w.reshape(1, w.shape[0], -1)
+        case QConvTranspose(group=group):
+            inputs, outputs = w.shape[:2]
+            grouped = w.reshape(group, inputs // group, outputs, -1)
+            return np.moveaxis(grouped, 2, 1).reshape(1, group * outputs, -1)
+        case QGemm():
+            rows = w if swapped else np.moveaxis(w, -1, -2)  # [..., C, K]
+            return rows.reshape(-1, *rows.shape[-2:])
+
+
+def _zero_points(value: Value) -> Codes | None:
+    """The zero point of an operand, 0 without a scale; None where it is a run-time value."""
+    quant = value.type.quant
+    if quant is None:
+        return np.zeros((), np.int64)
+    return quant.static()[1] if quant.is_static else None
+
+
+def _anything(op: SumOfProducts) -> tuple[Codes, Codes]:
+    """No bound is known: what int64 holds."""
+    bounds = INT64.min, INT64.max
+    return np.array([bounds[0]]), np.array([bounds[1]])
