@@ -179,8 +179,8 @@ class _Reader:
         return found
 
     def _inside(self, name: str) -> str:
-        path = PurePosixPath(name)
-        if not name or "\\" in name or "\0" in name or path.is_absolute() or ".." in path.parts or str(path) != name:
+        parts = PurePosixPath(name).parts
+        if not parts or "/" in parts or ".." in parts or "/".join(parts) != name or "\\" in name or "\0" in name:
             self._fail("a path in files", "a plain path within the bundle", name)
         return name
 

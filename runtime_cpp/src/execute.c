@@ -16,7 +16,7 @@ struct inference {
     const subbyte_context* context;
     subbyte_pool* pool;
     int64_t* step_ns;
-    int64_t refusal;
+    __attribute__((aligned(8))) int64_t refusal; /* 32-bit processors need this for atomic access */
 };
 
 static void refuse(struct inference* inference, int32_t step, int32_t code) {

@@ -31,19 +31,22 @@
 #ifndef SMALL_TILES
 #define SMALL_TILES ROWS
 #endif
+#ifndef SMALL_FACTOR
+#define SMALL_FACTOR 2.0f
+#endif
 
 enum { ROWS = 4, COLUMNS = 8, ZERO_POINT = 3, REFUSED_CODE = 15, SCRATCH_BYTES = 64 };
 
-/* With SMALL_WEIGHTS_FILE the factor 2 is the first float32 of weights.bin, otherwise a constant. */
+/* With SMALL_WEIGHTS_FILE the factor is the first float32 of weights.bin, otherwise a constant. */
 #ifdef SMALL_WEIGHTS_FILE
 #define WEIGHTS_BYTES 64
 static const float* factor(const subbyte_context* context) { return (const float*)context->weights; }
 #else
 #define WEIGHTS_BYTES 0
-static const float TWO = 2.0f;
+static const float FACTOR = SMALL_FACTOR;
 static const float* factor(const subbyte_context* context) {
     (void)context;
-    return &TWO;
+    return &FACTOR;
 }
 #endif
 
