@@ -1,0 +1,112 @@
+"""Graph inputs: their static types, dimensions bound by name, and the scale that integer inputs are read with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from onnx import NodeProto, ValueInfoProto
+
+from subbyte.compiler.errors import ModelError, UnsupportedError
+from subbyte.compiler.importer.operator import MICROSOFT, shown
+from subbyte.compiler.importer.tensors import element_type
+from subbyte.compiler.ir.types import QuantParams, TensorType
+
+MAX_EXTENT = 1 << 31
+
+
+def tensor_type(info: ValueInfoProto, dims: Mapping[str, int], unbound: dict[str, None]) -> TensorType | None:
+    """The type of a graph input, its named dimensions bound by `dims`; None where some are not, their names in `unbound`.
+
+    A dimension without a name is called INPUT:AXIS.
+    """
+    what = f"the graph input {shown(info.name)}"
+    if info.type.WhichOneof("value") != "tensor_type":
+        kind = info.type.WhichOneof("value") or "nothing"
+        raise UnsupportedError(f"{what} is a {kind.removesuffix('_type')}; dense tensors are read.")
+    tensor = info.type.tensor_type
+    dtype = element_type(tensor.elem_type, what)
+    if not tensor.HasField("shape"):
+        raise UnsupportedError(f"{what} has no shape. Write its shape into the model (onnx.tools.update_model_dims).")
+    shape = []
+    for axis, dimension in enumerate(tensor.shape.dim):
+        extent = dimension.dim_value
+        if extent <= 0:
+            name = dimension.dim_param or f"{info.name}:{axis}"
+            if name not in dims:
+                unbound[name] = None
+                continue
+            extent = dims[name]
+        if extent > MAX_EXTENT:
+            raise ModelError(f"{what} has the extent {extent} along axis {axis}; {MAX_EXTENT} is the most that is read.")
+        shape.append(extent)
+    return TensorType(dtype, tuple(shape)) if len(shape) == len(tensor.shape.dim) else None
+
+
+def dimension_names(infos: Sequence[ValueInfoProto]) -> tuple[str, ...]:
+    """The names of the dimensions that `dims` may bind, in order."""
+    names = (
+        dimension.dim_param or f"{info.name}:{axis}"
+        for info in infos
+        for axis, dimension in enumerate(info.type.tensor_type.shape.dim)
+        if dimension.dim_value <= 0
+    )
+    return tuple(dict.fromkeys(names))
+
+
+def check_dims(dims: Mapping[str, int], infos: Sequence[ValueInfoProto]) -> None:
+    """Refuse extents below 1, and names that no input has."""
+    known = dimension_names(infos)
+    for name, extent in dims.items():
+        if name not in known:
+            listed = ", ".join(shown(found) for found in known) or "none: all its dimensions are fixed"
+            raise ModelError(f"the model has no dimension {shown(str(name))} to bind; it has {listed}.")
+        if isinstance(extent, bool) or not isinstance(extent, int) or extent < 1:
+            raise ModelError(f"the dimension {shown(name)} is bound to {extent!r}; a whole number from 1 on is needed.")
+
+
+# Codes that come in ---------------------------------------------------------------------------------------------------
+
+_MOVES = frozenset(
+    "Concat DepthToSpace Dropout Flatten Gather GlobalMaxPool Identity MaxPool Pad Reshape Resize Slice SpaceToDepth Split "
+    "Squeeze Transpose Unsqueeze".split()
+)
+_DEQUANTIZES: dict[tuple[str, str], tuple[int, ...]] = {
+    # operator -> the operands that are codes; scale and zero point are the two after each
+    ("", "DequantizeLinear"): (0,),
+    (MICROSOFT, "DequantizeLinear"): (0,),
+    ("", "QLinearConv"): (0,),
+    ("", "QLinearMatMul"): (0, 3),
+    (MICROSOFT, "QLinearAdd"): (0, 3),
+    (MICROSOFT, "QLinearMul"): (0, 3),
+    (MICROSOFT, "QLinearAveragePool"): (0,),
+    (MICROSOFT, "QLinearGlobalAveragePool"): (0,),
+    (MICROSOFT, "QLinearSigmoid"): (0,),
+    (MICROSOFT, "QLinearLeakyRelu"): (0,),
+    (MICROSOFT, "QLinearSoftmax"): (0,),
+    (MICROSOFT, "QLinearReduceMean"): (0,),
+    (MICROSOFT, "QGemm"): (0, 3),
+}
+
+Reading = tuple[NodeProto, int]  # a node, and which of its operands is read
+
+
+def first_dequantization(
+    name: str, readers: Mapping[str, Sequence[Reading]], accept: Callable[[NodeProto, int], QuantParams | None]
+) -> QuantParams | None:
+    """The meaning that the first reader of the tensor `name` gives its codes, through operators that only move data.
+
+    accept(node, operand) is the meaning that a node gives, or None where it is not per tensor or not known.
+    """
+    waiting, seen = [name], {name}
+    for tensor in waiting:  # grows while it is walked: breadth first
+        for node, operand in readers.get(tensor, ()):
+            domain = "" if node.domain == "ai.onnx" else node.domain
+            if operand in _DEQUANTIZES.get((domain, node.op_type), ()):
+                quant = accept(node, operand)
+                if quant is not None and (quant.is_per_tensor or tensor == name):
+                    return quant
+            elif domain == "" and node.op_type in _MOVES and (operand == 0 or node.op_type == "Concat"):
+                fresh = [output for output in node.output if output and output not in seen]
+                seen.update(fresh)
+                waiting.extend(fresh)
+    return None

@@ -1,0 +1,89 @@
+"""QuantizeLinear and DequantizeLinear: scale and zero point move from operands into the type of the codes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from subbyte.compiler.dtype import FLOAT16, FLOAT32, INT32, UINT8, DType
+from subbyte.compiler.importer.codes import quant_params, with_quant
+from subbyte.compiler.importer.operator import MICROSOFT, Marks, Operator, converts
+from subbyte.compiler.ir import ops
+from subbyte.compiler.ir.node import Value
+from subbyte.compiler.ir.types import QuantParams
+
+_CODE_BITS = (2, 4, 8, 16)
+
+
+def _is_code(dtype: DType) -> bool:
+    return dtype.kind in ("int", "uint") and dtype.bits in _CODE_BITS
+
+
+def _refuse_blocks(op: Operator) -> None:
+    size = op.integer("block_size", 0)
+    if size:
+        raise op.unsupported(
+            f"has block_size {size}; one scale per tensor or per axis is read. Quantize per axis, or wait for a release that "
+            "reads blocks."
+        )
+
+
+@converts("QuantizeLinear")
+@converts("QuantizeLinear", domain=MICROSOFT)
+def convert_quantize(op: Operator) -> Value:
+    """The type of the codes is that of the zero point, else output_dtype, else uint8."""
+    _refuse_blocks(op)
+    zero_point = op.optional(2)
+    wanted = op.dtype_attribute("output_dtype")
+    dtype = zero_point.type.dtype if zero_point is not None else (wanted or UINT8)
+    if wanted is not None and wanted != dtype:
+        raise op.broken(f"has output_dtype {wanted} and a zero point of type {dtype}; they are equal in ONNX.")
+    if not _is_code(dtype):
+        raise op.unsupported(f"makes {dtype}; int and uint of 2, 4, 8 and 16 bits are read. Quantize to one of these.")
+    precision = op.dtype_attribute("precision")
+    if precision not in (None, FLOAT32):
+        raise op.unsupported(f"divides in {precision}; float32 is read. Export without the attribute precision.")
+    x = op.operand(0)
+    quant = quant_params(op, op.operand(1), zero_point, dtype, x.type.shape, op.integer("axis", 1))
+    return quantized(op, x, dtype, quant, op.marks)
+
+
+def quantized(op: Operator, x: Value, dtype: DType, quant: QuantParams, marks: Marks) -> Value:
+    """QuantizeLinear of floats; int32 becomes float32 before, as ONNX says."""
+    if x.type.dtype == INT32 and x.type.quant is None:
+        x = op.emit(ops.Cast(x, FLOAT32, **op.inner))
+    if x.type.dtype not in (FLOAT32, FLOAT16):
+        raise op.broken(f"quantizes {x.type}; float32, float16 or int32 is needed.")
+    return op.emit(ops.QuantizeLinear(x, dtype, quant, **marks))
+
+
+@converts("DequantizeLinear")
+@converts("DequantizeLinear", domain=MICROSOFT)
+def convert_dequantize(op: Operator) -> Value:
+    """The result has the type of the scale, or output_dtype (opset 23)."""
+    _refuse_blocks(op)
+    x, scale, zero_point = op.operand(0), op.operand(1), op.optional(2)
+    dtype = x.type.dtype
+    if not (_is_code(dtype) or dtype == INT32):
+        raise op.unsupported(f"dequantizes {x.type}; int and uint of 2, 4, 8 and 16 bits, and int32, are read.")
+    result = op.dtype_attribute("output_dtype") or scale.type.dtype
+    if result not in (FLOAT32, FLOAT16):
+        raise op.unsupported(f"makes {result}; float32 and float16 are read. Export the model in one of these.")
+    quant = quant_params(op, scale, zero_point, dtype, x.type.shape, op.integer("axis", 1))
+    return dequantized(op, x, quant, result, op.marks)
+
+
+def dequantized(op: Operator, x: Value, quant: QuantParams, dtype: DType, marks: Marks) -> Value:
+    """scale * (x - zero_point) for the meaning `quant` of the codes x, whatever meaning they had."""
+    if x.type.dtype == INT32 and x.constant is None:
+        return _scaled_sum(op, x, quant, dtype, marks)
+    return op.emit(ops.DequantizeLinear(with_quant(op, x, quant), dtype, **marks))
+
+
+def _scaled_sum(op: Operator, x: Value, quant: QuantParams, dtype: DType, marks: Marks) -> Value:
+    """f32(f32(x) * scale) of int32 sums that are computed: the zero point is 0."""
+    scales, _ = quant.static()
+    if quant.axis is not None:
+        scales = scales.reshape(-1, *(1,) * (x.type.rank - quant.axis - 1))
+    reals = op.emit(ops.Cast(x, FLOAT32, **op.inner))
+    product = ops.Mul(reals, op.part(np.asarray(scales), FLOAT32), **(marks if dtype == FLOAT32 else op.inner))
+    return op.emit(product) if dtype == FLOAT32 else op.emit(ops.Cast(op.emit(product), dtype, **marks))
