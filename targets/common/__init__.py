@@ -1,0 +1,1 @@
+"""What kernel tables of several targets share: geometry of stored tensors, packed constants, and common C headers."""

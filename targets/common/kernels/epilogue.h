@@ -1,0 +1,58 @@
+// From exact sums to results: N4 per channel or per tensor, or the sum itself.
+
+#ifndef SUBBYTE_EPILOGUE_H
+#define SUBBYTE_EPILOGUE_H
+
+#include "codes.h"
+
+// multiplier and shift (arrays beside this struct) hold one entry per channel, or one in all; shift is null where N4 has
+// no B; multiplier is null where the result is the sum itself, in 32 or 64 bits.
+struct subbyte_epilogue {
+    int32_t type;  // of the result
+    int32_t per_channel;
+    int32_t zero_point, qmin, qmax;
+};
+
+// y[at + i] = the result of sums[i], whose channel is channel + i; n <= SUBBYTE_BLOCK.
+static inline void subbyte_store_sums_s32(void* y, int32_t at, const int32_t* sums, int32_t n,
+                                          const struct subbyte_epilogue* e, const float* multiplier, const float* shift,
+                                          int32_t channel) {
+    int32_t codes[SUBBYTE_BLOCK], i;
+    if (!multiplier && e->type == SUBBYTE_TYPE_S64) {
+        for (i = 0; i < n; ++i) ((int64_t*)y)[at + i] = sums[i];
+        return;
+    }
+    for (i = 0; i < n; ++i) {
+        const int32_t k = e->per_channel ? channel + i : 0;
+        if (!multiplier)
+            codes[i] = sums[i];
+        else if (shift)
+            codes[i] = subbyte_requantize_shift_s32(sums[i], multiplier[k], shift[k], e->zero_point, e->qmin, e->qmax);
+        else
+            codes[i] = subbyte_requantize_s32(sums[i], multiplier[k], e->zero_point, e->qmin, e->qmax);
+    }
+    subbyte_store_codes(y, e->type, at, codes, n);
+}
+
+// The same for 64-bit sums; a result of 32 bits is the sum modulo 2^32.
+static inline void subbyte_store_sums_s64(void* y, int32_t at, const int64_t* sums, int32_t n,
+                                          const struct subbyte_epilogue* e, const float* multiplier, const float* shift,
+                                          int32_t channel) {
+    int32_t codes[SUBBYTE_BLOCK], i;
+    if (!multiplier && e->type == SUBBYTE_TYPE_S64) {
+        memcpy((int64_t*)y + at, sums, (size_t)n * sizeof(int64_t));
+        return;
+    }
+    for (i = 0; i < n; ++i) {
+        const int32_t k = e->per_channel ? channel + i : 0;
+        if (!multiplier)
+            codes[i] = (int32_t)(uint32_t)(uint64_t)sums[i];
+        else if (shift)
+            codes[i] = subbyte_requantize_shift_s64(sums[i], multiplier[k], shift[k], e->zero_point, e->qmin, e->qmax);
+        else
+            codes[i] = subbyte_requantize_s64(sums[i], multiplier[k], e->zero_point, e->qmin, e->qmax);
+    }
+    subbyte_store_codes(y, e->type, at, codes, n);
+}
+
+#endif  // SUBBYTE_EPILOGUE_H

@@ -1,0 +1,18 @@
+"""The kernel table of the target `portable`, by subject."""
+
+from __future__ import annotations
+
+from subbyte.compiler.target import Kernel
+from subbyte.targets.portable import (
+    kernels_codes,
+    kernels_movement,
+    kernels_sums,
+    kernels_windows,
+)
+
+KERNELS: tuple[Kernel, ...] = (
+    *kernels_sums.ROWS,
+    *kernels_codes.ROWS,
+    *kernels_windows.ROWS,
+    *kernels_movement.ROWS,
+)
