@@ -11,9 +11,12 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any, NoReturn
+
+import numpy as np
 
 from subbyte.compiler.dtype import DType
 from subbyte.compiler.errors import GraphError, ModelError, ToolchainError
@@ -30,7 +33,7 @@ class TensorSignature:
     """An input or output: real = scale * (code - zero_point) where it is quantized.
 
     name: as in the ONNX model. dtype: its true element type; codes of fewer than 8 bits are one per byte of
-    `dtype.numpy`. scale, zero_point: one entry per tensor, or one for each index of `axis`; None for plain numbers.
+    `container`. scale, zero_point: one entry per tensor, or one for each index of `axis`; None for plain numbers.
     """
 
     name: str
@@ -39,6 +42,16 @@ class TensorSignature:
     scale: tuple[float, ...] | None = None
     zero_point: tuple[int, ...] | None = None
     axis: int | None = None
+
+    @cached_property
+    def container(self) -> np.dtype[Any]:
+        """The NumPy type of its arrays."""
+        return self.dtype.numpy
+
+    @cached_property
+    def has_spare_values(self) -> bool:
+        """Whether its arrays can hold values that are no codes: 200 in a uint8 for uint4, 0 for bipolar."""
+        return self.dtype.is_integer and self.dtype.bits < self.dtype.container_bits
 
     def __str__(self) -> str:
         return f"'{self.name}' {self.dtype}{list(self.shape)}"

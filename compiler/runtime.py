@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,7 @@ class Module:
         self.threads = threads
         self._keep = keep
         self._manifest = read_manifest(self.path)
+        self._input_names = {signature.name for signature in self._manifest.inputs}
         verify_files(self.path, self._manifest)
 
     @property
@@ -96,7 +97,7 @@ class Module:
     def profile(self, inputs: Mapping[str, NDArray[Any]] | None = None, repeats: int = 20) -> list[StepProfile]:
         """The median time of each step, in nanoseconds, with its ONNX nodes, kernel, multiply-adds and bytes.
 
-        inputs: as for `run`; None stands for zeros.
+        inputs: as for `run`; None stands for zeros (ones where 0 is no code).
         """
         return self._loaded.profile(self._ordered(inputs), repeats)
 
@@ -159,19 +160,20 @@ class Module:
 
     def _ordered(self, inputs: Mapping[str, NDArray[Any]] | None) -> list[NDArray[Any]]:
         if inputs is None:
-            return [np.zeros(signature.shape, signature.dtype.numpy) for signature in self.inputs]
+            return [_neutral(signature) for signature in self.inputs]
         if not isinstance(inputs, Mapping):
             raise ModelError(
                 f"The inputs are a {type(inputs).__name__}; a dict by name is expected, {_listed(self.inputs)}."
             )
-        expected = {signature.name for signature in self.inputs}
-        if wrong := sorted(map(str, inputs.keys() - expected)):
-            raise ModelError(f"The model '{self.name}' has no input {_quoted(wrong)}; it has {_listed(self.inputs)}.")
-        if missing := sorted(expected - inputs.keys()):
-            raise ModelError(
-                f"Input {_quoted(missing)} is missing; the model '{self.name}' has {_listed(self.inputs)}."
-            )
+        if inputs.keys() != self._input_names:
+            self._refuse_names(inputs)
         return [_checked(inputs[signature.name], signature) for signature in self.inputs]
+
+    def _refuse_names(self, inputs: Mapping[str, NDArray[Any]]) -> NoReturn:
+        if wrong := sorted(map(str, inputs.keys() - self._input_names)):
+            raise ModelError(f"The model '{self.name}' has no input {_quoted(wrong)}; it has {_listed(self.inputs)}.")
+        missing = sorted(self._input_names - inputs.keys())
+        raise ModelError(f"Input {_quoted(missing)} is missing; the model '{self.name}' has {_listed(self.inputs)}.")
 
 
 def _native_runtime() -> ModuleType:
@@ -188,24 +190,28 @@ def _native_runtime() -> ModuleType:
 
 def _checked(array: NDArray[Any], signature: TensorSignature) -> NDArray[Any]:
     """`array`, contiguous, if it is what `signature` says."""
-    if not isinstance(array, (np.ndarray, np.generic)):
+    if not isinstance(array, np.ndarray):
         raise ModelError(f"Input {signature} is a {type(array).__name__}; a NumPy array is expected.")
-    if array.dtype != signature.dtype.numpy:
+    if array.dtype != signature.container:
         raise ModelError(
-            f"Input {signature} is of dtype {array.dtype}; {signature.dtype.numpy} is expected. Nothing is cast: "
+            f"Input {signature} is of dtype {array.dtype}; {signature.container} is expected. Nothing is cast: "
             "quantize or convert it as the model's training did."
         )
     if array.shape != signature.shape:
         raise ModelError(f"Input {signature} has the shape {list(array.shape)}; {list(signature.shape)} is expected.")
-    _check_codes(array, signature)
-    return np.require(array, requirements=("C", "A"))
+    if signature.has_spare_values and array.size > 0:
+        _check_codes(array, signature)
+    flags = array.flags
+    return array if flags.c_contiguous and flags.aligned else np.require(array, requirements=("C", "A"))
+
+
+def _neutral(signature: TensorSignature) -> NDArray[Any]:
+    return np.full(signature.shape, signature.dtype.kind == "bipolar", signature.container)
 
 
 def _check_codes(array: NDArray[Any], signature: TensorSignature) -> None:
-    """Codes that are narrower than their container, or have a gap, must be codes."""
+    """Every value of `array` must be a code of the narrow element type."""
     dtype = signature.dtype
-    if not dtype.is_integer or array.size == 0 or (dtype.bits == dtype.container_bits):
-        return
     low, high = int(array.min()), int(array.max())
     if low < dtype.min or high > dtype.max:
         raise ModelError(

@@ -26,7 +26,7 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def compile_cpp(output: Path, *arguments: str | Path) -> None:
     flags = ["-std=c++17", "-O1", "-frounding-math", "-Wall", "-Wextra", "-Werror", "-I", RUNTIME / "include"]
-    subprocess.run(["c++", *flags, *arguments, "-o", output], check=True)
+    subprocess.run(["c++", *map(str, (*flags, *arguments)), "-o", output], check=True)
 
 
 @pytest.mark.parametrize("name", ["pool", "float_environment", "model"])
@@ -35,8 +35,7 @@ def test_cpp(name: str, objects: list[Path], tmp_path: Path) -> None:
     compile_cpp(program, RUNTIME / "tests" / f"test_{name}.cc", *objects, "-pthread", "-ldl")
     library = tmp_path / "libmodel.so"
     compile_c(library, "-shared", "-fPIC", SMALL_MODEL)
-    done = subprocess.run(
-        [program, *([library] if name == "model" else [])], capture_output=True, text=True, timeout=120, check=False
-    )
+    arguments: list[Path] = [library] if name == "model" else []
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith(": ok\n")

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from subbyte.compiler import _runtime
 from subbyte.compiler.errors import ModelError, SubbyteError, ToolchainError
 from subbyte.compiler.runtime import Module, load
 from tests.runtime.conftest import DIGEST, MakeBundle
 
-INPUTS = {"x": np.ones((4, 8), np.float32), "q": np.full(8, 3, np.uint8)}
+INPUTS: dict[str, NDArray[Any]] = {"x": np.ones((4, 8), np.float32), "q": np.full(8, 3, np.uint8)}
 OTHER_ABI = _runtime.ABI_VERSION + 1
 E_MACHINE = 18  # its offset in an ELF header
 AARCH64 = 183

@@ -119,11 +119,12 @@ def test_weights_come_from_a_file(runner_with_weights: Runner, tmp_path: Path) -
     np.full(16, 3, np.float32).tofile(tmp_path / "weights.bin")
     report(runner_with_weights("--weights", tmp_path / "weights.bin"))
     (tmp_path / "weights.bin").write_bytes(bytes(63))
-    for arguments, part in (
+    wrong: list[tuple[list[str | Path], str]] = [
         (["--weights", tmp_path / "weights.bin"], "has 63 bytes; the model has 64"),
         (["--weights", tmp_path / "none"], "cannot be opened"),
         ([], "--weights"),
-    ):
+    ]
+    for arguments, part in wrong:
         refused = runner_with_weights(*arguments)
         assert refused.returncode == 1
         assert part in refused.stderr
