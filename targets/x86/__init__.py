@@ -1,0 +1,49 @@
+"""x86-64 with AVX2 and more: exact int8 kernels for AVX2, AVX-VNNI, AVX-512 and AVX512-VNNI."""
+
+from __future__ import annotations
+
+from subbyte.compiler.target import Target, TargetFacts, TargetFamily
+from subbyte.targets.portable.kernels import KERNELS as PORTABLE_KERNELS
+from subbyte.targets.x86 import kernels_sums
+from subbyte.targets.x86.levels import NAMES, Level, parse, processor_features
+
+KERNELS = (*kernels_sums.ROWS,)
+
+
+def _target(level: Level) -> Target:
+    available = level.features
+    own = tuple(kernel for kernel in KERNELS if kernel.features <= available)
+    facts = TargetFacts(
+        vector_bits=512 if level.base == "x86-64-v4" else 256,
+        l1_bytes=32 * 1024,
+        l2_bytes=512 * 1024,
+        unsigned_activations=True,
+    )
+    return Target(
+        name=level.name,
+        family="x86",
+        features=available,
+        facts=facts,
+        compiler_flags=level.compiler_flags,
+        zig_target="x86_64-linux-gnu",
+        zig_cpu=level.zig_cpu,
+        kernels=(*own, *PORTABLE_KERNELS),
+        runs_here=available <= processor_features(),
+    )
+
+
+def _resolve(name: str) -> Target | None:
+    level = parse(name)
+    return None if level is None else _target(level)
+
+
+def _native() -> Target | None:
+    found = processor_features()
+    for name in NAMES:
+        level = parse(name)
+        if level is not None and level.features <= found:
+            return _target(level)
+    return None
+
+
+TARGET = TargetFamily("x86", NAMES, _resolve, _native, KERNELS)

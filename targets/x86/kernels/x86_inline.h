@@ -1,0 +1,16 @@
+// How the x86 kernels ask to be specialised: every step of a model inlines its kernel with constant geometry, so that loops
+// over the register tile unroll, and branches on the geometry vanish.
+
+#ifndef SUBBYTE_X86_INLINE_H
+#define SUBBYTE_X86_INLINE_H
+
+#if !defined(__GNUC__)
+#error "the x86 kernels need GCC or clang: they use always_inline, unrolling pragmas and register barriers"
+#endif
+
+#define SUBBYTE_INLINE static inline __attribute__((always_inline))
+
+// Before a loop over registers: its bounds are constants after inlining.
+#define SUBBYTE_UNROLL _Pragma("GCC unroll 32")
+
+#endif  // SUBBYTE_X86_INLINE_H

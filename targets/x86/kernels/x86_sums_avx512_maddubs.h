@@ -1,0 +1,16 @@
+// Convolutions and matrix products of u8 codes with constant s8 weights by AVX-512 BW: vpmaddubsw and vpmaddwd, for weights whose pairs provably do not saturate.
+//
+// w: packed by o16k4: [panels][kernel rows][taps][groups][vectors][16 outputs][4 products].
+
+#ifndef SUBBYTE_X86_SUMS_AVX512_MADDUBS_H
+#define SUBBYTE_X86_SUMS_AVX512_MADDUBS_H
+
+#include "x86_sums.h"
+#include "x86_vector_avx512.h"
+
+#define SUBBYTE_ISA avx512
+#define SUBBYTE_DOT avx512_maddubs
+#define SUBBYTE_WORDS 0
+#include "x86_sums_body.h"
+
+#endif  // SUBBYTE_X86_SUMS_AVX512_MADDUBS_H

@@ -1,0 +1,264 @@
+// Included for each instruction set: convolutions and matrix products with constant weights, exact sums, then N4.
+//
+// Before: #define SUBBYTE_ISA avx512 (registers), SUBBYTE_DOT avx512vnni (instruction), SUBBYTE_WORDS 0 (1: the products
+// are of 16-bit integers, two a lane, instead of bytes, four a lane).
+
+#if !defined(SUBBYTE_ISA) || !defined(SUBBYTE_DOT) || !defined(SUBBYTE_WORDS)
+#error "x86_sums_body.h is a part of x86_sums_*.h"
+#endif
+#define V(stem) SUBBYTE_OF(stem, SUBBYTE_ISA)
+#define F(stem) SUBBYTE_OF(stem, SUBBYTE_DOT)
+#define LANES V(SUBBYTE_LANES_)
+#define INTS V(subbyte_ints_)
+#define FLOATS V(subbyte_floats_)
+#if SUBBYTE_WORDS
+#define CELL uint16_t
+#else
+#define CELL uint8_t
+#endif
+#define GROUP (4 / (int32_t)sizeof(CELL))
+
+// One vector of packed weights: LANES outputs by GROUP products.
+SUBBYTE_INLINE INTS F(subbyte_x86_weights_)(const int8_t* w) {
+#if SUBBYTE_WORDS
+    return V(subbyte_load_s8_as_s16_)(w);
+#else
+    return V(subbyte_load_)(w);
+#endif
+}
+
+// A register tile of sums: sums[m * vectors + v] = bias + x * w for pixel m and vector v of outputs, and, where there are
+// weight zero points, less weight_zero * sum(x).
+//
+// x: cell 0 of the tile's first window. Window rows are `pitch` cells apart (taps within a row, where dilated, `gap`), pixels
+// `step`. w: the panel, [kernel rows][taps][groups of cells][vectors][LANES][GROUP].
+SUBBYTE_INLINE void F(subbyte_x86_multiply_)(INTS* sums, const CELL* x, int32_t pitch, int32_t step, const int8_t* w,
+                                             const struct subbyte_x86_epilogue* e, const struct subbyte_x86_conv* g,
+                                             int32_t vectors) {
+    const int32_t pixels = g->pixels;
+    const int32_t taps = g->dilation_width == 1 ? 1 : g->kernel_width;
+    const int32_t run = g->dilation_width == 1 ? g->kernel_width * g->channels : g->channels;
+    const int32_t groups = (run + GROUP - 1) / GROUP;
+    const int8_t* ones = e->ones;
+    INTS inputs[SUBBYTE_X86_PIXELS];
+    int32_t ky, kx, k, m, v;
+    SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
+        const INTS bias = V(subbyte_load_)(e->bias + v * LANES);
+        SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) sums[m * vectors + v] = bias;
+    }
+    SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) inputs[m] = V(subbyte_zero_)();
+    for (ky = 0; ky < g->kernel_height; ++ky)
+        for (kx = 0; kx < taps; ++kx) {
+            const CELL* at = x + ky * g->dilation_height * pitch + kx * g->dilation_width * g->channels;
+            for (k = groups; k > 0; --k) {
+                INTS weights[SUBBYTE_X86_VECTORS];
+                SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) weights[v] =
+                    F(subbyte_x86_weights_)(w + v * LANES * GROUP);
+                SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) {
+                    const INTS cells = V(subbyte_broadcast_)(at + m * step);
+                    SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
+                        INTS sum = F(subbyte_dot_)(sums[m * vectors + v], cells, weights[v]);
+                        V(SUBBYTE_IN_PLACE_)(sum);
+                        sums[m * vectors + v] = sum;
+                    }
+                    if (ones) inputs[m] = F(subbyte_dot_)(inputs[m], cells, V(subbyte_broadcast_)(ones));
+                }
+                at += GROUP;
+                w += vectors * LANES * GROUP;
+                if (ones) ones += 4;
+            }
+        }
+    if (e->ones) {
+        SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
+            const INTS zero = V(subbyte_load_)(e->weight_zero + v * LANES);
+            SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) sums[m * vectors + v] =
+                V(subbyte_sub_s32_)(sums[m * vectors + v], V(subbyte_mul_s32_)(inputs[m], zero));
+        }
+    }
+}
+
+// The sums of a register tile to codes: y[m * g->outputs + i] for `outputs` values of i, at most vectors * LANES.
+SUBBYTE_INLINE void F(subbyte_x86_requantize_)(uint8_t* y, const INTS* sums, const struct subbyte_x86_epilogue* e,
+                                               const struct subbyte_x86_conv* g, int32_t vectors, int32_t outputs) {
+    const int32_t total = g->pixels * vectors;
+    int32_t first, i;
+    SUBBYTE_UNROLL for (first = 0; first < total; first += 4) {
+        INTS steps[4], codes;
+        uint8_t* to = y + first / vectors * g->outputs + first % vectors * LANES;
+        SUBBYTE_UNROLL for (i = 0; i < 4; ++i) {
+            const int32_t at = subbyte_x86_smaller(first + i, total - 1);
+            const int32_t channel = at % vectors * LANES;
+            const FLOATS multiplier = V(subbyte_load_f32_)(e->multiplier + channel);
+            if (e->shift)
+                steps[i] = V(subbyte_scale_shift_)(sums[at], multiplier, V(subbyte_load_f32_)(e->shift + channel));
+            else if (g->wide)
+                steps[i] = V(subbyte_scale_wide_)(sums[at], multiplier);
+            else
+                steps[i] = V(subbyte_scale_)(sums[at], multiplier);
+        }
+        codes = V(subbyte_pack_codes_)(steps[0], steps[1], steps[2], steps[3], g->y_zero, g->qmin, g->qmax);
+        if (first + 4 <= total &&
+            ((vectors == 1 && g->outputs == LANES) || (vectors % 4 == 0 && outputs % (4 * LANES) == 0))) {
+            V(subbyte_store_)(to, codes);  // four vectors that are neighbours in memory
+        } else if (vectors == 2 && outputs == 2 * LANES) {
+            V(subbyte_store_half_)(to, codes, 0);
+            if (first + 4 <= total) V(subbyte_store_half_)(to + g->outputs, codes, 1);
+        } else {
+            SUBBYTE_UNROLL for (i = 0; i < 4; ++i) {
+                const int32_t m = (first + i) / vectors, channel = (first + i) % vectors * LANES;
+                const int32_t rest = subbyte_x86_smaller(outputs - channel, LANES);
+                if (first + i < total && rest > 0)
+                    V(subbyte_store_chunk_)(y + m * g->outputs + channel, codes, i, rest);
+            }
+        }
+    }
+}
+
+// One panel of outputs for one register tile; y: the first of them of the first pixel.
+SUBBYTE_INLINE void F(subbyte_x86_panel_)(const CELL* x, int32_t pitch, int32_t step, const int8_t* w, void* y,
+                                          const struct subbyte_x86_epilogue* e, const struct subbyte_x86_conv* g,
+                                          int32_t vectors, int32_t outputs) {
+    INTS sums[SUBBYTE_X86_SUMS];
+    int32_t m, v;
+    F(subbyte_x86_multiply_)(sums, x, pitch, step, w, e, g, vectors);
+    if (e->multiplier) {
+        F(subbyte_x86_requantize_)((uint8_t*)y, sums, e, g, vectors, outputs);
+        return;
+    }
+    SUBBYTE_UNROLL for (m = 0; m < g->pixels; ++m) {
+        SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
+            const int32_t rest = subbyte_x86_smaller(outputs - v * LANES, LANES);
+            if (rest > 0) V(subbyte_store_s32_)((int32_t*)y + m * g->outputs + v * LANES, sums[m * vectors + v], rest);
+        }
+    }
+}
+
+// n codes as cells. Reads and writes nothing beyond them.
+SUBBYTE_INLINE void F(subbyte_x86_copy_)(CELL* to, const uint8_t* x, int32_t n) {
+    const int32_t block = (int32_t)sizeof(INTS) / (int32_t)sizeof(CELL);
+    int32_t i = 0;
+    for (; i + block <= n; i += block) {
+#if SUBBYTE_WORDS
+        INTS cells = V(subbyte_load_u8_as_u16_)(x + i);
+#else
+        INTS cells = V(subbyte_load_)(x + i);
+#endif
+        V(SUBBYTE_IN_PLACE_)(cells);  // keeps this loop from becoming a call of memcpy
+        V(subbyte_store_)(to + i, cells);
+    }
+#if SUBBYTE_WORDS
+    for (; i < n; ++i) to[i] = x[i];
+#else
+    if (i < n) V(subbyte_store_part_)(to + i, V(subbyte_load_part_)(x + i, n - i), n - i);
+#endif
+}
+
+SUBBYTE_INLINE void F(subbyte_x86_fill_)(CELL* to, int32_t value, int32_t n) {
+    int32_t i;
+    for (i = 0; i < n; ++i) to[i] = (CELL)value;
+}
+
+// Input rows `top` to top + rows, columns `left` to left + columns of an image, with the zero point around it; `pitch` cells
+// a row, and behind the last as many as a group of products may read.
+SUBBYTE_INLINE void F(subbyte_x86_window_)(CELL* window, const uint8_t* image, const struct subbyte_x86_conv* g,
+                                           int32_t top, int32_t rows, int32_t left, int32_t columns, int32_t pitch) {
+    const int32_t before = left < 0 ? subbyte_x86_smaller(-left, columns) : 0;
+    const int32_t beyond = left + columns - g->width;
+    const int32_t after = beyond > 0 ? subbyte_x86_smaller(beyond, columns - before) : 0;
+    const int32_t inside = columns - before - after;
+    int32_t row;
+    for (row = 0; row < rows; ++row, window += pitch) {
+        const int32_t y = top + row;
+        if (y < 0 || y >= g->height) {
+            F(subbyte_x86_fill_)(window, g->x_zero, columns * g->channels);
+            continue;
+        }
+        if (before) F(subbyte_x86_fill_)(window, g->x_zero, before * g->channels);
+        F(subbyte_x86_copy_)(window + before * g->channels, image + (y * g->width + left + before) * g->channels,
+                             inside * g->channels);
+        if (after) F(subbyte_x86_fill_)(window + (before + inside) * g->channels, g->x_zero, after * g->channels);
+    }
+    F(subbyte_x86_fill_)(window, 0, GROUP);
+}
+
+SUBBYTE_INLINE void F(subbyte_x86_tiles_)(const uint8_t* x, const int8_t* w, void* y, int32_t y_bytes,
+                                          const struct subbyte_x86_epilogue* e, const struct subbyte_x86_conv* g,
+                                          int32_t begin, int32_t end, CELL* scratch) {
+    const int32_t taps = g->dilation_width == 1 ? 1 : g->kernel_width;
+    const int32_t run = g->dilation_width == 1 ? g->kernel_width * g->channels : g->channels;
+    const int32_t panel_bytes = g->kernel_height * taps * ((run + GROUP - 1) / GROUP) * g->vectors * LANES * GROUP;
+    const int32_t panel_outputs = g->vectors * LANES, panels = g->outputs / panel_outputs;
+    const int32_t step = g->stride_width * g->channels;
+    int32_t tile, panel, row, column;
+    for (tile = begin; tile < end; ++tile) {
+        const int32_t row_tile = tile / g->column_tiles % g->row_tiles, column_tile = tile % g->column_tiles;
+        const int32_t image = tile / (g->row_tiles * g->column_tiles);
+        const int32_t row_0 = row_tile * g->out_height / g->row_tiles;
+        const int32_t row_1 = (row_tile + 1) * g->out_height / g->row_tiles;
+        const int32_t column_0 = column_tile * g->out_width / g->column_tiles;
+        const int32_t column_1 = (column_tile + 1) * g->out_width / g->column_tiles;
+        const int32_t top = row_0 * g->stride_height - g->pad_top, left = column_0 * g->stride_width - g->pad_left;
+        const int32_t rows = (row_1 - row_0 - 1) * g->stride_height + (g->kernel_height - 1) * g->dilation_height + 1;
+        const int32_t columns =
+            (column_1 - column_0 - 1) * g->stride_width + (g->kernel_width - 1) * g->dilation_width + 1;
+        const int32_t pitch = (g->window ? columns : g->width) * g->channels;
+        const uint8_t* of_image = x + image * g->height * g->width * g->channels;
+        const CELL* first = scratch;
+        if (g->window) F(subbyte_x86_window_)(scratch, of_image, g, top, rows, left, columns, pitch);
+#if !SUBBYTE_WORDS
+        else
+            first = of_image + (top * g->width + left) * g->channels;
+#endif
+        for (panel = 0; panel * panel_outputs < g->outputs; ++panel) {
+            const int32_t output = panel * panel_outputs;
+            struct subbyte_x86_epilogue own = *e;
+            own.bias += output;
+            if (own.multiplier) own.multiplier += output;
+            if (own.shift) own.shift += output;
+            if (own.weight_zero) own.weight_zero += output;
+            for (row = row_0; row < row_1; ++row)
+                for (column = column_0; column < column_1; column += g->pixels) {
+                    // The last register tile of a row begins early enough to be full.
+                    const int32_t at = subbyte_x86_smaller(column, column_1 - g->pixels);
+                    const CELL* from = first + (row - row_0) * g->stride_height * pitch + (at - column_0) * step;
+                    uint8_t* to = (uint8_t*)y +
+                                  (((image * g->out_height + row) * g->out_width + at) * g->outputs + output) * y_bytes;
+                    if (panel < panels)
+                        F(subbyte_x86_panel_)(from, pitch, step, w + panel * panel_bytes, to, &own, g, g->vectors,
+                                              panel_outputs);
+                    else
+                        F(subbyte_x86_panel_)(from, pitch, step, w + panel * panel_bytes, to, &own, g, g->last_vectors,
+                                              g->outputs - output);
+                }
+        }
+    }
+}
+
+// y = N4 of x * w + bias, codes 0..255.
+SUBBYTE_INLINE void F(subbyte_x86_sums_u8s8u8_)(const uint8_t* x, const int8_t* w, const int32_t* bias,
+                                                const float* multiplier, const float* shift, const int32_t* weight_zero,
+                                                const int8_t* ones, uint8_t* y, const struct subbyte_x86_conv* g,
+                                                int32_t begin, int32_t end, void* scratch) {
+    const struct subbyte_x86_epilogue e = {bias, multiplier, shift, weight_zero, ones};
+    F(subbyte_x86_tiles_)(x, w, y, 1, &e, g, begin, end, (CELL*)scratch);
+}
+
+// y = x * w + bias, 32 bits.
+SUBBYTE_INLINE void F(subbyte_x86_sums_u8s8s32_)(const uint8_t* x, const int8_t* w, const int32_t* bias,
+                                                 const int32_t* weight_zero, const int8_t* ones, int32_t* y,
+                                                 const struct subbyte_x86_conv* g, int32_t begin, int32_t end,
+                                                 void* scratch) {
+    const struct subbyte_x86_epilogue e = {bias, 0, 0, weight_zero, ones};
+    F(subbyte_x86_tiles_)(x, w, y, 4, &e, g, begin, end, (CELL*)scratch);
+}
+
+#undef V
+#undef F
+#undef LANES
+#undef INTS
+#undef FLOATS
+#undef CELL
+#undef GROUP
+#undef SUBBYTE_ISA
+#undef SUBBYTE_DOT
+#undef SUBBYTE_WORDS

@@ -1,0 +1,106 @@
+// The vector operations that the x86 kernels are written in, for 256-bit registers: 8 lanes of 32 bits, 32 of 8.
+//
+// x86_vector_avx512.h offers the same operations with the suffix _avx512. Needs AVX2.
+
+#ifndef SUBBYTE_X86_VECTOR_AVX2_H
+#define SUBBYTE_X86_VECTOR_AVX2_H
+
+#include <immintrin.h>
+
+#include "subbyte_requantize_avx2.h"
+#include "x86_inline.h"
+
+#define SUBBYTE_LANES_avx2 8
+
+typedef __m256i subbyte_ints_avx2;
+typedef __m256 subbyte_floats_avx2;
+
+// GCC 12 copies an accumulator before and after each instruction that updates it, unless told that it changes in place.
+#if defined(__clang__)
+#define SUBBYTE_IN_PLACE_avx2(v) (void)(v)
+#else
+#define SUBBYTE_IN_PLACE_avx2(v) SUBBYTE_BARRIER_M256(v)
+#endif
+
+// ---- loads and stores ------------------------------------------------------------------------------------------------
+
+SUBBYTE_INLINE __m256i subbyte_load_avx2(const void* p) { return _mm256_loadu_si256((const __m256i*)p); }
+SUBBYTE_INLINE void subbyte_store_avx2(void* p, __m256i v) { _mm256_storeu_si256((__m256i*)p, v); }
+SUBBYTE_INLINE __m256 subbyte_load_f32_avx2(const float* p) { return _mm256_loadu_ps(p); }
+
+// The first n bytes at p, zeros behind; n <= 32.
+SUBBYTE_INLINE __m256i subbyte_load_part_avx2(const void* p, int32_t n) {
+    uint8_t bytes[32] = {0};
+    if (n == 32) return _mm256_loadu_si256((const __m256i*)p);
+    memcpy(bytes, p, (size_t)n);
+    return _mm256_loadu_si256((const __m256i*)(const void*)bytes);
+}
+
+SUBBYTE_INLINE void subbyte_store_part_avx2(void* p, __m256i v, int32_t n) {
+    uint8_t bytes[32];
+    if (n == 32) {
+        _mm256_storeu_si256((__m256i*)p, v);
+    } else {
+        _mm256_storeu_si256((__m256i*)(void*)bytes, v);
+        memcpy(p, bytes, (size_t)n);
+    }
+}
+
+// The first n lanes of 32 bits; n <= 8.
+SUBBYTE_INLINE void subbyte_store_s32_avx2(int32_t* p, __m256i v, int32_t n) { subbyte_store_part_avx2(p, v, 4 * n); }
+
+// Bytes 8 * chunk to 8 * chunk + n of v; n <= 8.
+SUBBYTE_INLINE void subbyte_store_chunk_avx2(uint8_t* p, __m256i v, int32_t chunk, int32_t n) {
+    const __m128i half = chunk < 2 ? _mm256_castsi256_si128(v) : _mm256_extracti128_si256(v, 1);
+    const int64_t bytes = _mm_cvtsi128_si64(chunk & 1 ? _mm_unpackhi_epi64(half, half) : half);
+    memcpy(p, &bytes, (size_t)n);
+}
+
+// Lower (half 0) or upper (half 1) 16 bytes of v.
+SUBBYTE_INLINE void subbyte_store_half_avx2(uint8_t* p, __m256i v, int32_t half) {
+    _mm_storeu_si128((__m128i*)p, half ? _mm256_extracti128_si256(v, 1) : _mm256_castsi256_si128(v));
+}
+
+// Four bytes in every lane.
+SUBBYTE_INLINE __m256i subbyte_broadcast_avx2(const void* p) {
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    return _mm256_set1_epi32(four);
+}
+
+// 16 signed or unsigned bytes as 16-bit integers.
+SUBBYTE_INLINE __m256i subbyte_load_s8_as_s16_avx2(const void* p) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)p));
+}
+SUBBYTE_INLINE __m256i subbyte_load_u8_as_u16_avx2(const void* p) {
+    return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i*)p));
+}
+
+// ---- arithmetic ------------------------------------------------------------------------------------------------------
+
+SUBBYTE_INLINE __m256i subbyte_zero_avx2(void) { return _mm256_setzero_si256(); }
+SUBBYTE_INLINE __m256i subbyte_set_s32_avx2(int32_t x) { return _mm256_set1_epi32(x); }
+SUBBYTE_INLINE __m256i subbyte_set_s16_avx2(int32_t x) { return _mm256_set1_epi16((int16_t)x); }
+SUBBYTE_INLINE __m256i subbyte_set_u8_avx2(int32_t x) { return _mm256_set1_epi8((char)x); }
+SUBBYTE_INLINE __m256i subbyte_add_s32_avx2(__m256i a, __m256i b) { return _mm256_add_epi32(a, b); }
+SUBBYTE_INLINE __m256i subbyte_sub_s32_avx2(__m256i a, __m256i b) { return _mm256_sub_epi32(a, b); }
+SUBBYTE_INLINE __m256i subbyte_mul_s32_avx2(__m256i a, __m256i b) { return _mm256_mullo_epi32(a, b); }
+
+// ---- dot products: every lane of 32 bits gains the products of its bytes (or of its two 16-bit integers) -----------------
+
+// Two u8 * s8 products of a pair must sum within 16 bits: the caller proves it from the weights.
+SUBBYTE_INLINE __m256i subbyte_dot_avx2_maddubs(__m256i sum, __m256i a, __m256i w) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, w), _mm256_set1_epi16(1)));
+}
+
+SUBBYTE_INLINE __m256i subbyte_dot_avx2_madd(__m256i sum, __m256i a, __m256i w) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, w));
+}
+
+#if defined(__AVXVNNI__)
+SUBBYTE_INLINE __m256i subbyte_dot_avxvnni(__m256i sum, __m256i a, __m256i w) {
+    return _mm256_dpbusd_avx_epi32(sum, a, w);
+}
+#endif
+
+#endif  // SUBBYTE_X86_VECTOR_AVX2_H

@@ -1,0 +1,107 @@
+// The vector operations that the x86 kernels are written in, for 512-bit registers: 16 lanes of 32 bits, 64 of 8.
+//
+// x86_vector_avx2.h offers the same operations with the suffix _avx2. Needs AVX-512 F, BW, DQ and VL.
+
+#ifndef SUBBYTE_X86_VECTOR_AVX512_H
+#define SUBBYTE_X86_VECTOR_AVX512_H
+
+#include <immintrin.h>
+
+#include "subbyte_requantize_avx512.h"
+#include "x86_inline.h"
+
+#define SUBBYTE_LANES_avx512 16
+
+typedef __m512i subbyte_ints_avx512;
+typedef __m512 subbyte_floats_avx512;
+
+// GCC 12 copies an accumulator before and after each instruction that updates it, unless told that it changes in place.
+#if defined(__clang__)
+#define SUBBYTE_IN_PLACE_avx512(v) (void)(v)
+#else
+#define SUBBYTE_IN_PLACE_avx512(v) SUBBYTE_BARRIER_M512(v)
+#endif
+
+// ---- loads and stores ------------------------------------------------------------------------------------------------
+
+SUBBYTE_INLINE __m512i subbyte_load_avx512(const void* p) { return _mm512_loadu_si512(p); }
+SUBBYTE_INLINE void subbyte_store_avx512(void* p, __m512i v) { _mm512_storeu_si512(p, v); }
+SUBBYTE_INLINE __m512 subbyte_load_f32_avx512(const float* p) { return _mm512_loadu_ps(p); }
+
+// The first n bytes at p, zeros behind; n <= 64.
+SUBBYTE_INLINE __m512i subbyte_load_part_avx512(const void* p, int32_t n) {
+    return n == 64 ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi8(_bzhi_u64(~0ull, (uint32_t)n), p);
+}
+
+SUBBYTE_INLINE void subbyte_store_part_avx512(void* p, __m512i v, int32_t n) {
+    if (n == 64)
+        _mm512_storeu_si512(p, v);
+    else
+        _mm512_mask_storeu_epi8(p, _bzhi_u64(~0ull, (uint32_t)n), v);
+}
+
+// The first n lanes of 32 bits; n <= 16.
+SUBBYTE_INLINE void subbyte_store_s32_avx512(int32_t* p, __m512i v, int32_t n) {
+    subbyte_store_part_avx512(p, v, 4 * n);
+}
+
+// Bytes 16 * chunk to 16 * chunk + n of v; n <= 16.
+SUBBYTE_INLINE void subbyte_store_chunk_avx512(uint8_t* p, __m512i v, int32_t chunk, int32_t n) {
+    const __m128i bytes = chunk == 0   ? _mm512_castsi512_si128(v)
+                          : chunk == 1 ? _mm512_extracti32x4_epi32(v, 1)
+                          : chunk == 2 ? _mm512_extracti32x4_epi32(v, 2)
+                                       : _mm512_extracti32x4_epi32(v, 3);
+    if (n == 16)
+        _mm_storeu_si128((__m128i*)p, bytes);
+    else
+        _mm_mask_storeu_epi8(p, (__mmask16)((1u << n) - 1u), bytes);
+}
+
+// Lower (half 0) or upper (half 1) 32 bytes of v.
+SUBBYTE_INLINE void subbyte_store_half_avx512(uint8_t* p, __m512i v, int32_t half) {
+    _mm256_storeu_si256((__m256i*)p, half ? _mm512_extracti64x4_epi64(v, 1) : _mm512_castsi512_si256(v));
+}
+
+// Four bytes in every lane.
+SUBBYTE_INLINE __m512i subbyte_broadcast_avx512(const void* p) {
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    return _mm512_set1_epi32(four);
+}
+
+// 32 signed bytes as 16-bit integers; 32 or n unsigned bytes as 16-bit integers.
+SUBBYTE_INLINE __m512i subbyte_load_s8_as_s16_avx512(const void* p) {
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)p));
+}
+SUBBYTE_INLINE __m512i subbyte_load_u8_as_u16_avx512(const void* p) {
+    return _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i*)p));
+}
+
+// ---- arithmetic ------------------------------------------------------------------------------------------------------
+
+SUBBYTE_INLINE __m512i subbyte_zero_avx512(void) { return _mm512_setzero_si512(); }
+SUBBYTE_INLINE __m512i subbyte_set_s32_avx512(int32_t x) { return _mm512_set1_epi32(x); }
+SUBBYTE_INLINE __m512i subbyte_set_s16_avx512(int32_t x) { return _mm512_set1_epi16((int16_t)x); }
+SUBBYTE_INLINE __m512i subbyte_set_u8_avx512(int32_t x) { return _mm512_set1_epi8((char)x); }
+SUBBYTE_INLINE __m512i subbyte_add_s32_avx512(__m512i a, __m512i b) { return _mm512_add_epi32(a, b); }
+SUBBYTE_INLINE __m512i subbyte_sub_s32_avx512(__m512i a, __m512i b) { return _mm512_sub_epi32(a, b); }
+SUBBYTE_INLINE __m512i subbyte_mul_s32_avx512(__m512i a, __m512i b) { return _mm512_mullo_epi32(a, b); }
+
+// ---- dot products: every lane of 32 bits gains the products of its bytes (or of its two 16-bit integers) -----------------
+
+// Two u8 * s8 products of a pair must sum within 16 bits: the caller proves it from the weights.
+SUBBYTE_INLINE __m512i subbyte_dot_avx512_maddubs(__m512i sum, __m512i a, __m512i w) {
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(a, w), _mm512_set1_epi16(1)));
+}
+
+SUBBYTE_INLINE __m512i subbyte_dot_avx512_madd(__m512i sum, __m512i a, __m512i w) {
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(a, w));
+}
+
+#if defined(__AVX512VNNI__)
+SUBBYTE_INLINE __m512i subbyte_dot_avx512vnni(__m512i sum, __m512i a, __m512i w) {
+    return _mm512_dpbusd_epi32(sum, a, w);
+}
+#endif
+
+#endif  // SUBBYTE_X86_VECTOR_AVX512_H

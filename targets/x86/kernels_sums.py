@@ -1,0 +1,316 @@
+"""Rows for exact sums of products with constant weights: QConv of group 1 as an implicit matrix product, and QGemm.
+
+A matrix product a [M, K] @ b [K, N] is the convolution 1x1 of an image of one row, M pixels wide, with K channels and N
+outputs; so is a convolution 1x1 without strides and pads, whose pixels are one row, images and all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subbyte.compiler.dtype import INT32, INT64
+from subbyte.compiler.errors import NumericsError
+from subbyte.compiler.ir.accumulators import accumulator_of, accumulator_range_of
+from subbyte.compiler.ir.macs import multiply_accumulates
+from subbyte.compiler.ir.node import Node, Value
+from subbyte.compiler.ir.qops import QConv, QGemm
+from subbyte.compiler.target import (
+    Argument,
+    Call,
+    ConstantArray,
+    ConstantStruct,
+    Integer,
+    Kernel,
+    ResultPointer,
+    Special,
+    Storage,
+    TargetFacts,
+    as_array,
+)
+from subbyte.targets.common.constants import constant_of, is_constant, operand, zero_point, zero_points
+from subbyte.targets.common.geometry import is_channels_last, is_row_major
+from subbyte.targets.common.windows import is_spatial, spatial
+from subbyte.targets.x86.dots import DOTS
+from subbyte.targets.x86.packing import layout_id, pack_ones, pack_weights, padded_to, saturates
+from subbyte.targets.x86.registers import (
+    Dot,
+    RegisterTile,
+    Tiles,
+    Window,
+    ceil_div,
+    choose_register_tile,
+    choose_tiles,
+)
+from subbyte.targets.x86.rows import is_signed_byte, is_unsigned_byte, is_unsigned_grid, row
+
+SumOfProducts = QConv | QGemm
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A convolution as the kernels see it; pairs are (height, width)."""
+
+    images: int
+    extents: tuple[int, int]
+    channels: int
+    results: tuple[int, int]
+    outputs: int
+    kernel: tuple[int, int] = (1, 1)
+    strides: tuple[int, int] = (1, 1)
+    dilations: tuple[int, int] = (1, 1)
+    begins: tuple[int, int] = (0, 0)
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Rows and columns of the input that one pixel of the result needs."""
+        return ((self.kernel[0] - 1) * self.dilations[0] + 1, (self.kernel[1] - 1) * self.dilations[1] + 1)
+
+    @property
+    def runs(self) -> tuple[int, int]:
+        """(how many, how long): codes that lie side by side in the input, in the order of the weights."""
+        if self.dilations[1] == 1:
+            return self.kernel[0], self.kernel[1] * self.channels
+        return self.kernel[0] * self.kernel[1], self.channels
+
+    @property
+    def stays_inside(self) -> bool:
+        """No window reaches beyond the input."""
+        return all(
+            begin <= 0 and (result - 1) * stride + reach - begin <= extent
+            for begin, result, stride, reach, extent in zip(
+                self.begins, self.results, self.strides, self.reach, self.extents, strict=True
+            )
+        )
+
+
+def geometry(op: SumOfProducts) -> Geometry:
+    """One row of pixels where the operation is a matrix product, else the convolution itself."""
+    if isinstance(op, QGemm):
+        depth, outputs = op.b.type.shape[-2:]
+        rows = math.prod(op.type.shape[:-1])
+        return Geometry(1, (1, rows), depth, (1, rows), outputs)
+    s = spatial(op)
+    images, channels = op.x.type.shape[:2]
+    own = Geometry(images, s.extents, channels, s.results, op.type.shape[1], s.kernel, s.strides, s.dilations, s.begins)
+    if own.reach == (1, 1) and own.strides == (1, 1) and own.extents == own.results and own.begins == (0, 0):
+        pixels = images * math.prod(own.results)
+        return Geometry(1, (1, pixels), channels, (1, pixels), own.outputs)
+    return own
+
+
+def _data(op: SumOfProducts) -> Value:
+    return op.a if isinstance(op, QGemm) else op.x
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """[outputs, runs, products] codes, and the zero points that the kernel subtracts; None: the codes are less them."""
+
+    codes: NDArray[np.int64]
+    zeros: NDArray[np.int64] | None
+
+
+def _weights(op: SumOfProducts) -> Weights:
+    """Codes less their zero points where that fits a byte, else both."""
+    if isinstance(op, QGemm):
+        codes = constant_of(op.b).reshape(op.b.type.shape[-2:]).T.astype(np.int64)
+        zeros = zero_points(op.b.type, op.b.type.rank - 1)
+    else:
+        codes = np.moveaxis(constant_of(op.w), 1, -1).astype(np.int64)  # [O, kernel..., C]
+        zeros = zero_points(op.w.type, 0)
+    runs, products = geometry(op).runs
+    codes = codes.reshape(codes.shape[0], runs, products)
+    centred = codes - zeros[:, None, None]
+    if centred.min(initial=0) >= -128 and centred.max(initial=0) <= 127:
+        return Weights(centred, None)
+    return Weights(codes, zeros)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All that a call needs, for one instruction."""
+
+    geometry: Geometry
+    dot: Dot
+    register_tile: RegisterTile
+    tiles: Tiles
+    in_window: bool
+    packed: NDArray[np.int8]
+    bias: NDArray[np.int32]
+    zeros: NDArray[np.int32] | None
+    wide: bool
+
+
+@lru_cache(maxsize=8)
+def plan(op: SumOfProducts, dot: Dot) -> Plan:
+    """Pack the weights and fold the zero point of the input into the bias; choose the tiles."""
+    g = geometry(op)
+    w = _weights(op)
+    runs, products = g.runs
+    groups = runs * ceil_div(products, dot.group)
+    register_tile = choose_register_tile(dot, g.results[1], g.outputs, groups, sums_inputs=w.zeros is not None)
+    in_window = dot.words or not g.stays_inside or products % dot.group != 0
+    window = Window(g.strides, g.reach, g.channels, dot) if in_window else None
+    tiles = choose_tiles(*g.results, g.outputs * runs * products, register_tile.pixels, window)
+    low, high = accumulator_range_of(op)
+    wide = False
+    if op.requantization is not None:
+        largest = np.maximum(-low, high).astype(np.float64) * np.abs(op.requantization.multiplier.astype(np.float64))
+        wide = bool((largest >= 2.0**31 - 2.0**8).any())
+    zero_of_x = zero_point(_data(op).type)
+    bias = np.zeros(g.outputs, np.int64) if op.bias is None else constant_of(op.bias).astype(np.int64)
+    bias = bias - zero_of_x * w.codes.sum(axis=(1, 2))
+    if w.zeros is not None:
+        bias = bias + runs * products * zero_of_x * w.zeros
+    return Plan(
+        g,
+        dot,
+        register_tile,
+        tiles,
+        in_window,
+        pack_weights(w.codes, dot.lanes, dot.group, register_tile),
+        padded_to(bias, 0, dot.lanes).astype(np.int32),
+        None if w.zeros is None else padded_to(w.zeros, 0, dot.lanes).astype(np.int32),
+        wide,
+    )
+
+
+def _struct(op: SumOfProducts, p: Plan) -> ConstantStruct:
+    """The struct subbyte_x86_conv of kernels/x86_sums.h."""
+    g, r = p.geometry, op.requantization
+    return ConstantStruct(
+        "subbyte_x86_conv",
+        (
+            ("height", g.extents[0]),
+            ("width", g.extents[1]),
+            ("channels", g.channels),
+            ("out_height", g.results[0]),
+            ("out_width", g.results[1]),
+            ("outputs", g.outputs),
+            ("kernel_height", g.kernel[0]),
+            ("kernel_width", g.kernel[1]),
+            ("stride_height", g.strides[0]),
+            ("stride_width", g.strides[1]),
+            ("dilation_height", g.dilations[0]),
+            ("dilation_width", g.dilations[1]),
+            ("pad_top", g.begins[0]),
+            ("pad_left", g.begins[1]),
+            ("row_tiles", p.tiles.rows),
+            ("column_tiles", p.tiles.columns),
+            ("pixels", p.register_tile.pixels),
+            ("vectors", p.register_tile.vectors),
+            ("last_vectors", p.register_tile.last_vectors),
+            ("window", int(p.in_window)),
+            ("x_zero", zero_point(_data(op).type)),
+            ("y_zero", 0 if r is None else r.zero_point),
+            ("qmin", 0 if r is None else r.qmin),
+            ("qmax", 0 if r is None else r.qmax),
+            ("wide", int(p.wide)),
+        ),
+    )
+
+
+def _per_output(role: str, values: NDArray[Any], p: Plan) -> ConstantArray:
+    spread = np.broadcast_to(values, (p.geometry.outputs,))
+    return ConstantArray(role, as_array(padded_to(spread, 0, p.dot.lanes), np.float32))
+
+
+def _call(op: SumOfProducts, dot: Dot) -> Call:
+    p = plan(op, dot)
+    r = op.requantization
+    null = Integer(0)
+    n4: tuple[Argument, ...] = ()
+    if r is not None:
+        shift = null if r.shift is None else _per_output("shift", r.shift, p)
+        n4 = (_per_output("multiplier", r.multiplier, p), shift)
+    zeros: tuple[Argument, ...] = (null, null)
+    if p.zeros is not None:
+        ones = pack_ones(*p.geometry.runs, dot.group)
+        zeros = (
+            ConstantArray("zero_points", as_array(p.zeros, np.int32)),
+            ConstantArray("ones", as_array(ones, np.int8)),
+        )
+    return Call(
+        _symbol(dot, raw=r is None),
+        (
+            operand(op, _data(op)),
+            ConstantArray("weights", as_array(p.packed, np.int8), layout_id(dot.lanes, dot.group)),
+            ConstantArray("bias", as_array(p.bias, np.int32)),
+            *n4,
+            *zeros,
+            ResultPointer(),
+            _struct(op, p),
+            Special.TILE_BEGIN,
+            Special.TILE_END,
+            Special.SCRATCH,
+        ),
+        tiles=p.geometry.images * p.tiles.rows * p.tiles.columns,
+        scratch_bytes=p.tiles.scratch_bytes,
+        proof="" if r is None else "N4 in float32",
+    )
+
+
+def _symbol(dot: Dot, *, raw: bool) -> str:
+    return f"subbyte_x86_sums_u8s8{'s32' if raw else 'u8'}_{dot.name}"
+
+
+def _accepts(op: SumOfProducts, dot: Dot, *, raw: bool) -> bool:
+    data, weights = (op.a, op.b) if isinstance(op, QGemm) else (op.x, op.w)
+    if (op.requantization is None) != raw or not is_unsigned_grid(data.type):
+        return False
+    if op.dtype != INT32 if raw else not is_unsigned_byte(op.dtype):
+        return False
+    if not is_constant(weights) or not is_signed_byte(weights.type.dtype):
+        return False
+    quant = weights.type.quant
+    if quant is not None and (not quant.is_static or quant.block is not None or quant.levels is not None):
+        return False
+    if op.bias is not None and not is_constant(op.bias):
+        return False
+    if isinstance(op, QGemm):
+        if not is_row_major(op.a.type) or not is_row_major(op.type) or math.prod(op.b.type.shape[:-2]) != 1:
+            return False
+    elif op.group != 1 or not is_spatial(op.x.type) or not is_channels_last(op.x.type) or not is_channels_last(op.type):
+        return False
+    try:
+        if accumulator_of(op) == INT64:
+            return False
+    except NumericsError:
+        return False
+    return not dot.name.endswith("maddubs") or not saturates(plan(op, dot).packed, data.type.code_range()[1])
+
+
+def _cost(dot: Dot) -> Callable[[Node, TargetFacts], float]:
+    return lambda op, facts: multiply_accumulates(op) / dot.rate * 1e-9
+
+
+def _row(op: type[Node], dot: Dot, storage: Storage, *, raw: bool) -> Kernel:
+    made = row(
+        op,
+        _symbol(dot, raw=raw),
+        f"x86_sums_{dot.name}.h",
+        storage,
+        lambda node: _call(node, dot),
+        lambda node: _accepts(node, dot, raw=raw),
+        f"u8 s8 -> {'s32' if raw else 'u8'}",
+        dot.features,
+        _cost(dot),
+    )
+    return replace(made, tile=(dot.lanes, dot.group))
+
+
+def _rows() -> Iterator[Kernel]:
+    for dot in DOTS:
+        for raw in (False, True):
+            yield _row(QConv, dot, Storage.CHANNELS_LAST, raw=raw)
+            yield _row(QGemm, dot, Storage.ROW_MAJOR, raw=raw)
+
+
+ROWS = tuple(_rows())

@@ -1,0 +1,70 @@
+"""How the rows of the x86 kernel tables are written, and what their operands are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from subbyte.compiler.dtype import DType
+from subbyte.compiler.ir.node import Node
+from subbyte.compiler.ir.types import TensorType
+from subbyte.compiler.target import Call, Kernel, Storage, TargetFacts
+from subbyte.targets.common.constants import has_one_zero_point
+from subbyte.targets.common.geometry import all_plain, tensor_types
+
+KERNELS = Path(__file__).parent / "kernels"
+
+
+def is_unsigned_byte(dtype: DType) -> bool:
+    """Codes 0..255 or fewer, one a byte."""
+    return dtype.kind == "uint" and dtype.container_bits == 8
+
+
+def is_signed_byte(dtype: DType) -> bool:
+    """Codes -128..127 or fewer, one a byte."""
+    return dtype.is_integer and dtype.is_signed and dtype.container_bits == 8
+
+
+def is_unsigned_grid(of_type: TensorType) -> bool:
+    """Unsigned bytes with one zero point that is itself a byte."""
+    if not is_unsigned_byte(of_type.dtype) or not has_one_zero_point(of_type):
+        return False
+    return of_type.quant is None or 0 <= of_type.quant.scalar()[1] <= 255
+
+
+def cost_at(elements_per_ns: float) -> Callable[[Node, TargetFacts], float]:
+    """Seconds for operations that pass over their operands and results at this rate."""
+
+    def cost(op: Node, facts: TargetFacts) -> float:
+        del facts
+        return sum(of_type.elements for of_type in tensor_types(op)) / elements_per_ns * 1e-9
+
+    return cost
+
+
+def row(
+    op: type[Node],
+    symbol: str,
+    header: str,
+    storage: Storage,
+    call: Callable[[Any], Call],
+    accepts: Callable[[Any], bool],
+    operands: str,
+    features: frozenset[str],
+    cost: Callable[[Any, TargetFacts], float],
+    in_place: tuple[int, ...] = (),
+) -> Kernel:
+    """A row whose tensors are plain, whatever else `accepts` asks."""
+    return Kernel(
+        op=op,
+        symbol=symbol,
+        header=KERNELS / header,
+        storage=storage,
+        call=call,
+        cost=cost,
+        accepts=lambda node: all_plain(node) and accepts(node),
+        in_place=in_place,
+        features=features,
+        operands=operands,
+    )
