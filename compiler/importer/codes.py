@@ -1,8 +1,11 @@
-"""What codes stand for while a graph is imported: checked quantization parameters, and the same codes with other ones."""
+"""What codes stand for: quantization parameters as a model gives them, checked, and the same codes with other ones."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from subbyte.compiler.dtype import FLOAT16, FLOAT32, DType
 from subbyte.compiler.importer.operator import Operator
@@ -24,8 +27,8 @@ def quant_params(
 ) -> QuantParams:
     """Scale and zero point of codes of `dtype` and `shape`, checked: positive, finite, one or one along `axis`.
 
-    A scale of one element is per tensor whatever its shape; axis None allows no other. `what` names the tensor where the
-    operator has several.
+    A scale of one element is per tensor whatever its shape; axis None allows no other. `what` names the tensor where
+    the operator has several.
     """
     name = f"{what} scale" if what else "scale"
     scales, zeros = _constant(op, scale, name), _constant(op, zero_point, f"{what} zero point".strip())
@@ -35,13 +38,13 @@ def quant_params(
     if zeros is None:
         zeros = np.zeros((), np.int64)
     elif zero_point is not None and zero_point.type.dtype != dtype:
-        raise op.broken(f"has a zero point of type {zero_point.type.dtype} for codes of type {dtype}; they are equal in ONNX.")
+        raise op.broken(f"has a zero point of type {zero_point.type.dtype} for codes of type {dtype}; they are equal.")
     zeros = zeros.astype(np.int64)
     wrong = ~(np.isfinite(scales) & (scales > 0))
     if wrong.any():
         raise op.broken(f"has the {name} {float(scales[wrong].flat[0])}; scales are finite and above zero.")
     if dtype.bits > 16 and zeros.any():
-        raise op.broken(f"has the zero point {int(zeros[zeros != 0].flat[0])} for codes of type {dtype}; it is 0 in ONNX.")
+        raise op.broken(f"has the zero point {int(zeros[zeros != 0].flat[0])} for codes of type {dtype}; it must be 0.")
     if scales.size == 1 and zeros.size == 1:
         return QuantParams(scales.reshape(()), zeros.reshape(()), dtype.min, dtype.max)
     if scales.size == 1:
@@ -50,26 +53,26 @@ def quant_params(
         zeros = zeros.reshape(())
     if axis is None:
         raise op.unsupported(
-            f"has a {name} or zero point with {max(scales.size, zeros.size)} entries; one for the whole tensor is read. "
-            "Quantize it per tensor."
+            f"has a {name} or zero point with {max(scales.size, zeros.size)} entries; one for the whole tensor is "
+            "read. Quantize it per tensor."
         )
     axis = op.axis(axis, len(shape))
     extent = (shape[axis],)
     if any(found.shape not in ((), extent) for found in (scales, zeros)):
         raise op.broken(
-            f"has a {name} of shape {list(scales.shape)} and a zero point of shape {list(zeros.shape)} along axis {axis} of "
-            f"{dtype}{list(shape)}; [] or [{extent[0]}] is needed."
+            f"has a {name} of shape {list(scales.shape)} and a zero point of shape {list(zeros.shape)} along axis "
+            f"{axis} of {dtype}{list(shape)}; [] or [{extent[0]}] is needed."
         )
     return QuantParams(np.broadcast_to(scales, extent), np.broadcast_to(zeros, extent), dtype.min, dtype.max, axis)
 
 
-def _constant(op: Operator, value: Value | None, what: str) -> np.ndarray | None:
+def _constant(op: Operator, value: Value | None, what: str) -> NDArray[Any] | None:
     if value is None:
         return None
     if value.constant is None:
         raise op.unsupported(
-            f"takes its {what} from {value.node.label}, which is computed at run time (dynamic quantization); constants are "
-            "read. Quantize the model statically, with calibration data."
+            f"takes its {what} from {value.node.label}, which is computed at run time (dynamic quantization); "
+            "constants are read. Quantize the model statically, with calibration data."
         )
     return value.constant
 
@@ -101,6 +104,6 @@ def plain(op: Operator, value: Value) -> Value:
 
 
 def movable(op: Operator, value: Value) -> Value:
-    """`value` fit to be moved about: codes with a scale per axis lose it, and the DequantizeLinear after gives it back."""
+    """`value` fit to be moved about: codes with a scale per axis lose it; a DequantizeLinear after gives it back."""
     quant = value.type.quant
     return value if quant is None or quant.is_per_tensor else plain(op, value)

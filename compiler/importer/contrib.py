@@ -1,4 +1,4 @@
-"""ONNX Runtime's own operators on codes, and its fused float ones. Their meaning is the plain graph they stand for (N6)."""
+"""ONNX Runtime's own operators, on codes and fused ones: their meaning is the plain graph they stand for (N6)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def convert_qlinear_binary(op: Operator) -> Value:
 
 @converts("QLinearAveragePool", "QLinearGlobalAveragePool", domain=MICROSOFT)
 def convert_qlinear_average_pool(op: Operator) -> Value:
-    """Operands: x as (codes, scale, zero point), y as (scale, zero point). channels_last: x and y are [N, spatial..., C]."""
+    """Operands: x as (codes, scale, zero point), y as (scale, zero point); [N, spatial..., C] with channels_last."""
     x = dequantized_operand(op, 0, "X")
     build = build_average_pool if op.op_type == "QLinearAveragePool" else build_global_average_pool
     if not op.flag("channels_last", False):
@@ -98,11 +98,12 @@ def _activated(op: Operator, x: Value, activation: str, parameters: tuple[float,
     """The activation with its parameters in the order of UNARY_FUNCTIONS."""
     if activation not in _ACTIVATIONS:
         raise op.unsupported(
-            f"fuses the activation '{activation}'; {', '.join(_ACTIVATIONS)} are read. Use the model as it was before ONNX "
-            "Runtime optimized it."
+            f"fuses the activation '{activation}'; {', '.join(_ACTIVATIONS)} are read. Use the model as it was before "
+            "ONNX Runtime optimized it."
         )
-    if len(parameters) != _ACTIVATIONS[activation]:
-        raise op.broken(f"has {len(parameters)} parameters for the activation {activation}; it has {_ACTIVATIONS[activation]}.")
+    count = _ACTIVATIONS[activation]
+    if len(parameters) != count:
+        raise op.broken(f"has {len(parameters)} parameters for the activation {activation}, which has {count}.")
     return op.emit(ops.Unary(x, activation, parameters, **op.marks))
 
 

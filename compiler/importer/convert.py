@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 
 import onnx.checker
@@ -26,6 +27,7 @@ from subbyte.compiler.importer.inputs import Reading, check_dims, first_dequanti
 from subbyte.compiler.importer.load import LoadedModel, load
 from subbyte.compiler.importer.operator import Operator, Shared, converter_of, shown
 from subbyte.compiler.importer.order import needed, node_name, producers, topological
+from subbyte.compiler.importer.problems import Problems
 from subbyte.compiler.importer.tensors import element_type
 from subbyte.compiler.ir.graph import Graph, Output, Stage
 from subbyte.compiler.ir.node import Constant, Input, Node, Value
@@ -33,7 +35,6 @@ from subbyte.compiler.ir.rewrite import Rewriter
 from subbyte.compiler.ir.types import QuantParams, TensorType
 
 _NO_DIMS: Mapping[str, int] = MappingProxyType({})
-_MAX_LISTED = 20
 
 
 def import_model(
@@ -46,15 +47,17 @@ def import_model(
         dims: extents of named dimensions; one without a name is called INPUT:AXIS.
         name: of the graph; else the file's name without its suffix, else the name in the model.
     Raises:
-        ModelError: the model is broken; UnsupportedError: it is sound, but holds what is not read. Both list all they found.
+        ModelError: the model is broken. UnsupportedError: it is sound, but holds what is not read. Both list all.
     """
     loaded = load(model)
-    graph = _Importer(loaded, dims).graph(name or loaded.name)
-    return graph
+    return _Importer(loaded, dims).graph(name or loaded.name)
 
 
 class _Importer:
-    """Converts the nodes of one model. `_values`: tensor name -> value; None where its node was refused."""
+    """Converts the nodes of one model.
+
+    _values: tensor name -> value; None where it depends on what was refused. _wanted: the tensors that somebody reads.
+    """
 
     def __init__(self, model: LoadedModel, dims: Mapping[str, int]) -> None:
         self._model = model
@@ -64,23 +67,23 @@ class _Importer:
         self._shared = Shared(model.tensors)
         self._values: dict[str, Value | None] = {}
         self._inputs: list[Input] = []
-        self._problems: list[SubbyteError] = []
+        self._problems = Problems()
+        self._wanted: set[str] = set()
         self._checker = onnx.checker.C.CheckerContext()
         self._checker.ir_version = model.ir_version
         self._checker.opset_imports = model.opset
 
     def graph(self, name: str) -> Graph:
-        """The whole import."""
-        infos = self._real_inputs()
+        """The whole import. What depends on no input comes first: integer inputs need the scales that are constants."""
+        infos = self._given_inputs()
         check_dims(self._dims, infos)
-        outputs = self._output_names()
-        made_by = producers(self._proto, [info.name for info in infos] + [t.name for t in self._proto.initializer])
-        order = topological(self._nodes, made_by)
-        live = needed(self._nodes, made_by, outputs)
-        order = [index for index in order if index in live]
-        self._wanted = set(outputs).union(*(self._nodes[index].input for index in order))
+        names = self._output_names()
+        made_by = producers(self._proto, [entry.name for entry in (*infos, *self._proto.initializer)])
+        live = needed(self._nodes, made_by, names)
+        order = [index for index in topological(self._nodes, made_by) if index in live]
+        self._wanted = set(names).union(*(self._nodes[index].input for index in order))
         self._read_initializers()
-        late = self._depend_on(order, {info.name for info in infos})
+        late = self._dependents(order, {info.name for info in infos})
         for index in order:
             if index not in late:
                 self._convert(index)
@@ -88,35 +91,27 @@ class _Importer:
         for index in order:
             if index in late:
                 self._convert(index)
-        shown_values = self._outputs()
-        self._raise_problems()
-        graph = Graph(name, tuple(self._inputs), tuple(shown_values), Stage.IMPORTED)
+        outputs = self._make_outputs()
+        self._problems.raise_all()
+        graph = Graph(name, tuple(self._inputs), tuple(outputs), Stage.IMPORTED)
         return _with_dropped_names(graph, self._shared.dropped)
 
     # Envelope ---------------------------------------------------------------------------------------------------------
 
-    def _real_inputs(self) -> list[ValueInfoProto]:
+    def _given_inputs(self) -> list[ValueInfoProto]:
         """The inputs that the caller gives: those that are also initializers are constants."""
         if self._proto.sparse_initializer:
-            raise UnsupportedError("the model has sparse initializers; dense ones are read. Save it with dense tensors.")
-        names: set[str] = set()
-        for what, entries in (("initializer", self._proto.initializer), ("graph input", self._proto.input)):
-            seen: set[str] = set()
-            for entry in entries:
-                if not entry.name or entry.name in seen:
-                    raise ModelError(f"the model has an {what} without a name, or two called {shown(entry.name)}.")
-                seen.add(entry.name)
-            names = names or seen
+            raise UnsupportedError("the model has sparse initializers; dense ones are read. Save it with those.")
         constants = {tensor.name for tensor in self._proto.initializer}
+        _check_unique("initializer", [tensor.name for tensor in self._proto.initializer])
+        _check_unique("graph input", [info.name for info in self._proto.input])
         return [info for info in self._proto.input if info.name not in constants]
 
     def _output_names(self) -> list[str]:
         names = [info.name for info in self._proto.output]
         if not names:
             raise ModelError("the graph has no output: it computes nothing.")
-        for name in names:
-            if not name or names.count(name) > 1:
-                raise ModelError(f"the graph has an output without a name, or two called {shown(name)}.")
+        _check_unique("graph output", names)
         return names
 
     def _read_initializers(self) -> None:
@@ -126,7 +121,7 @@ class _Importer:
                 constant = Constant(array, TensorType(dtype, array.shape), tensor=tensor.name)
                 self._values[tensor.name] = constant.out
 
-    def _depend_on(self, order: list[int], names: set[str]) -> set[int]:
+    def _dependents(self, order: list[int], names: set[str]) -> set[int]:
         """The nodes of `order` that depend on the tensors `names`."""
         moving = set(names)
         found = set()
@@ -140,22 +135,17 @@ class _Importer:
     # Inputs and outputs -----------------------------------------------------------------------------------------------
 
     def _make_inputs(self, infos: list[ValueInfoProto], order: list[int]) -> None:
-        """Inputs, integer ones with the scale of the first DequantizeLinear that they come to: constants are known by now."""
+        """Inputs; integer ones with the meaning that the first DequantizeLinear on their way gives to them."""
         unbound: dict[str, None] = {}
         types: list[TensorType | None] = []
         for info in infos:
             try:
                 types.append(tensor_type(info, self._dims, unbound))
             except SubbyteError as error:
-                self._problems.append(error)
+                self._problems.add(error)
                 types.append(None)
-        if unbound and not self._problems:
-            listed = " ".join(f"--dim {name}=1" for name in unbound)
-            count = "dimension that is" if len(unbound) == 1 else "dimensions that are"
-            raise ModelError(
-                f"the model has {len(unbound)} {count} not fixed: {', '.join(map(shown, unbound))}. "
-                f"Bind them, for example by {listed}."
-            )
+        if unbound:
+            self._problems.add(ModelError(_unbound(list(unbound))))
         readers: dict[str, list[Reading]] = {}
         if any(found is not None and found.dtype.is_integer for found in types):
             for index in order:
@@ -167,16 +157,18 @@ class _Importer:
                 continue
             quant = None
             if found.dtype.is_integer and found.dtype.bits <= 16:
-                quant = first_dequantization(info.name, readers, lambda node, i, t=found: self._meaning(node, i, t))
+                quant = first_dequantization(info.name, readers, partial(self._meaning, found))
             node = Input(info.name, TensorType(found.dtype, found.shape, quant), tensor=info.name)
             self._inputs.append(node)
             self._values[info.name] = node.out
 
-    def _meaning(self, node: NodeProto, operand: int, codes: TensorType) -> QuantParams | None:
+    def _meaning(self, codes: TensorType, node: NodeProto, operand: int) -> QuantParams | None:
         """The meaning that `node` gives to its operand; None where its scale is not a constant, or does not fit."""
-        names = [*node.input, "", ""][operand + 1 : operand + 3]
-        scale, zero_point = self._values.get(names[0]), self._values.get(names[1])
-        if scale is None or scale.constant is None or (names[1] and (zero_point is None or zero_point.constant is None)):
+        scale_name, zero_name = [*node.input, "", ""][operand + 1 : operand + 3]
+        scale, zero_point = self._values.get(scale_name), self._values.get(zero_name)
+        if scale is None or scale.constant is None:
+            return None
+        if zero_name and (zero_point is None or zero_point.constant is None):
             return None
         op = self._operator(node, node.op_type, (None,))
         try:
@@ -185,13 +177,12 @@ class _Importer:
         except SubbyteError:
             return None  # the conversion of the node itself reports it
 
-    def _outputs(self) -> list[Output]:
+    def _make_outputs(self) -> list[Output]:
         found = []
         for info in self._proto.output:
             if info.name not in self._values:
-                self._problems.append(
-                    ModelError(f"the graph output {shown(info.name)} is made by no node, and is neither input nor initializer.")
-                )
+                reason = "is made by no node, and is neither input nor initializer."
+                self._problems.add(ModelError(f"the graph output {shown(info.name)} {reason}"))
                 continue
             value = self._values[info.name]
             if value is not None:
@@ -202,26 +193,25 @@ class _Importer:
     def _check_output(self, info: ValueInfoProto, found: TensorType) -> None:
         """The type that the model declares for an output must not contradict the one that its nodes make."""
         what = f"the graph output {shown(info.name)}"
-        kind = info.type.WhichOneof("value")
-        tensor = info.type.tensor_type
-        if kind is not None and kind != "tensor_type":
-            self._problems.append(ModelError(f"{what} is declared a {kind.removesuffix('_type')}, but a tensor is made."))
+        kind = info.type.WhichOneof("value") or "tensor_type"
+        if kind != "tensor_type":
+            name = kind.removesuffix("_type")
+            self._problems.add(ModelError(f"{what} is declared a {name}, but its nodes make a tensor."))
             return
+        tensor = info.type.tensor_type
         declared = [dimension.dim_value for dimension in tensor.shape.dim]
         try:
             dtype = element_type(tensor.elem_type, what) if tensor.elem_type else found.dtype
         except SubbyteError as error:
-            self._problems.append(error)
+            self._problems.add(error)
             return
         fits = not tensor.HasField("shape") or (
-            len(declared) == found.rank
-            and all(a <= 0 or a == b for a, b in zip(declared, found.shape, strict=True))
+            len(declared) == found.rank and all(a <= 0 or a == b for a, b in zip(declared, found.shape, strict=True))
         )
         if dtype != found.dtype or not fits:
             extents = ", ".join(str(extent) if extent > 0 else "?" for extent in declared)
-            self._problems.append(
-                ModelError(f"{what} is declared {dtype}[{extents}], but its nodes make {found}. Correct the declaration.")
-            )
+            text = f"{what} is declared {dtype}[{extents}], but its nodes make {found}. Correct the declaration."
+            self._problems.add(ModelError(text))
 
     # Nodes ------------------------------------------------------------------------------------------------------------
 
@@ -236,33 +226,29 @@ class _Importer:
         """Convert one node; what is wrong with it goes to the list, and its outputs are unknown from then on."""
         node = self._nodes[index]
         name = node_name(node, index)
-        for output in node.output:
-            self._values[output] = None
+        self._values.update(dict.fromkeys(filter(None, node.output)))
         try:
             values = self._converted(node, name)
         except UnsupportedError as error:
-            self._problems.append(error)
+            self._problems.add(error)
         except (GraphError, ModelError, NumericsError) as error:
             text = str(error)
-            self._problems.append(ModelError(text if name in text else f"{node.op_type} {shown(name)}: {text}"))
+            self._problems.add(ModelError(text if name in text else f"{node.op_type} {shown(name)}: {text}"))
         else:
-            self._values.update(zip(node.output, values, strict=False))
-        self._values.pop("", None)
+            self._values.update((output, value) for output, value in zip(node.output, values, strict=False) if output)
 
     def _converted(self, node: NodeProto, name: str) -> tuple[Value, ...]:
+        """The outputs of a node; none where it depends on what was refused, or is an operator that is not read."""
         domain = "" if node.domain == "ai.onnx" else node.domain
         converter = converter_of(domain, node.op_type)
         if converter is None:
-            operator = f"{domain}.{node.op_type}" if domain else node.op_type
-            raise UnsupportedError(
-                f"{operator} {shown(name)} is an operator that is not read (subbyte list ops shows those that are). "
-                "Export without it, or cut the model before it."
-            )
+            self._problems.add_unknown_operator(f"{domain}.{node.op_type}" if domain else node.op_type, name)
+            return ()
         missing = [entry for entry in node.input if entry and entry not in self._values]
         if missing:
             raise ModelError(
-                f"{node.op_type} {shown(name)} reads {', '.join(map(shown, missing))}, which no node makes, and which is neither "
-                "input nor initializer."
+                f"{node.op_type} {shown(name)} reads {', '.join(map(shown, missing))}, which is made by no node, and "
+                "is neither input nor initializer."
             )
         if domain == "":
             self._check_schema(node, name)
@@ -286,20 +272,25 @@ class _Importer:
             onnx.checker.check_node(node, self._checker)
         except onnx.checker.ValidationError as error:
             reason = str(error).split("==>")[0].split("\n")[0].strip().rstrip(".")
-            raise ModelError(f"{node.op_type} {shown(name)} is not as ONNX opset {self._model.opset['']} says: {reason}.") from None
+            version = self._model.opset[""]
+            raise ModelError(f"{node.op_type} {shown(name)} is not as ONNX opset {version} says: {reason}.") from None
 
-    def _raise_problems(self) -> None:
-        """One error for all that was found: ModelError where something is broken, else UnsupportedError."""
-        if not self._problems:
-            return
-        broken = [error for error in self._problems if not isinstance(error, UnsupportedError)]
-        kind = ModelError if broken else UnsupportedError
-        texts = list(dict.fromkeys(str(error) for error in [*broken, *(e for e in self._problems if e not in broken)]))
-        if len(texts) == 1:
-            raise kind(texts[0])
-        listed = " ".join(f"({i}) {text}" for i, text in enumerate(texts[:_MAX_LISTED], start=1))
-        more = f" And {len(texts) - _MAX_LISTED} more." if len(texts) > _MAX_LISTED else ""
-        raise kind(f"the model cannot be imported for {len(texts)} reasons: {listed}{more}")
+
+def _check_unique(what: str, names: list[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if not name:
+            raise ModelError(f"the model has a {what} without a name.")
+        if name in seen:
+            raise ModelError(f"the model has two of its {what}s called {shown(name)}.")
+        seen.add(name)
+
+
+def _unbound(names: list[str]) -> str:
+    """The error about dimensions that are not fixed."""
+    options = " ".join(f"--dim {name}=1" for name in names)
+    what = "a dimension that is" if len(names) == 1 else f"{len(names)} dimensions that are"
+    return f"the model has {what} not fixed: {', '.join(map(shown, names))}. Bind them, for example by {options}."
 
 
 def _with_dropped_names(graph: Graph, dropped: Mapping[Node, list[str]]) -> Graph:

@@ -53,7 +53,9 @@ def convert_constant_of_shape(op: Operator) -> Value:
     shape = op.integers(0, "shape") or ()
     array, dtype = op.tensor_attribute("value") or (np.zeros(1, np.float32), FLOAT32)
     if array.size != 1 or any(extent < 0 for extent in shape):
-        raise op.broken(f"fills the shape {list(shape)} with {array.size} values; extents from 0 on and one value are needed.")
+        raise op.broken(
+            f"fills the shape {list(shape)} with {array.size} values; extents from 0 on and one value are needed."
+        )
     op.check_folded_size(shape, array.itemsize)
     return op.computed(np.full(shape, array.reshape(())[()], array.dtype), dtype)
 
@@ -86,8 +88,8 @@ def _known(op: Operator, count: int) -> list[NDArray[Any]]:
         value = op.operand(index)
         if value.constant is None:
             raise op.unsupported(
-                f"depends on {value.node.label}, which is computed at run time; {op.op_type} is read where all its operands are "
-                "constants. Remove it from the exported model, or express it by operators that are read (subbyte list ops)."
+                f"depends on {value.node.label}, which is computed at run time; {op.op_type} is read where all its "
+                "operands are constants. Express it by other operators ('subbyte list ops' shows those that are read)."
             )
         arrays.append(value.constant)
     return arrays
@@ -191,4 +193,5 @@ def convert_reduce_prod(op: Operator) -> Value:
     if not axes and from_input and op.flag("noop_with_empty_axes", False):
         return op.same(op.operand(0))
     reduced = op.axes(axes, x.ndim) if axes else tuple(range(x.ndim))
-    return op.computed(np.prod(x, axis=reduced, dtype=x.dtype, keepdims=op.flag("keepdims", True)), op.operand(0).type.dtype)
+    product = np.prod(x, axis=reduced, dtype=x.dtype, keepdims=op.flag("keepdims", True))
+    return op.computed(np.asarray(product), op.operand(0).type.dtype)

@@ -225,5 +225,3 @@ def convert_dropout(op: Operator) -> Value:
     if training is not None and training.any():
         raise op.unsupported("is in training mode. Export the model for inference.")
     return op.same(op.operand(0))
-
-

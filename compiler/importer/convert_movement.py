@@ -157,7 +157,7 @@ def convert_gather(op: Operator) -> Value:
     extent = x.type.shape[axis]
     known = indices.constant
     if known is not None and known.size and not (-extent <= known.min() and known.max() < extent):
-        raise op.broken(f"picks the indices {int(known.min())} to {int(known.max())} of the {extent} along axis {axis}.")
+        raise op.broken(f"picks indices {int(known.min())} to {int(known.max())} of the {extent} along axis {axis}.")
     return op.emit(ops.Gather(x, indices, axis, **op.marks))
 
 
@@ -166,7 +166,7 @@ def convert_gather(op: Operator) -> Value:
 
 @converts("Pad")
 def convert_pad(op: Operator) -> Value:
-    """Pads and value are attributes before opset 11; axes are an operand from opset 18 on. Codes are padded with a code."""
+    """Pads and value are attributes before opset 11, axes an operand from opset 18 on. Codes are padded with a code."""
     x = movable(op, op.operand(0))
     rank, mode = x.type.rank, op.word("mode", "constant")
     if mode not in ops.PAD_MODES:
@@ -238,7 +238,9 @@ def convert_space_to_depth(op: Operator) -> Value:
     if mode == "DCR":
         return op.emit(ops.SpaceToDepth(x, block, **op.marks))
     if mode != "CRD" or x.type.rank != 4 or block < 1 or x.type.shape[2] % block or x.type.shape[3] % block:
-        raise op.broken(f"has mode '{mode}' and blocksize {block} for {x.type}; DCR, CRD and a block that divides are needed.")
+        raise op.broken(
+            f"has mode '{mode}' and blocksize {block} for {x.type}; DCR or CRD, and a block that divides, are needed."
+        )
     n, c, h, w = x.type.shape
     split = op.emit(ops.Reshape(x, (n, c, h // block, block, w // block, block), **op.inner))
     moved = op.emit(ops.Transpose(split, (0, 1, 3, 5, 2, 4), **op.inner))

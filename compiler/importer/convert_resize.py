@@ -15,7 +15,7 @@ Scales = tuple[float, ...]
 
 @converts("Upsample")
 def convert_upsample(op: Operator) -> Value:
-    raise op.unsupported("was removed from ONNX in opset 10. Export with Resize, or convert the model with its version converter.")
+    raise op.unsupported("was removed from ONNX in opset 10. Export with Resize in its place.")
 
 
 @converts("Resize")
@@ -26,18 +26,19 @@ def convert_resize(op: Operator) -> Value:
     coordinates = op.word("coordinate_transformation_mode", "half_pixel") if op.opset >= 11 else "asymmetric"
     if mode not in ("nearest", "linear") or coordinates not in ops.COORDINATES:
         raise op.unsupported(
-            f"has mode '{mode}' with coordinates '{coordinates}'; the modes nearest and linear with {', '.join(ops.COORDINATES)} "
-            "are read. Export with one of these."
+            f"has mode '{mode}' with coordinates '{coordinates}'; the modes nearest and linear are read, with the "
+            f"coordinates {', '.join(ops.COORDINATES)}. Export with one of these."
         )
     sizes, scales = _geometry(op, x.type.shape)
     if sizes == x.type.shape and all(scale == 1.0 for scale in scales):
         return op.same(x)
     if mode == "nearest":
-        return op.emit(ops.ResizeNearest(movable(op, x), sizes, scales, coordinates, _nearest_mode(op, scales), **op.marks))
+        rounding = _nearest_mode(op, scales)
+        return op.emit(ops.ResizeNearest(movable(op, x), sizes, scales, coordinates, rounding, **op.marks))
     if not x.type.dtype.is_float:
         raise op.unsupported(f"interpolates {x.type}; floats are read. Dequantize the operand before.")
     if op.flag("exclude_outside", False) or (op.flag("antialias", False) and min(scales) < 1.0):
-        raise op.unsupported("has exclude_outside or antialias; plain linear interpolation is read. Export without them.")
+        raise op.unsupported("has exclude_outside or antialias; plain interpolation is read. Export without them.")
     return op.emit(ops.ResizeLinear(x, sizes, scales, coordinates, **op.marks))
 
 

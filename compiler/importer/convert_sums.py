@@ -44,7 +44,7 @@ def convert_conv(op: Operator) -> Value:
 
 @converts("ConvTranspose")
 def convert_conv_transpose(op: Operator) -> Value:
-    """output_shape and auto_pad become pads: total = stride * (in - 1) + output_padding + reach - out, split as ONNX says."""
+    """output_shape and auto_pad become pads, in total stride * (in - 1) + output_padding + reach - out."""
     x, w, b = op.operand(0), op.operand(1), op.optional(2)
     rank = spatial_rank(op, x.type.shape)
     if w.type.rank != x.type.rank or 0 in w.type.shape:
@@ -63,25 +63,25 @@ def convert_conv_transpose(op: Operator) -> Value:
             target = target[2:]  # some exporters write the batch and the channels too
         if len(target) != rank or min(target) < 1:
             raise op.broken(f"has output_shape {list(target)}; {rank} numbers above 0 are needed.")
-        pads = _transposed_pads(op, extents, kernel, strides, dilations, extra, target, upper=mode == "SAME_UPPER")
+        spans = zip(extents, strides, extra, kernel, dilations, strict=True)
+        reached = tuple(s * (n - 1) + more + (k - 1) * d + 1 for n, s, more, k, d in spans)
+        pads = _transposed_pads(op, reached, target, upper=mode == "SAME_UPPER")
     elif mode == "VALID":
         pads = (0,) * (2 * rank)
     group = op.integer("group", 1)
     return op.emit(ops.ConvTranspose(x, w, b, strides, pads, dilations, group, extra, **op.marks))
 
 
-def _transposed_pads(
-    op: Operator, extents: Shape, kernel: Shape, strides: Shape, dilations: Shape, extra: Shape, target: Shape, *, upper: bool
-) -> Shape:
+def _transposed_pads(op: Operator, reached: Shape, target: Shape, *, upper: bool) -> Shape:
+    """Pads that cut the extents `reached` down to `target`."""
     begins, ends = [], []
-    for i, extent in enumerate(extents):
-        reached = strides[i] * (extent - 1) + extra[i] + (kernel[i] - 1) * dilations[i] + 1
-        if reached < target[i]:
+    for axis, (most, wanted) in enumerate(zip(reached, target, strict=True)):
+        if most < wanted:
             raise op.unsupported(
-                f"makes {reached} elements along spatial axis {i}, but its output_shape asks for {target[i]}. "
+                f"makes {most} elements along spatial axis {axis}, but its output_shape asks for {wanted}. "
                 "Ask for fewer, or give output_padding."
             )
-        begin, end = split_pad(reached - target[i], upper=upper)
+        begin, end = split_pad(most - wanted, upper=upper)
         begins.append(begin)
         ends.append(end)
     return (*begins, *ends)

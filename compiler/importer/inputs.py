@@ -15,14 +15,14 @@ MAX_EXTENT = 1 << 31
 
 
 def tensor_type(info: ValueInfoProto, dims: Mapping[str, int], unbound: dict[str, None]) -> TensorType | None:
-    """The type of a graph input, its named dimensions bound by `dims`; None where some are not, their names in `unbound`.
+    """The type of a graph input, its named dimensions bound by `dims`; None where some are not: they go to `unbound`.
 
     A dimension without a name is called INPUT:AXIS.
     """
     what = f"the graph input {shown(info.name)}"
     if info.type.WhichOneof("value") != "tensor_type":
-        kind = info.type.WhichOneof("value") or "nothing"
-        raise UnsupportedError(f"{what} is a {kind.removesuffix('_type')}; dense tensors are read.")
+        kind = str(info.type.WhichOneof("value")).removesuffix("_type")
+        raise UnsupportedError(f"{what} has the type '{kind}'; dense tensors are read.")
     tensor = info.type.tensor_type
     dtype = element_type(tensor.elem_type, what)
     if not tensor.HasField("shape"):
@@ -37,7 +37,7 @@ def tensor_type(info: ValueInfoProto, dims: Mapping[str, int], unbound: dict[str
                 continue
             extent = dims[name]
         if extent > MAX_EXTENT:
-            raise ModelError(f"{what} has the extent {extent} along axis {axis}; {MAX_EXTENT} is the most that is read.")
+            raise ModelError(f"{what} has the extent {extent} along axis {axis}; {MAX_EXTENT} is the most.")
         shape.append(extent)
     return TensorType(dtype, tuple(shape)) if len(shape) == len(tensor.shape.dim) else None
 
@@ -53,7 +53,7 @@ def dimension_names(infos: Sequence[ValueInfoProto]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def check_dims(dims: Mapping[str, int], infos: Sequence[ValueInfoProto]) -> None:
+def check_dims(dims: Mapping[str, object], infos: Sequence[ValueInfoProto]) -> None:
     """Refuse extents below 1, and names that no input has."""
     known = dimension_names(infos)
     for name, extent in dims.items():
@@ -66,10 +66,12 @@ def check_dims(dims: Mapping[str, int], infos: Sequence[ValueInfoProto]) -> None
 
 # Codes that come in ---------------------------------------------------------------------------------------------------
 
-_MOVES = frozenset(
-    "Concat DepthToSpace Dropout Flatten Gather GlobalMaxPool Identity MaxPool Pad Reshape Resize Slice SpaceToDepth Split "
-    "Squeeze Transpose Unsqueeze".split()
-)
+# fmt: off
+_MOVES = frozenset((
+    "Concat", "DepthToSpace", "Dropout", "Flatten", "Gather", "GlobalMaxPool", "Identity", "MaxPool", "Pad", "Reshape",
+    "Resize", "Slice", "SpaceToDepth", "Split", "Squeeze", "Transpose", "Unsqueeze",
+))
+# fmt: on
 _DEQUANTIZES: dict[tuple[str, str], tuple[int, ...]] = {
     # operator -> the operands that are codes; scale and zero point are the two after each
     ("", "DequantizeLinear"): (0,),

@@ -75,9 +75,10 @@ def _parse(content: bytes, what: str) -> ModelProto:
     if len(content) > _MAX_MODEL_BYTES:
         raise ModelError(f"{what} is larger than {_MAX_MODEL_BYTES} bytes, the most that an ONNX file can hold.")
     try:
-        return ModelProto.FromString(content)
+        proto: ModelProto = ModelProto.FromString(content)
     except DecodeError:
         raise ModelError(f"{what} is not an ONNX model, or it is truncated: its bytes cannot be decoded.") from None
+    return proto
 
 
 def _versions(proto: ModelProto) -> dict[str, int]:
@@ -143,7 +144,7 @@ def _check_calls(proto: ModelProto) -> None:
                 open_calls.discard(key)
                 sizes[key] = len(functions[key].node) + sum(sizes[call] for call in calls[key])
             elif key in open_calls:
-                raise ModelError(f"the function '{key[1]}' of domain '{key[0]}' calls itself, directly or through others.")
+                raise ModelError(f"the function '{key[0]}.{key[1]}' calls itself, directly or through others.")
             elif key not in sizes:
                 open_calls.add(key)
                 stack.append((key, True))

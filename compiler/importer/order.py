@@ -26,8 +26,8 @@ def producers(graph: GraphProto, given: Iterable[str]) -> dict[str, int]:
                 continue
             if name in taken or name in found:
                 raise ModelError(
-                    f"the tensor {shown(name)}, an output of {node.op_type} {shown(node_name(node, index))}, is made twice; "
-                    "each name stands for one tensor in ONNX."
+                    f"the tensor {shown(name)}, an output of {node.op_type} {shown(node_name(node, index))}, is made "
+                    "twice; each name stands for one tensor in ONNX."
                 )
             found[name] = index
     return found
@@ -63,7 +63,8 @@ def _cycle(nodes: Sequence[NodeProto], made_by: dict[str, int], sorted_nodes: se
     while index not in seen:
         seen[index] = len(path)
         path.append(index)
-        index = next(made_by[name] for name in nodes[index].input if name in made_by and made_by[name] not in sorted_nodes)
+        feeding = (made_by[name] for name in nodes[index].input if name in made_by)
+        index = next(producer for producer in feeding if producer not in sorted_nodes)
     names = [shown(node_name(nodes[i], i)) for i in reversed([*path[seen[index] :], index])]
     return " -> ".join([*names[:10], "...", names[-1]] if len(names) > 11 else names)
 

@@ -22,8 +22,7 @@ def _refuse_blocks(op: Operator) -> None:
     size = op.integer("block_size", 0)
     if size:
         raise op.unsupported(
-            f"has block_size {size}; one scale per tensor or per axis is read. Quantize per axis, or wait for a release that "
-            "reads blocks."
+            f"has block_size {size}; one scale per tensor or per axis is read in this release. Quantize per axis."
         )
 
 

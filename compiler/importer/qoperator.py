@@ -1,4 +1,4 @@
-"""Operators on codes: each becomes DequantizeLinear, the float operator and QuantizeLinear, or the exact integer sum."""
+"""Operators on codes: each becomes DequantizeLinear, the float operator and QuantizeLinear, or an exact integer sum."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def dequantized_operand(op: Operator, index: int, what: str, axis: int | None = 
 
 
 def quantized_result(op: Operator, reals: Value, scale: int, like: Value) -> Value:
-    """`reals` quantized by the operands `scale` and `scale + 1`; without a zero point the codes are of the type of `like`."""
+    """`reals` quantized by the operands `scale` and `scale + 1`; without a zero point, to codes typed as `like`."""
     zero_point = op.optional(scale + 1)
     dtype = like.type.dtype if zero_point is None else zero_point.type.dtype
     quant = quant_params(op, op.operand(scale), zero_point, dtype, reals.type.shape, None, "result")
@@ -58,9 +58,9 @@ def bias_scale(x: Value, w: Value, alpha: float = 1.0) -> NDArray[np.float32]:
 
 
 def dequantized_bias(op: Operator, index: int, scale: NDArray[np.float32], *, last_axis: bool = False) -> Value | None:
-    """The int32 bias at operand `index` as reals on the grid `scale`, [] or one for each channel; None where it is left out.
+    """The int32 bias at operand `index` as reals on the grid `scale`, [] or [C]; None where it is left out.
 
-    Channels stand along axis 0 of the bias, or along its last axis.
+    The channels stand along axis 0 of the bias, or along its last axis.
     """
     bias = op.optional(index)
     if bias is None:
@@ -72,8 +72,8 @@ def dequantized_bias(op: Operator, index: int, scale: NDArray[np.float32], *, la
     axis = bias.type.rank - 1 if last_axis else 0
     if scale.ndim and (bias.type.rank < 1 or bias.type.shape[axis] != scale.size):
         raise op.unsupported(
-            f"has the bias {bias.type} for {scale.size} channels, each with a scale of its own; one entry for each channel is "
-            "read. Repeat the bias for each channel."
+            f"has the bias {bias.type} for {scale.size} channels, each with a scale of its own; one entry for each "
+            "channel is read. Repeat the bias for each channel."
         )
     zeros = np.zeros(scale.shape, np.int64)
     quant = QuantParams(scale, zeros, INT32.min, INT32.max, axis if scale.ndim else None)
@@ -82,7 +82,7 @@ def dequantized_bias(op: Operator, index: int, scale: NDArray[np.float32], *, la
 
 @converts("QLinearConv")
 def convert_qlinear_conv(op: Operator) -> Value:
-    """Operands: x, w and y as (codes, scale, zero point) - y without codes - and an int32 bias on the grid s_x * s_w."""
+    """Operands: x, w and y as (codes, scale, zero point), y without codes; an int32 bias on the grid s_x * s_w."""
     x, w = dequantized_operand(op, 0, "x"), dequantized_operand(op, 3, "w", axis=0)
     bias = dequantized_bias(op, 8, bias_scale(x, w))
     return quantized_result(op, build_conv(op, x, w, bias, op.inner), 6, op.operand(0))
@@ -118,9 +118,7 @@ def convert_conv_integer(op: Operator) -> Value:
     """sum (x - x_zero) * (w - w_zero) as int32; the zero point of w may be one for each output channel."""
     x, w = _codes(op, 0, 2, None, "x"), _codes(op, 1, 3, 0, "w")
     found, group = conv_geometry(op, x, w)
-    return op.emit(
-        QConv(x, w, None, None, INT32, None, found.strides, found.pads, found.dilations, group, **op.marks)
-    )
+    return op.emit(QConv(x, w, None, None, INT32, None, found.strides, found.pads, found.dilations, group, **op.marks))
 
 
 @converts("MatMulInteger")

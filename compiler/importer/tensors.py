@@ -1,4 +1,4 @@
-"""ONNX tensors as NumPy arrays: element types, packed 2- and 4-bit data, and external data that cannot leave its folder."""
+"""ONNX tensors as NumPy arrays: element types, packed 2- and 4-bit data, and external data kept within its folder."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def element_type(data_type: int, what: str) -> DType:
     known = data_type in TensorProto.DataType.values() and data_type != TensorProto.UNDEFINED
     if not known:
         raise ModelError(f"{what} has element type {data_type}, which ONNX does not define.")
-    name = TensorProto.DataType.Name(data_type).lower()  # type: ignore[arg-type]
+    name = TensorProto.DataType.Name(data_type).lower()
     raise UnsupportedError(
         f"{what} has element type {name}; bool, int2 to int64, uint2 to uint64, float16, float32 and float64 are read. "
         "Export the model in one of these."
@@ -82,7 +82,7 @@ class TensorReader:
         if any(extent < 0 for extent in shape):
             raise ModelError(f"{what} has the negative extent {min(shape)} in its shape {list(shape)}.")
         if tensor.HasField("segment"):
-            raise UnsupportedError(f"{what} is stored in segments, which no current ONNX exporter writes; save it whole.")
+            raise UnsupportedError(f"{what} is stored in segments, which no current exporter writes; save it whole.")
         if tensor.data_location == TensorProto.EXTERNAL:
             return _decode(self._external(tensor, what, _stored_bytes(dtype, shape)), dtype, shape, what), dtype
         if tensor.HasField("raw_data"):
@@ -104,7 +104,7 @@ class TensorReader:
             raise ModelError(f"{what} has {length} bytes of external data; its type and shape need {expected}.")
         self._external_bytes += length
         if self._external_bytes > _MAX_EXTERNAL_BYTES:
-            raise ModelError(f"{what} brings the external data above {_MAX_EXTERNAL_BYTES >> 30} GiB, the most that is read.")
+            raise ModelError(f"{what} brings the external data above {_MAX_EXTERNAL_BYTES >> 30} GiB, the most read.")
         try:
             size = path.stat().st_size
             if offset + length > size:
@@ -134,7 +134,7 @@ def _inside(folder: Path, location: str, what: str) -> Path:
     parts = location.replace("\\", "/").split("/")
     if not location or "\0" in location or ".." in parts or os.path.isabs(location) or ":" in parts[0]:
         raise ModelError(
-            f"{what} names '{location!r}' as its external file; a relative path below the model's folder is needed, without '..'."
+            f"{what} names {location!r} as its external file; a path below the model's folder, without '..', is needed."
         )
     try:
         root = folder.resolve(strict=True)
@@ -145,7 +145,7 @@ def _inside(folder: Path, location: str, what: str) -> Path:
         ) from None
     if not path.is_relative_to(root):
         raise ModelError(
-            f"{what} is stored in '{location}', a link that leads out of the model's folder. Copy the file into the folder."
+            f"{what} is stored in '{location}', a link that leads out of the model's folder. Copy the file into it."
         )
     if not path.is_file():
         raise ModelError(f"{what} is stored in '{location}', which is not a regular file.")

@@ -1,4 +1,4 @@
-"""Windows of convolutions and pools with every attribute explicit: strides, dilations, and pads in place of auto_pad."""
+"""Windows of convolutions and pools, every attribute explicit: strides, dilations, and pads in place of auto_pad."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def spatial_rank(op: Operator, shape: Shape) -> int:
         raise op.broken(f"is applied to a tensor of shape {list(shape)}; [N, C, spatial...] is needed.")
     if len(shape) > 4:
         raise op.unsupported(
-            f"has {len(shape) - 2} spatial axes (x is {list(shape)}); 1 and 2 are read. Merge axes by Reshape before export."
+            f"has {len(shape) - 2} spatial axes (x is {list(shape)}); 1 and 2 are read. Merge axes by Reshape before."
         )
     return len(shape) - 2
 
