@@ -133,3 +133,28 @@ void matmul(int64_t m, int64_t k, int64_t n, const float* a, const float* b, flo
 void matmul(int64_t m, int64_t k, int64_t n, const float* a, const float* b, float* y) {
     for (int64_t i = 0; i < m * n; i++) y[i] = subbyte_dot_f32(a + i / n * k, 1, b + i % n, n, k);
 }
+
+void lerp(int64_t count, const float* low, const float* high, const float* weight, float* y);
+void lerp(int64_t count, const float* low, const float* high, const float* weight, float* y) {
+    EACH y[i] = subbyte_lerp_f32(low[i], high[i], weight[i]);
+}
+
+void div_rne(int64_t count, const uint64_t* numerator, const uint64_t* denominator, uint64_t* y);
+void div_rne(int64_t count, const uint64_t* numerator, const uint64_t* denominator, uint64_t* y) {
+    EACH y[i] = subbyte_div_rne_u64(numerator[i], denominator[i]);
+}
+
+// Each row as a kernel does it: the largest code, the sum of the entries, then the code of each.
+void softmax_rows(int64_t rows, int64_t count, const int32_t* q, const uint32_t* table, int64_t m, int64_t k,
+                  int64_t zp, int64_t qmin, int64_t qmax, int32_t* y);
+void softmax_rows(int64_t rows, int64_t count, const int32_t* q, const uint32_t* table, int64_t m, int64_t k,
+                  int64_t zp, int64_t qmin, int64_t qmax, int32_t* y) {
+    for (int64_t row = 0; row < rows; row++, q += count, y += count) {
+        int32_t largest = q[0];
+        uint64_t total = 0;
+        EACH largest = q[i] > largest ? q[i] : largest;
+        EACH total += table[largest - q[i]];
+        EACH y[i] = subbyte_softmax_code(table[largest - q[i]], total, (uint64_t)m, (int)k, (int32_t)zp, (int32_t)qmin,
+                                         (int32_t)qmax);
+    }
+}

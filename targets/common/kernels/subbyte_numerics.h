@@ -255,6 +255,31 @@ static inline float subbyte_average(int32_t total, float scale, int32_t count) {
     return subbyte_div_f32(subbyte_mul_f32((float)total, scale), (float)count);
 }
 
+// f32(f32((1 - weight) * low) + f32(weight * high)); the weights come from the compiler (numerics/resize.py).
+static inline float subbyte_lerp_f32(float low, float high, float weight) {
+    float rest = subbyte_sub_f32(1.0f, weight);
+    return subbyte_add_f32(subbyte_mul_f32(rest, low), subbyte_mul_f32(weight, high));
+}
+
+// ---- N7: softmax in integers -------------------------------------------------------------------
+
+// The integer nearest to numerator / denominator, ties to even. Requires denominator > 0.
+static inline uint64_t subbyte_div_rne_u64(uint64_t numerator, uint64_t denominator) {
+    uint64_t whole = numerator / denominator, rest = numerator - whole * denominator, other = denominator - rest;
+    return whole + (rest > other || (rest == other && (whole & 1u)));
+}
+
+// clamp(rne(entry * m / (total << k)) + zp, qmin, qmax): the code of one probability, m / 2^k = 1 / output scale.
+// entry <= 2^31 from the table of the compiler (numerics/softmax.py), total the sum of the row's entries, m <= 2^32,
+// 1 <= k <= 61.
+static inline int32_t subbyte_softmax_code(uint32_t entry, uint64_t total, uint64_t m, int k, int32_t zp, int32_t qmin,
+                                           int32_t qmax) {
+    uint64_t product = (uint64_t)entry * m, upper = product >> (k - 1), halves = upper / total, whole = halves >> 1;
+    int sticky = halves * total != upper || (product & (((uint64_t)1 << (k - 1)) - 1u)) != 0;
+    whole += (halves & 1u) && (sticky || (whole & 1u));
+    return subbyte_clamp_s32((int32_t)(whole < 0x3fffffffu ? whole : 0x3fffffffu) + zp, qmin, qmax);
+}
+
 // ---- N8: float islands; the definitions are compiler/numerics/float32.py and unary.py, step by step ----------------
 
 static inline float subbyte_abs_f32(float x) { return subbyte_from_bits_f32(subbyte_bits_f32(x) & 0x7fffffffu); }
