@@ -54,9 +54,11 @@ def window_counts(
 def need_filled_windows(x: Shape, y: Shape, kernel: Shape, strides: Shape, pads: Shape, dilations: Shape) -> None:
     """An error where a window of a pool lies in the padding altogether."""
     rank = len(kernel)
-    for i in range(rank):
-        begin, end = pads[i], pads[rank + i]
-        if (begin or end) and 0 in window_counts(x[i + 2], y[i + 2], kernel[i], strides[i], begin, end, dilations[i]):
+    for i, (k, stride, dilation) in enumerate(zip(kernel, strides, dilations, strict=True)):
+        extent, windows, begin, end = x[i + 2], y[i + 2], pads[i], pads[rank + i]
+        before, after = begin > (k - 1) * dilation, (windows - 1) * stride - begin >= extent
+        steps_over = dilation > extent and 0 in window_counts(extent, windows, k, stride, begin, end, dilation)
+        if before or after or steps_over:
             raise GraphError(f"windows of {kernel} with pads {pads} over {x} include one of nothing but padding")
 
 
