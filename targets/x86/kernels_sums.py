@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from subbyte.compiler.dtype import INT32, INT64
 from subbyte.compiler.errors import NumericsError
-from subbyte.compiler.ir.accumulators import accumulator_of, accumulator_range_of
+from subbyte.compiler.ir.accumulators import accumulator_of
 from subbyte.compiler.ir.macs import multiply_accumulates
 from subbyte.compiler.ir.node import Node, Value
 from subbyte.compiler.ir.qops import QConv, QGemm
@@ -39,6 +39,7 @@ from subbyte.targets.common.geometry import is_channels_last, is_row_major
 from subbyte.targets.common.windows import is_spatial, spatial
 from subbyte.targets.x86.dots import DOTS
 from subbyte.targets.x86.packing import layout_id, pack_ones, pack_weights, padded_to, saturates
+from subbyte.targets.x86.proofs import may_reach_int32
 from subbyte.targets.x86.registers import (
     Dot,
     RegisterTile,
@@ -159,11 +160,6 @@ def plan(op: SumOfProducts, dot: Dot) -> Plan:
     in_window = dot.words or not g.stays_inside or products % dot.group != 0
     window = Window(g.strides, g.reach, g.channels, dot) if in_window else None
     tiles = choose_tiles(*g.results, g.outputs * runs * products, register_tile.pixels, window)
-    low, high = accumulator_range_of(op)
-    wide = False
-    if op.requantization is not None:
-        largest = np.maximum(-low, high).astype(np.float64) * np.abs(op.requantization.multiplier.astype(np.float64))
-        wide = bool((largest >= 2.0**31 - 2.0**8).any())
     zero_of_x = zero_point(_data(op).type)
     bias = np.zeros(g.outputs, np.int64) if op.bias is None else constant_of(op.bias).astype(np.int64)
     bias = bias - zero_of_x * w.codes.sum(axis=(1, 2))
@@ -178,7 +174,7 @@ def plan(op: SumOfProducts, dot: Dot) -> Plan:
         pack_weights(w.codes, dot.lanes, dot.group, register_tile),
         padded_to(bias, 0, dot.lanes).astype(np.int32),
         None if w.zeros is None else padded_to(w.zeros, 0, dot.lanes).astype(np.int32),
-        wide,
+        may_reach_int32(op),
     )
 
 

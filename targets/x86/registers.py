@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 MOST_PIXELS, MOST_VECTORS, MOST_SUMS = 16, 8, 32  # as in x86_sums.h
 _TILE_PRODUCTS = 1 << 19  # about a microsecond of work: what it costs to wake a thread
-_WINDOW_BYTES = 24 * 1024  # half of the first cache level; the other half is for weights
+WINDOW_BYTES = 24 * 1024  # half of the first cache level; the other half is for weights
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,10 @@ def choose_tiles(
     rows = min(out_height, wanted)
     columns = 1 if out_height > 1 else max(1, min(wanted, out_width // pixels))
     if window_bytes is not None:
-        while rows < out_height and window_bytes(ceil_div(out_height, rows), out_width) > _WINDOW_BYTES:
+        while rows < out_height and window_bytes(ceil_div(out_height, rows), out_width) > WINDOW_BYTES:
             rows += 1
         while out_width // (columns + 1) >= pixels and (
-            window_bytes(ceil_div(out_height, rows), ceil_div(out_width, columns)) > _WINDOW_BYTES
+            window_bytes(ceil_div(out_height, rows), ceil_div(out_width, columns)) > WINDOW_BYTES
         ):
             columns += 1
         return Tiles(rows, columns, window_bytes(ceil_div(out_height, rows), ceil_div(out_width, columns)))

@@ -30,20 +30,27 @@ static inline __m256i subbyte_scale_shift_avx2(__m256i sum, __m256 multiplier, _
     return _mm256_cvtps_epi32(_mm256_min_ps(_mm256_max_ps(steps, _mm256_set1_ps(-0x1p30f)), _mm256_set1_ps(0x1p30f)));
 }
 
-// clamp(steps + zero_point, qmin, qmax) of four vectors as 32 bytes, in order: 8 of a, 8 of b, of c, of d.
+// clamp(steps + zero_point, qmin, qmax) of four vectors, packed within each 128 bits: 4 of a, 4 of b, of c, of d.
 // Requires 0 <= qmin, zero_point and qmax <= 255: the packing instructions saturate at 16 bits, then at 0 and 255.
-static inline __m256i subbyte_pack_codes_avx2(__m256i a, __m256i b, __m256i c, __m256i d, int32_t zero_point,
-                                              int32_t qmin, int32_t qmax) {
+static inline __m256i subbyte_pack_codes_in_lanes_avx2(__m256i a, __m256i b, __m256i c, __m256i d, int32_t zero_point,
+                                                       int32_t qmin, int32_t qmax) {
     __m256i low = _mm256_packs_epi32(a, b), high = _mm256_packs_epi32(c, d), codes;
     if (zero_point) {
         const __m256i offset = _mm256_set1_epi16((int16_t)zero_point);
         low = _mm256_adds_epi16(low, offset);
         high = _mm256_adds_epi16(high, offset);
     }
-    codes = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(low, high), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    codes = _mm256_packus_epi16(low, high);
     if (qmin > 0) codes = _mm256_max_epu8(codes, _mm256_set1_epi8((char)qmin));
     if (qmax < 255) codes = _mm256_min_epu8(codes, _mm256_set1_epi8((char)qmax));
     return codes;
+}
+
+// The same in order: 8 codes of a, 8 of b, of c, of d.
+static inline __m256i subbyte_pack_codes_avx2(__m256i a, __m256i b, __m256i c, __m256i d, int32_t zero_point,
+                                              int32_t qmin, int32_t qmax) {
+    const __m256i codes = subbyte_pack_codes_in_lanes_avx2(a, b, c, d, zero_point, qmin, qmax);
+    return _mm256_permutevar8x32_epi32(codes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 
 #endif  // SUBBYTE_REQUANTIZE_AVX2_H

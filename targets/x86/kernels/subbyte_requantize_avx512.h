@@ -30,21 +30,27 @@ static inline __m512i subbyte_scale_shift_avx512(__m512i sum, __m512 multiplier,
     return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(steps, _mm512_set1_ps(-0x1p30f)), _mm512_set1_ps(0x1p30f)));
 }
 
-// clamp(steps + zero_point, qmin, qmax) of four vectors as 64 bytes, in order: 16 of a, 16 of b, of c, of d.
+// clamp(steps + zero_point, qmin, qmax) of four vectors, packed within each 128 bits: 4 of a, 4 of b, of c, of d.
 // Requires 0 <= qmin, zero_point and qmax <= 255: the packing instructions saturate at 16 bits, then at 0 and 255.
-static inline __m512i subbyte_pack_codes_avx512(__m512i a, __m512i b, __m512i c, __m512i d, int32_t zero_point,
-                                                int32_t qmin, int32_t qmax) {
-    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+static inline __m512i subbyte_pack_codes_in_lanes_avx512(__m512i a, __m512i b, __m512i c, __m512i d, int32_t zero_point,
+                                                         int32_t qmin, int32_t qmax) {
     __m512i low = _mm512_packs_epi32(a, b), high = _mm512_packs_epi32(c, d), codes;
     if (zero_point) {
         const __m512i offset = _mm512_set1_epi16((int16_t)zero_point);
         low = _mm512_adds_epi16(low, offset);
         high = _mm512_adds_epi16(high, offset);
     }
-    codes = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
+    codes = _mm512_packus_epi16(low, high);
     if (qmin > 0) codes = _mm512_max_epu8(codes, _mm512_set1_epi8((char)qmin));
     if (qmax < 255) codes = _mm512_min_epu8(codes, _mm512_set1_epi8((char)qmax));
     return codes;
+}
+
+// The same in order: 16 codes of a, 16 of b, of c, of d.
+static inline __m512i subbyte_pack_codes_avx512(__m512i a, __m512i b, __m512i c, __m512i d, int32_t zero_point,
+                                                int32_t qmin, int32_t qmax) {
+    const __m512i codes = subbyte_pack_codes_in_lanes_avx512(a, b, c, d, zero_point, qmin, qmax);
+    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), codes);
 }
 
 #endif  // SUBBYTE_REQUANTIZE_AVX512_H

@@ -4,6 +4,8 @@
 #ifndef SUBBYTE_X86_INLINE_H
 #define SUBBYTE_X86_INLINE_H
 
+#include <stdint.h>
+
 #if !defined(__GNUC__)
 #error "the x86 kernels need GCC or clang: they use always_inline, unrolling pragmas and register barriers"
 #endif
@@ -12,5 +14,7 @@
 
 // Before a loop over registers: its bounds are constants after inlining.
 #define SUBBYTE_UNROLL _Pragma("GCC unroll 32")
+
+SUBBYTE_INLINE int32_t subbyte_x86_smaller(int32_t a, int32_t b) { return a < b ? a : b; }
 
 #endif  // SUBBYTE_X86_INLINE_H

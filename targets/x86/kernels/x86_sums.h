@@ -36,6 +36,4 @@ struct subbyte_x86_epilogue {
 
 enum { SUBBYTE_X86_SUMS = 32, SUBBYTE_X86_PIXELS = 16, SUBBYTE_X86_VECTORS = 8 };  // registers at most; pixels; vectors
 
-SUBBYTE_INLINE int32_t subbyte_x86_smaller(int32_t a, int32_t b) { return a < b ? a : b; }
-
 #endif  // SUBBYTE_X86_SUMS_H

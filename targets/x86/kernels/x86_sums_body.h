@@ -135,27 +135,22 @@ SUBBYTE_INLINE void F(subbyte_x86_panel_)(const CELL* x, int32_t pitch, int32_t 
 
 // n codes as cells. Reads and writes nothing beyond them.
 SUBBYTE_INLINE void F(subbyte_x86_copy_)(CELL* to, const uint8_t* x, int32_t n) {
-    const int32_t block = (int32_t)sizeof(INTS) / (int32_t)sizeof(CELL);
+#if SUBBYTE_WORDS
     int32_t i = 0;
-    for (; i + block <= n; i += block) {
-#if SUBBYTE_WORDS
-        INTS cells = V(subbyte_load_u8_as_u16_)(x + i);
-#else
-        INTS cells = V(subbyte_load_)(x + i);
-#endif
-        V(SUBBYTE_IN_PLACE_)(cells);  // keeps this loop from becoming a call of memcpy
-        V(subbyte_store_)(to + i, cells);
-    }
-#if SUBBYTE_WORDS
+    for (; i + 2 * LANES <= n; i += 2 * LANES) V(subbyte_store_)(to + i, V(subbyte_load_u8_as_u16_)(x + i));
     for (; i < n; ++i) to[i] = x[i];
 #else
-    if (i < n) V(subbyte_store_part_)(to + i, V(subbyte_load_part_)(x + i, n - i), n - i);
+    V(subbyte_copy_)(to, x, n);
 #endif
 }
 
 SUBBYTE_INLINE void F(subbyte_x86_fill_)(CELL* to, int32_t value, int32_t n) {
+#if SUBBYTE_WORDS
     int32_t i;
     for (i = 0; i < n; ++i) to[i] = (CELL)value;
+#else
+    V(subbyte_fill_)(to, value, n);
+#endif
 }
 
 // Input rows `top` to top + rows, columns `left` to left + columns of an image, with the zero point around it; `pitch` cells

@@ -86,6 +86,11 @@ SUBBYTE_INLINE __m256i subbyte_add_s32_avx2(__m256i a, __m256i b) { return _mm25
 SUBBYTE_INLINE __m256i subbyte_sub_s32_avx2(__m256i a, __m256i b) { return _mm256_sub_epi32(a, b); }
 SUBBYTE_INLINE __m256i subbyte_mul_s32_avx2(__m256i a, __m256i b) { return _mm256_mullo_epi32(a, b); }
 
+SUBBYTE_INLINE __m256i subbyte_unpack_low_u8_avx2(__m256i a, __m256i b) { return _mm256_unpacklo_epi8(a, b); }
+SUBBYTE_INLINE __m256i subbyte_unpack_high_u8_avx2(__m256i a, __m256i b) { return _mm256_unpackhi_epi8(a, b); }
+SUBBYTE_INLINE __m256i subbyte_unpack_low_u16_avx2(__m256i a, __m256i b) { return _mm256_unpacklo_epi16(a, b); }
+SUBBYTE_INLINE __m256i subbyte_unpack_high_u16_avx2(__m256i a, __m256i b) { return _mm256_unpackhi_epi16(a, b); }
+
 // ---- dot products: every lane of 32 bits gains the products of its bytes (or of its two 16-bit integers) -----------------
 
 // Two u8 * s8 products of a pair must sum within 16 bits: the caller proves it from the weights.
@@ -102,5 +107,31 @@ SUBBYTE_INLINE __m256i subbyte_dot_avxvnni(__m256i sum, __m256i a, __m256i w) {
     return _mm256_dpbusd_avx_epi32(sum, a, w);
 }
 #endif
+
+// ---- runs of bytes ---------------------------------------------------------------------------------------------------
+
+// n bytes from x; reads and writes nothing beyond them.
+SUBBYTE_INLINE void subbyte_copy_avx2(uint8_t* to, const uint8_t* x, int32_t n) {
+    const int32_t block = (int32_t)sizeof(__m256i);
+    int32_t i = 0;
+    for (; i + block <= n; i += block) {
+        __m256i bytes = subbyte_load_avx2(x + i);
+        SUBBYTE_BARRIER_M256(bytes);  // keeps this loop from becoming a call of memcpy
+        subbyte_store_avx2(to + i, bytes);
+    }
+    if (i < n) subbyte_store_part_avx2(to + i, subbyte_load_part_avx2(x + i, n - i), n - i);
+}
+
+// n bytes of one value.
+SUBBYTE_INLINE void subbyte_fill_avx2(uint8_t* to, int32_t value, int32_t n) {
+    const int32_t block = (int32_t)sizeof(__m256i);
+    __m256i bytes = subbyte_set_u8_avx2(value);
+    int32_t i = 0;
+    for (; i + block <= n; i += block) {
+        SUBBYTE_BARRIER_M256(bytes);  // keeps this loop from becoming a call of memset
+        subbyte_store_avx2(to + i, bytes);
+    }
+    if (i < n) subbyte_store_part_avx2(to + i, bytes, n - i);
+}
 
 #endif  // SUBBYTE_X86_VECTOR_AVX2_H

@@ -87,6 +87,11 @@ SUBBYTE_INLINE __m512i subbyte_add_s32_avx512(__m512i a, __m512i b) { return _mm
 SUBBYTE_INLINE __m512i subbyte_sub_s32_avx512(__m512i a, __m512i b) { return _mm512_sub_epi32(a, b); }
 SUBBYTE_INLINE __m512i subbyte_mul_s32_avx512(__m512i a, __m512i b) { return _mm512_mullo_epi32(a, b); }
 
+SUBBYTE_INLINE __m512i subbyte_unpack_low_u8_avx512(__m512i a, __m512i b) { return _mm512_unpacklo_epi8(a, b); }
+SUBBYTE_INLINE __m512i subbyte_unpack_high_u8_avx512(__m512i a, __m512i b) { return _mm512_unpackhi_epi8(a, b); }
+SUBBYTE_INLINE __m512i subbyte_unpack_low_u16_avx512(__m512i a, __m512i b) { return _mm512_unpacklo_epi16(a, b); }
+SUBBYTE_INLINE __m512i subbyte_unpack_high_u16_avx512(__m512i a, __m512i b) { return _mm512_unpackhi_epi16(a, b); }
+
 // ---- dot products: every lane of 32 bits gains the products of its bytes (or of its two 16-bit integers) -----------------
 
 // Two u8 * s8 products of a pair must sum within 16 bits: the caller proves it from the weights.
@@ -103,5 +108,31 @@ SUBBYTE_INLINE __m512i subbyte_dot_avx512vnni(__m512i sum, __m512i a, __m512i w)
     return _mm512_dpbusd_epi32(sum, a, w);
 }
 #endif
+
+// ---- runs of bytes ---------------------------------------------------------------------------------------------------
+
+// n bytes from x; reads and writes nothing beyond them.
+SUBBYTE_INLINE void subbyte_copy_avx512(uint8_t* to, const uint8_t* x, int32_t n) {
+    const int32_t block = (int32_t)sizeof(__m512i);
+    int32_t i = 0;
+    for (; i + block <= n; i += block) {
+        __m512i bytes = subbyte_load_avx512(x + i);
+        SUBBYTE_BARRIER_M512(bytes);  // keeps this loop from becoming a call of memcpy
+        subbyte_store_avx512(to + i, bytes);
+    }
+    if (i < n) subbyte_store_part_avx512(to + i, subbyte_load_part_avx512(x + i, n - i), n - i);
+}
+
+// n bytes of one value.
+SUBBYTE_INLINE void subbyte_fill_avx512(uint8_t* to, int32_t value, int32_t n) {
+    const int32_t block = (int32_t)sizeof(__m512i);
+    __m512i bytes = subbyte_set_u8_avx512(value);
+    int32_t i = 0;
+    for (; i + block <= n; i += block) {
+        SUBBYTE_BARRIER_M512(bytes);  // keeps this loop from becoming a call of memset
+        subbyte_store_avx512(to + i, bytes);
+    }
+    if (i < n) subbyte_store_part_avx512(to + i, bytes, n - i);
+}
 
 #endif  // SUBBYTE_X86_VECTOR_AVX512_H

@@ -1,0 +1,23 @@
+// Depthwise convolutions on x86: geometry, read by x86_depthwise_body.h.
+
+#ifndef SUBBYTE_X86_DEPTHWISE_H
+#define SUBBYTE_X86_DEPTHWISE_H
+
+#include "subbyte_numerics.h"
+#include "variant.h"
+#include "x86_inline.h"
+
+// x [images][height][width][channels] -> y [images][out_height][out_width][channels], a filter for each channel.
+//
+// A row of the result is `segments` pieces of `length` bytes, one after the other: the whole row where its channels repeat
+// soon enough, else one piece a pixel. A piece is worked off in blocks of a register's bytes, whose parameters repeat after
+// `blocks` blocks. row_tiles: tiles of an image. wide: 1: |sum * multiplier| may reach 2^31.
+struct subbyte_x86_depthwise {
+    int32_t height, width, channels, out_height, out_width;
+    int32_t kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width, pad_top,
+        pad_left;
+    int32_t row_tiles, segments, length, blocks;
+    int32_t x_zero, y_zero, qmin, qmax, wide;
+};
+
+#endif  // SUBBYTE_X86_DEPTHWISE_H

@@ -1,0 +1,230 @@
+"""Rows for depthwise convolutions: QConv with as many groups as channels, one output for each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subbyte.compiler.dtype import INT64
+from subbyte.compiler.errors import NumericsError
+from subbyte.compiler.ir.accumulators import accumulator_of
+from subbyte.compiler.ir.macs import multiply_accumulates
+from subbyte.compiler.ir.node import Node
+from subbyte.compiler.ir.qops import QConv
+from subbyte.compiler.target import (
+    Call,
+    ConstantArray,
+    ConstantStruct,
+    Integer,
+    Kernel,
+    ResultPointer,
+    Special,
+    Storage,
+    TargetFacts,
+    as_array,
+)
+from subbyte.targets.common.constants import centred, constant_of, is_constant, operand, zero_point
+from subbyte.targets.common.geometry import is_channels_last
+from subbyte.targets.common.windows import Spatial, is_spatial, spatial
+from subbyte.targets.x86.dots import DOTS
+from subbyte.targets.x86.proofs import may_reach_int32
+from subbyte.targets.x86.registers import WINDOW_BYTES, Dot, ceil_div
+from subbyte.targets.x86.rows import is_signed_byte, is_unsigned_byte, is_unsigned_grid, row
+
+_TILE_PRODUCTS = 1 << 17  # about a microsecond of work
+_MOST_BLOCKS = 16  # of parameters, before a row is worked off pixel by pixel
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """How a row of results is cut: segments of `length` bytes, in blocks whose parameters repeat after `blocks`."""
+
+    segments: int
+    length: int
+    blocks: int
+
+
+def blocks_of(channels: int, out_width: int, block_bytes: int) -> Blocks:
+    """The whole row where its channels repeat within a few blocks, else a segment for each pixel."""
+    period = channels // math.gcd(channels, block_bytes)
+    needed = min(period, ceil_div(channels * out_width, block_bytes))
+    if needed <= max(_MOST_BLOCKS, ceil_div(channels, block_bytes)):
+        return Blocks(1, channels * out_width, needed)
+    return Blocks(out_width, channels, ceil_div(channels, block_bytes))
+
+
+def pack_channels(values: NDArray[Any], blocks: int, block_bytes: int) -> NDArray[Any]:
+    """[channels, ...] -> [blocks][4 vectors][lanes][...]: the channels of each block in the order that unpacking gives.
+
+    Byte b of a block is channel b modulo the channels; vector i holds bytes 4 * i to 4 * i + 3 of every 16.
+    """
+    of_bytes = values[np.arange(blocks * block_bytes) % values.shape[0]]
+    lanes = of_bytes.reshape(blocks, block_bytes // 16, 4, 4, *values.shape[1:])
+    return np.ascontiguousarray(np.moveaxis(lanes, 1, 2)).reshape(blocks, 4, block_bytes // 4, *values.shape[1:])
+
+
+def pack_taps(weights: NDArray[Any], blocks: int, block_bytes: int, group: int) -> NDArray[Any]:
+    """[channels, taps] -> [blocks][groups of taps][4 vectors][lanes][group], zeros where there is no tap."""
+    channels, taps = weights.shape
+    padded = np.zeros((channels, ceil_div(taps, group) * group), weights.dtype)
+    padded[:, :taps] = weights
+    packed = pack_channels(padded.reshape(channels, -1, group), blocks, block_bytes)
+    return np.ascontiguousarray(np.moveaxis(packed, 3, 1))
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Tiles of an image, each some rows of the result, and the bytes of the input that a tile copies to scratch."""
+
+    rows: int
+    scratch_bytes: int
+
+
+def _tiles(s: Spatial, channels: int, block_bytes: int) -> Tiles:
+    columns = (s.results[1] - 1) * s.strides[1] + (s.kernel[1] - 1) * s.dilations[1] + 1
+    pitch = ceil_div(columns, s.strides[1]) * channels * s.strides[1]
+
+    def window(tiles: int) -> int:
+        rows = (ceil_div(s.results[0], tiles) - 1) * s.strides[0] + (s.kernel[0] - 1) * s.dilations[0] + 1
+        return rows * pitch + block_bytes
+
+    tiles = max(1, min(s.results[0], math.prod(s.results) * math.prod(s.kernel) * channels // _TILE_PRODUCTS))
+    while tiles < s.results[0] and window(tiles) > WINDOW_BYTES:
+        tiles += 1
+    return Tiles(tiles, window(tiles))
+
+
+def is_depthwise(op: QConv) -> bool:
+    return op.group == op.x.type.shape[1] == op.type.shape[1]
+
+
+@lru_cache(maxsize=8)
+def _weights(op: QConv) -> NDArray[np.int64]:
+    """[channels, taps], less the zero points."""
+    return centred(op.w, axis=0).reshape(op.w.type.shape[0], -1)
+
+
+def _struct(op: QConv, s: Spatial, blocks: Blocks, tiles: Tiles) -> ConstantStruct:
+    """The struct subbyte_x86_depthwise of kernels/x86_depthwise.h."""
+    r = op.requantization
+    assert r is not None
+    return ConstantStruct(
+        "subbyte_x86_depthwise",
+        (
+            ("height", s.extents[0]),
+            ("width", s.extents[1]),
+            ("channels", op.type.shape[1]),
+            ("out_height", s.results[0]),
+            ("out_width", s.results[1]),
+            ("kernel_height", s.kernel[0]),
+            ("kernel_width", s.kernel[1]),
+            ("stride_height", s.strides[0]),
+            ("stride_width", s.strides[1]),
+            ("dilation_height", s.dilations[0]),
+            ("dilation_width", s.dilations[1]),
+            ("pad_top", s.begins[0]),
+            ("pad_left", s.begins[1]),
+            ("row_tiles", tiles.rows),
+            ("segments", blocks.segments),
+            ("length", blocks.length),
+            ("blocks", blocks.blocks),
+            ("x_zero", zero_point(op.x.type)),
+            ("y_zero", r.zero_point),
+            ("qmin", r.qmin),
+            ("qmax", r.qmax),
+            ("wide", int(may_reach_int32(op))),
+        ),
+    )
+
+
+def _call(op: QConv, dot: Dot) -> Call:
+    s, weights, r = spatial(op), _weights(op), op.requantization
+    assert r is not None
+    channels, block_bytes = op.type.shape[1], 4 * dot.lanes
+    blocks = blocks_of(channels, s.results[1], block_bytes)
+    tiles = _tiles(s, channels, block_bytes)
+    bias = np.zeros(channels, np.int64) if op.bias is None else constant_of(op.bias).astype(np.int64)
+
+    def packed(role: str, values: NDArray[Any], dtype: Any) -> ConstantArray:
+        spread = np.broadcast_to(values, (channels,))
+        return ConstantArray(role, as_array(pack_channels(spread, blocks.blocks, block_bytes), dtype))
+
+    taps = pack_taps(weights, blocks.blocks, block_bytes, dot.group)
+    return Call(
+        _symbol(dot),
+        (
+            operand(op, op.x),
+            ConstantArray("weights", as_array(taps, np.int16 if dot.words else np.int8), f"taps{dot.group}"),
+            packed("bias", bias - zero_point(op.x.type) * weights.sum(axis=1), np.int32),
+            packed("multiplier", r.multiplier, np.float32),
+            Integer(0) if r.shift is None else packed("shift", r.shift, np.float32),
+            ResultPointer(),
+            _struct(op, s, blocks, tiles),
+            Special.TILE_BEGIN,
+            Special.TILE_END,
+            Special.SCRATCH,
+        ),
+        tiles=op.type.shape[0] * tiles.rows,
+        scratch_bytes=tiles.scratch_bytes,
+        proof="N4 in float32",
+    )
+
+
+def _symbol(dot: Dot) -> str:
+    return f"subbyte_x86_depthwise_u8s8u8_{dot.name}"
+
+
+def _accepts(op: QConv, dot: Dot) -> bool:
+    quant = op.w.type.quant
+    if not is_depthwise(op) or op.requantization is None or not is_unsigned_byte(op.dtype):
+        return False
+    if not is_unsigned_grid(op.x.type) or not is_constant(op.w) or not is_signed_byte(op.w.type.dtype):
+        return False
+    if quant is not None and (not quant.is_static or quant.block is not None or quant.levels is not None):
+        return False
+    if op.bias is not None and not is_constant(op.bias):
+        return False
+    if (
+        min(op.pads) < 0
+        or not is_spatial(op.x.type)
+        or not is_channels_last(op.x.type)
+        or not is_channels_last(op.type)
+    ):
+        return False
+    try:
+        if accumulator_of(op) == INT64:
+            return False
+    except NumericsError:
+        return False
+    weights = _weights(op)
+    return dot.words or (weights.min(initial=0) >= -128 and weights.max(initial=0) <= 127)
+
+
+def _cost(dot: Dot) -> Callable[[Node, TargetFacts], float]:
+    return lambda op, facts: multiply_accumulates(op) / dot.rate * 1e-8
+
+
+def _rows() -> Iterator[Kernel]:
+    for dot in DOTS:
+        if dot.name.endswith("maddubs"):
+            continue  # it adds neighbouring channels up, not the taps of one
+        yield row(
+            QConv,
+            _symbol(dot),
+            f"x86_depthwise_{dot.name}.h",
+            Storage.CHANNELS_LAST,
+            lambda op, dot=dot: _call(op, dot),
+            lambda op, dot=dot: _accepts(op, dot),
+            "u8 s8 -> u8",
+            dot.features,
+            _cost(dot),
+        )
+
+
+ROWS = tuple(_rows())
