@@ -8,7 +8,7 @@ from subbyte.compiler.ir.node import Constant, Input, Node, Value
 
 
 def to_dot(graph: Graph) -> str:
-    """`graph` in dot: a box an operation with its ONNX names, an arrow a value with its type; constants are left out."""
+    """`graph` in dot: a box an operation with its ONNX names, an arrow a value with its type, and no constants."""
     numbers = {node: number for number, node in enumerate(graph.nodes())}
     lines = [
         f"digraph {_quoted(graph.name)} {{",

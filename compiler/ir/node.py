@@ -65,11 +65,11 @@ class Node:
                 object.__setattr__(self, name, _read_only(content))
         try:
             inferred = self.infer_type()
+            types = inferred if isinstance(inferred, tuple) else (inferred,)
+            if self.layout is not None:
+                types = tuple(t.with_layout(self.layout) for t in types)
         except GraphError as error:
-            raise GraphError(f"{self.label}: {error}") if self.label not in str(error) else error from None
-        types = inferred if isinstance(inferred, tuple) else (inferred,)
-        if self.layout is not None:
-            types = tuple(t.with_layout(self.layout) for t in types)
+            raise GraphError(f"{self.label}: {error}") from None
         object.__setattr__(self, "_types", types)
 
     def infer_type(self) -> TensorType | tuple[TensorType, ...]:

@@ -94,9 +94,7 @@ class QuantizeLinear(Node):
         if self.rounding not in Rounding.__members__:
             raise GraphError(f"there is no rounding '{self.rounding}'; there are {', '.join(Rounding.__members__)}")
         if self.dtype.kind == "bipolar" or self.quant.levels is not None:
-            raise GraphError(
-                f"real numbers are not rounded to {self.dtype} of a codebook or without 0; a Lookup maps codes"
-            )
+            raise GraphError("real numbers are not rounded to bipolar codes, nor to those of a codebook")
         return TensorType(self.dtype, self.x.type.shape, self.quant)
 
 

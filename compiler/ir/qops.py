@@ -64,13 +64,21 @@ def _accumulated(
         if dtype not in (INT32, INT64):
             raise GraphError(f"without a requantization the result is the sum: int32 or int64, not {dtype}")
         return TensorType(dtype, shape, quant)
-    if requantization.multiplier.shape not in ((), (channels,)):
-        raise GraphError(f"the multiplier has shape {requantization.multiplier.shape}; [] or [{channels}] is needed")
+    for name, part in (("multiplier", requantization.multiplier), ("shift", requantization.shift)):
+        if part is not None and part.shape not in ((), (channels,)):
+            raise GraphError(f"the {name} has shape {part.shape}; [] or [{channels}] is needed")
+    result = TensorType(dtype, shape, quant)
+    low, high = result.code_range()
+    if requantization.qmin < low or requantization.qmax > high:
+        raise GraphError(
+            f"the requantization clamps to {requantization.qmin}..{requantization.qmax}, "
+            f"the result's codes are {low}..{high}"
+        )
     if quant is not None and quant.scalar()[1] != requantization.zero_point:
         raise GraphError(
             f"the requantization adds zero point {requantization.zero_point}, the result's is {quant.zero_point}"
         )
-    return TensorType(dtype, shape, quant)
+    return result
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -272,7 +280,12 @@ class Lookup(Node):
             raise GraphError(
                 f"the table is {self.table.dtype}{list(self.table.shape)}; {self.dtype.numpy}{list(expected)} is needed"
             )
-        return TensorType(self.dtype, self.x.type.shape, self.quant)
+        result = TensorType(self.dtype, self.x.type.shape, self.quant)
+        stray = result.stray_code(self.table)
+        if stray is not None:
+            low, high = result.code_range()
+            raise GraphError(f"the table holds {stray}; the result's codes are {low}..{high}")
+        return result
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -73,7 +73,7 @@ def rewrite(graph: Graph, rule: Rule, *, stage: Stage | None = None) -> Graph:
         result = rule(current, graph)
         if result is None:
             result = current
-        elif isinstance(result, Node):
+        elif isinstance(result, Node) and all(result is not operand.node for operand in current.operands):
             result = inherit(result, node)
         rewriter.replace(node, result)
     return rewriter.finish(stage)

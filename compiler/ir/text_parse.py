@@ -1,4 +1,4 @@
-"""Text to graphs; text.py describes the form. Whatever the text says, it makes a graph or an error that names the line."""
+"""Text to graphs; text.py describes the form. Any text makes a graph, or an error that names the line."""
 
 from __future__ import annotations
 
