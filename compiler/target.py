@@ -161,6 +161,11 @@ class Kernel:
     operands: str = ""  # for `list kernels`: "u8 s8 -> u8"
     tile: tuple[int, ...] = ()
 
+    @property
+    def family(self) -> str:
+        """The target family it belongs to: the folder of targets/ that holds its header."""
+        return self.header.parents[1].name
+
     @cached_property
     def version(self) -> str:
         """SHA-256 over the header and every header that it includes with quotes; tuning records are keyed by it."""

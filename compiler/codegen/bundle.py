@@ -19,7 +19,7 @@ from subbyte.compiler.codegen.constants import ConstantPool
 from subbyte.compiler.codegen.program import Program, Step
 from subbyte.compiler.errors import ModelError
 from subbyte.compiler.ir.types import TensorType
-from subbyte.compiler.target import ConstantArray, header_closure
+from subbyte.compiler.target import ConstantArray, Target, header_closure
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -101,7 +101,7 @@ def _manifest(
         "digest": digest,
         "inputs": [_tensor(node.name, node.type) for node in graph.inputs],
         "outputs": [_tensor(output.name, output.value.type) for output in graph.outputs],
-        "steps": [_step(step) for step in program.steps],
+        "steps": [_step(step, program.target) for step in program.steps],
         "memory": {
             "arena_bytes": program.arena.bytes,
             "arena_lower_bound_bytes": program.arena.lower_bound_bytes,
@@ -156,13 +156,14 @@ def _tensor(name: str, of_type: TensorType) -> dict[str, Any]:
     return entry
 
 
-def _step(step: Step) -> dict[str, Any]:
+def _step(step: Step, target: Target) -> dict[str, Any]:
     layouts = sorted(
         {a.layout for a in step.call.arguments if isinstance(a, ConstantArray) and a.layout != "row_major"}
     )
     return {
         "name": step.name,
         "kernel": step.call.symbol,
+        "fallback": step.kernel is not None and step.kernel.family != target.family,
         "kernel_version": step.kernel.version if step.kernel is not None else None,
         "layouts": layouts,
         "sources": list(step.sources),
@@ -178,6 +179,9 @@ def _cmake(program: Program, name: str) -> str:
     return (
         "cmake_minimum_required(VERSION 3.15)\n"
         f"project({name} C)\n"
+        "if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)\n"
+        "  set(CMAKE_BUILD_TYPE Release)\n"
+        "endif()\n"
         "add_library(model model.c)  # static, or shared with -DBUILD_SHARED_LIBS=ON\n"
         "set_target_properties(model PROPERTIES C_STANDARD 99 POSITION_INDEPENDENT_CODE ON)\n"
         "target_include_directories(model PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})\n"

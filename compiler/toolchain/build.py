@@ -31,7 +31,7 @@ def build_bundle(bundle: Bundle, target: Target, compiler: Compiler, products: t
             compile_c(compiler, (*flags, "-fPIC", "-c"), [model], folder / "model.o")
             archive(compiler, [folder / "model.o"], folder / STATIC)
         if RUNNER in products:
-            _build_runner(compiler, flags, folder)
+            _build_runner(compiler, target, folder)
         return {product: (folder / product).read_bytes() for product in products}
 
 
@@ -46,8 +46,10 @@ def archive(compiler: Compiler, objects: list[Path], library: Path) -> None:
     run_tool([*command, "rcsD", str(library), *map(str, objects)], f"archiving {library.name}")
 
 
-def _build_runner(compiler: Compiler, flags: tuple[str, ...], folder: Path) -> None:
+def _build_runner(compiler: Compiler, target: Target, folder: Path) -> None:
+    """The runner without the target's instruction sets: it lives to say that the processor lacks one."""
     sources = [*sorted((_RUNTIME / "runner").glob("*.c")), *sorted((_RUNTIME / "src").glob("*.c")), folder / STATIC]
     # The runner is ours, not the user's: it may use POSIX beside C99.
     includes = ("-D_POSIX_C_SOURCE=200809L", "-I", str(_RUNTIME / "include"), "-I", str(_RUNTIME / "src"))
+    flags = compiler.flags_for(target, baseline=True)
     compile_c(compiler, (*flags, *includes, "-static", "-pthread", "-s"), sources, folder / RUNNER)

@@ -26,13 +26,13 @@ class Compiler:
     family: str  # "gcc", "clang" or "zig"
     version: str
 
-    def flags_for(self, target: Target) -> tuple[str, ...]:
-        """The flags with which model.c is compiled for `target`."""
+    def flags_for(self, target: Target, *, baseline: bool = False) -> tuple[str, ...]:
+        """The flags with which model.c is compiled for `target`; `baseline` without its instruction sets."""
         if self.family == "zig":
             # -O3 reaches clang as -O2 unless it is said twice; sanitizers are on without the last flag.
-            architecture: tuple[str, ...] = ("-target", target.zig_target, f"-mcpu={target.zig_cpu}")
+            architecture = ["-target", target.zig_target, *([] if baseline else [f"-mcpu={target.zig_cpu}"])]
             return (*architecture, *_FLAGS, "-Xclang", "-O3", "-fno-sanitize=undefined", "-fomit-frame-pointer")
-        return (*target.compiler_flags, *_FLAGS)
+        return (*(() if baseline else target.compiler_flags), *_FLAGS)
 
 
 def find_compiler(target: Target, command: str | None = None) -> Compiler:
