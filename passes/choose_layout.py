@@ -28,7 +28,7 @@ def choose_layout(graph: Graph, target: Target) -> Graph:
     """
     plan = _Plan(graph, target)
     for _ in range(_SWEEPS):
-        if not any([plan.improve(node) for node in graph.nodes()]):
+        if sum(plan.improve(node) for node in graph.nodes()) == 0:
             break
     return _rebuild(graph, plan)
 

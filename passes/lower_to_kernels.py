@@ -52,7 +52,7 @@ def lower_to_kernels(graph: Graph, target: Target) -> Graph:
 
 
 def choose_kernel(node: Node, target: Target) -> Kernel | None:
-    """The cheapest kernel that accepts `node`; of equals, the first in the table. Rows of `portable` come last in it."""
+    """The cheapest kernel that accepts `node`; of equals, the first in the table, where `portable` comes last."""
     accepting = [kernel for kernel in target.kernels_for(type(node)) if kernel.accepts(node)]
     return min(accepting, key=lambda kernel: kernel.cost(node, target.facts), default=None)
 

@@ -1,4 +1,4 @@
-"""Turn signed activation codes into unsigned ones, and unsigned weight codes into signed ones, where the target asks."""
+"""Turn signed activation codes into unsigned ones, unsigned weight codes into signed ones, where the target asks."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from subbyte.compiler.ir.node import Constant, Input, Node, Value
 from subbyte.compiler.ir.stages import verify
 from subbyte.compiler.ir.types import QuantParams, TensorType
 from subbyte.compiler.numerics.requantize import Requantization
+from subbyte.compiler.samples import random_samples
 from subbyte.compiler.target import Call, Kernel, Storage, Target, TargetFacts
 from subbyte.passes.choose_layout import choose_layout
 from subbyte.passes.lower_to_kernels import is_view, lower_to_kernels
