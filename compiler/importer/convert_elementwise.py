@@ -113,6 +113,11 @@ def convert_gelu(op: Operator) -> Value:
     return op.emit(ops.Unary(_float(op), "Gelu" if approximate == "none" else "GeluTanh", (), **op.marks))
 
 
+@converts("PRelu")
+def convert_prelu(op: Operator) -> Value:
+    return op.emit(ops.PRelu(_float(op), op.operand(1), **op.marks))
+
+
 @converts("Swish")
 def convert_swish(op: Operator) -> Value:
     """x * sigmoid(alpha * x)."""
