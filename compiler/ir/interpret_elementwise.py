@@ -124,5 +124,5 @@ def _saturated(x: Array, dtype: DType) -> Array:
     """Floats toward zero, NaN to 0, what lies outside the range of `dtype` to its end."""
     whole = np.trunc(np.where(np.isnan(x), 0, x).astype(np.float64))
     low, high = dtype.numpy.type(dtype.min), dtype.numpy.type(dtype.max)
-    inside = (whole > float(low)) & (whole < float(high))
+    inside = (whole >= float(low)) & (whole < float(high))  # the high end itself may not be a float
     return np.where(inside, np.where(inside, whole, 0).astype(dtype.numpy), np.where(whole < 0, low, high))

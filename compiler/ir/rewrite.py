@@ -30,8 +30,11 @@ class Rewriter:
         """`node` over the new values of its operands; the same object when none changed."""
         return node.map_operands(self.__getitem__)
 
-    def replace(self, old: Node, new: Node | Value) -> None:
-        """Let `new` stand for `old`: a value for its only output, or a node output by output."""
+    def replace(self, old: Node, new: Node | Value | tuple[Value, ...]) -> None:
+        """Let `new` stand for `old`: a value for its only output, a node output by output, or a value for each output."""
+        if isinstance(new, tuple) and not isinstance(new, Value):
+            self._new.update((Value(old, index), value) for index, value in enumerate(new))
+            return
         if isinstance(new, Value):
             if len(old.types) != 1:
                 raise GraphError(f"{old.label} has {len(old.types)} outputs; one value cannot stand for them")

@@ -170,9 +170,8 @@ def test_an_ill_typed_node_raises_as_it_is_built(build: Callable[[], Node]) -> N
 
 
 def test_the_error_names_the_operation_and_its_onnx_nodes() -> None:
-    with pytest.raises(
-        GraphError, match=r"^MatMul '/fc \+ /add': inner dimensions differ: a is \(2, 3\), b is \(4, 5\)$"
-    ):
+    expected = "MatMul '/fc + /add': inner dimensions differ: a is (2, 3), b is (4, 5)"
+    with pytest.raises(GraphError, match=f"^{re.escape(expected)}$"):
         ops.MatMul(x(2, 3), x(4, 5), sources=("/fc", "/add"))
 
 
