@@ -1,4 +1,4 @@
-"""What all tests share: optional capabilities, the guard against other skips, and where the models lie.
+"""What all tests share: optional capabilities, the guard against other skips, where the models lie, tables of results.
 
 A test that needs what a machine may lack says so through the fixture `optional_capability`, which skips it under one of
 the names in OPTIONAL_CAPABILITIES. Every other skip hides a step that should have run: it is listed at the end of the
@@ -7,9 +7,10 @@ run, and fails it where the environment variable CI is set.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -26,6 +27,7 @@ OPTIONAL_CAPABILITIES = {
 MODELS = Path(__file__).resolve().parent.parent / "models"
 
 Lacking = Callable[[str, str], NoReturn]
+MakeOnce = Callable[[str, Callable[[Path], None]], Path]
 
 
 # Optional capabilities ------------------------------------------------------------------------------------------------
@@ -94,6 +96,56 @@ class SkipGuard:
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # with pytest-xdist, the controller sees every report
         config.pluginmanager.register(SkipGuard(), "skip-guard")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the snapshots of tests/golden anew")
+
+
+# Tables of results ----------------------------------------------------------------------------------------------------
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests recorded by record_property("table: TITLE", {column: text}): a table for each title."""
+    tables: dict[str, list[dict[str, str]]] = {}
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            for name, row in report.user_properties:
+                if name.startswith("table: "):
+                    tables.setdefault(name.removeprefix("table: "), []).append(row)
+    for title, rows in sorted(tables.items()):
+        terminalreporter.section(title)
+        for line in aligned([list(rows[0]), *sorted(list(row.values()) for row in rows)]):
+            terminalreporter.line(line)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of texts with their columns in line."""
+    widths = [max(len(text) for text in column) for column in zip(*rows, strict=True)]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+# Work shared by parallel workers --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """make_once(name, make) is a path that make(path) has written, once for all workers of this run of pytest."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "made-once"
+    folder.mkdir(exist_ok=True)
+
+    def made(name: str, make: Callable[[Path], None]) -> Path:
+        path = folder / name
+        with (folder / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                partial = path.with_name(f"partial-{name}")
+                make(partial)
+                partial.rename(path)
+        return path
+
+    return made
 
 
 # Models ---------------------------------------------------------------------------------------------------------------

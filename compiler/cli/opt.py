@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from subbyte.compiler.cli.options import Dims, ModelPath, parse_dims
+from subbyte.compiler.cli.options import Dims, Json, ModelPath, parse_dims
+from subbyte.compiler.cli.output import print_json
 
 
 def opt(
@@ -19,15 +20,16 @@ def opt(
     show: Annotated[bool, typer.Option("--print", help="Print the graph as text.")] = False,
     dot: Annotated[bool, typer.Option("--dot", help="Print the graph for graphviz.")] = False,
     dim: Dims = None,
+    json: Json = False,
 ) -> None:
-    """Import MODEL, run passes on it, and print what became of it. MODEL may also be a graph printed by this command (.sb)."""
+    """Import MODEL, or read a graph that this command printed (.sb), run passes on it, and print what became of it."""
     dims = parse_dims(dim)
 
     from subbyte.compiler.errors import ModelError
     from subbyte.compiler.importer import import_model
     from subbyte.compiler.ir.dot import to_dot
     from subbyte.compiler.ir.text import parse_graph, print_graph
-    from subbyte.compiler.pass_manager import run_passes
+    from subbyte.compiler.pass_manager import Step, run_passes
     from subbyte.compiler.pipeline import find_pass
     from subbyte.compiler.target import find_target
 
@@ -39,8 +41,27 @@ def opt(
             raise ModelError(f"'{model}' cannot be read: {error}") from error
     else:
         graph = import_model(model, dims=dims)
-    graph = run_passes(graph, chosen, find_target(target))
-    if dot:
+    steps: list[Step] = []
+    graph = run_passes(graph, chosen, find_target(target), on_step=steps.append)
+    if json:
+        print_json(
+            {
+                "graph": graph.name,
+                "stage": graph.stage.value,
+                "operations": len(graph.operations()),
+                "passes": [
+                    {
+                        "name": step.name,
+                        "seconds": step.seconds,
+                        "nodes_before": step.nodes_before,
+                        "nodes_after": step.nodes_after,
+                    }
+                    for step in steps
+                ],
+                "text": print_graph(graph) if show else None,
+            }
+        )
+    elif dot:
         typer.echo(to_dot(graph), nl=False)
     elif show or not chosen:
         typer.echo(print_graph(graph), nl=False)

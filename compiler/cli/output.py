@@ -1,4 +1,4 @@
-"""What commands print: JSON for programs, tables and one-paragraph errors for people, progress while something is slow."""
+"""What commands print: JSON for programs, tables and one-paragraph errors for people, progress while one is slow."""
 
 from __future__ import annotations
 
