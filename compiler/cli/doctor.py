@@ -19,7 +19,7 @@ _EXTRAS = {"onnxruntime": "verify", "ziglang": "cross", "ai_edge_litert": "bench
 
 
 def doctor(json: Json = False) -> None:
-    """Check the runtime, the compiler, the targets and optional packages; exit code 1 where one that is needed fails."""
+    """Check the runtime, the compiler, the targets and optional packages; exit code 1 where a needed one fails."""
     findings = [_python(), _runtime(), _native(), *_compilers(), *_packages()]
     if json:
         print_json({"version": VERSION, "ok": all(f["ok"] or f["optional"] for f in findings), "findings": findings})
