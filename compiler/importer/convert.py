@@ -10,6 +10,7 @@ from types import MappingProxyType
 import onnx.checker
 from onnx import ModelProto, NodeProto, ValueInfoProto
 
+from subbyte.compiler.dtype import FLOAT32
 from subbyte.compiler.errors import GraphError, ModelError, NumericsError, SubbyteError, UnsupportedError
 from subbyte.compiler.importer import (  # noqa: F401 - each registers its converters
     contrib,
@@ -23,7 +24,7 @@ from subbyte.compiler.importer import (  # noqa: F401 - each registers its conve
     qoperator,
 )
 from subbyte.compiler.importer.codes import quant_params
-from subbyte.compiler.importer.inputs import Reading, check_dims, first_dequantization, tensor_type
+from subbyte.compiler.importer.inputs import Reading, check_dims, first_meaning, tensor_type
 from subbyte.compiler.importer.load import LoadedModel, load
 from subbyte.compiler.importer.operator import Operator, Shared, converter_of, shown
 from subbyte.compiler.importer.order import needed, node_name, producers, topological
@@ -117,9 +118,13 @@ class _Importer:
     def _read_initializers(self) -> None:
         for tensor in self._proto.initializer:
             if tensor.name in self._wanted:
-                array, dtype = self._model.tensors.read(tensor, f"the initializer {shown(tensor.name)}")
-                constant = Constant(array, TensorType(dtype, array.shape), tensor=tensor.name)
-                self._values[tensor.name] = constant.out
+                self._values[tensor.name] = None
+                try:
+                    array, dtype = self._model.tensors.read(tensor, f"the initializer {shown(tensor.name)}")
+                except SubbyteError as error:
+                    self._problems.add(error)
+                    continue
+                self._values[tensor.name] = Constant(array, TensorType(dtype, array.shape), tensor=tensor.name).out
 
     def _dependents(self, order: list[int], names: set[str]) -> set[int]:
         """The nodes of `order` that depend on the tensors `names`."""
@@ -157,20 +162,22 @@ class _Importer:
                 continue
             quant = None
             if found.dtype.is_integer and found.dtype.bits <= 16:
-                quant = first_dequantization(info.name, readers, partial(self._meaning, found))
+                quant = first_meaning(info.name, readers, partial(self._meaning, found))
             node = Input(info.name, TensorType(found.dtype, found.shape, quant), tensor=info.name)
             self._inputs.append(node)
             self._values[info.name] = node.out
 
-    def _meaning(self, codes: TensorType, node: NodeProto, operand: int) -> QuantParams | None:
-        """The meaning that `node` gives to its operand; None where its scale is not a constant, or does not fit."""
-        scale_name, zero_name = [*node.input, "", ""][operand + 1 : operand + 3]
-        scale, zero_point = self._values.get(scale_name), self._values.get(zero_name)
+    def _meaning(
+        self, codes: TensorType, node: NodeProto, scale_name: str | None, zero_name: str
+    ) -> QuantParams | None:
+        """The meaning that `node` gives to codes; None where its scale is not a constant, or does not fit."""
+        op = self._operator(node, node.op_type, ())
+        scale = op.part(1.0, FLOAT32) if scale_name is None else self._values.get(scale_name)
+        zero_point = self._values.get(zero_name)
         if scale is None or scale.constant is None:
             return None
         if zero_name and (zero_point is None or zero_point.constant is None):
             return None
-        op = self._operator(node, node.op_type, (None,))
         try:
             axis = op.integer("axis", 1) if node.op_type == "DequantizeLinear" else None
             return quant_params(op, scale, zero_point, codes.dtype, codes.shape, axis)

@@ -72,39 +72,47 @@ _MOVES = frozenset((
     "Resize", "Slice", "SpaceToDepth", "Split", "Squeeze", "Transpose", "Unsqueeze",
 ))
 # fmt: on
-_DEQUANTIZES: dict[tuple[str, str], tuple[int, ...]] = {
-    # operator -> the operands that are codes; scale and zero point are the two after each
-    ("", "DequantizeLinear"): (0,),
-    (MICROSOFT, "DequantizeLinear"): (0,),
-    ("", "QLinearConv"): (0,),
-    ("", "QLinearMatMul"): (0, 3),
-    (MICROSOFT, "QLinearAdd"): (0, 3),
-    (MICROSOFT, "QLinearMul"): (0, 3),
-    (MICROSOFT, "QLinearAveragePool"): (0,),
-    (MICROSOFT, "QLinearGlobalAveragePool"): (0,),
-    (MICROSOFT, "QLinearSigmoid"): (0,),
-    (MICROSOFT, "QLinearLeakyRelu"): (0,),
-    (MICROSOFT, "QLinearSoftmax"): (0,),
-    (MICROSOFT, "QLinearReduceMean"): (0,),
-    (MICROSOFT, "QGemm"): (0, 3),
+_Places = Mapping[
+    int, tuple["int | None", int]
+]  # operand that is codes -> where its scale (None: 1) and zero point are
+_FIRST: _Places = {0: (1, 2)}
+_BOTH: _Places = {0: (1, 2), 3: (4, 5)}
+_READS: dict[tuple[str, str], _Places] = {
+    ("", "DequantizeLinear"): _FIRST,
+    (MICROSOFT, "DequantizeLinear"): _FIRST,
+    ("", "QLinearConv"): _FIRST,
+    ("", "QLinearMatMul"): _BOTH,
+    ("", "ConvInteger"): {0: (None, 2)},
+    ("", "MatMulInteger"): {0: (None, 2), 1: (None, 3)},
+    (MICROSOFT, "QLinearAdd"): _BOTH,
+    (MICROSOFT, "QLinearMul"): _BOTH,
+    (MICROSOFT, "QLinearAveragePool"): _FIRST,
+    (MICROSOFT, "QLinearGlobalAveragePool"): _FIRST,
+    (MICROSOFT, "QLinearSigmoid"): _FIRST,
+    (MICROSOFT, "QLinearLeakyRelu"): _FIRST,
+    (MICROSOFT, "QLinearSoftmax"): _FIRST,
+    (MICROSOFT, "QLinearReduceMean"): _FIRST,
+    (MICROSOFT, "QGemm"): _BOTH,
 }
 
 Reading = tuple[NodeProto, int]  # a node, and which of its operands is read
+Meaning = Callable[[NodeProto, "str | None", str], "QuantParams | None"]
 
 
-def first_dequantization(
-    name: str, readers: Mapping[str, Sequence[Reading]], accept: Callable[[NodeProto, int], QuantParams | None]
-) -> QuantParams | None:
+def first_meaning(name: str, readers: Mapping[str, Sequence[Reading]], meaning: Meaning) -> QuantParams | None:
     """The meaning that the first reader of the tensor `name` gives its codes, through operators that only move data.
 
-    accept(node, operand) is the meaning that a node gives, or None where it is not per tensor or not known.
+    meaning(node, scale, zero point) is what a node with these tensors ("": left out) makes of codes; None where it is
+    not known.
     """
     waiting, seen = [name], {name}
     for tensor in waiting:  # grows while it is walked: breadth first
         for node, operand in readers.get(tensor, ()):
             domain = "" if node.domain == "ai.onnx" else node.domain
-            if operand in _DEQUANTIZES.get((domain, node.op_type), ()):
-                quant = accept(node, operand)
+            places = _READS.get((domain, node.op_type), {}).get(operand)
+            if places is not None:
+                scale, zero_point = (_named(node, place) for place in places)
+                quant = meaning(node, scale, zero_point or "")
                 if quant is not None and (quant.is_per_tensor or tensor == name):
                     return quant
             elif domain == "" and node.op_type in _MOVES and (operand == 0 or node.op_type == "Concat"):
@@ -112,3 +120,8 @@ def first_dequantization(
                 seen.update(fresh)
                 waiting.extend(fresh)
     return None
+
+
+def _named(node: NodeProto, place: int | None) -> str | None:
+    """The operand at `place`, "" where it is left out; None for no place."""
+    return None if place is None else next(iter(node.input[place : place + 1]), "")

@@ -179,8 +179,8 @@ def _decode(raw: bytes, dtype: DType, shape: tuple[int, ...], what: str) -> NDAr
     codes = np.stack(fields, axis=-1).reshape(-1)[: math.prod(shape)].reshape(shape)
     if dtype.is_signed:
         sign = 1 << (dtype.bits - 1)
-        return ((codes ^ sign).astype(np.int8) - np.int8(sign)).astype(dtype.numpy)
-    return codes.astype(dtype.numpy)
+        return np.asarray((codes ^ sign).astype(np.int8) - np.int8(sign), dtype.numpy)
+    return np.asarray(codes, dtype.numpy)
 
 
 def _typed_fields(tensor: TensorProto, dtype: DType, shape: tuple[int, ...], what: str) -> NDArray[Any]:
@@ -196,4 +196,4 @@ def _typed_fields(tensor: TensorProto, dtype: DType, shape: tuple[int, ...], wha
         array = numpy_helper.to_array(tensor)
     except (ValueError, TypeError, OverflowError) as error:
         raise ModelError(f"{what}, a {dtype}{list(shape)}, cannot be decoded: {' '.join(str(error).split())}") from None
-    return np.ascontiguousarray(array.astype(dtype.numpy)).reshape(shape)
+    return np.asarray(array.astype(dtype.numpy), order="C").reshape(shape)

@@ -48,12 +48,13 @@ def one_operator(
     op: str,
     operands: Sequence[Array | None],
     opset: int,
+    /,
     constants: Sequence[int] = (),
     outputs: int = 1,
     domain: str = "",
     **attributes: Any,
 ) -> tuple[ModelProto, dict[str, Array]]:
-    """A model of one operator, and its inputs: operands x0, x1, ... (None: left out), those in `constants` initializers."""
+    """A model of one operator, and its inputs: operands x0, x1, ...; those in `constants` are initializers."""
     names = ["" if operand is None else f"x{i}" for i, operand in enumerate(operands)]
     results = [f"y{i}" for i in range(outputs)]
     node = helper.make_node(op, names, results, "node", domain=domain, **attributes)

@@ -165,7 +165,7 @@ def test_an_identity_leaves_its_name_on_the_node_before(make_model: Any, importe
 
 
 def test_operands_of_two_types_are_refused(make_operator: Any, imported: Any) -> None:
-    with pytest.raises(ModelError, match="Add 'node'.*float32.*int32"):
+    with pytest.raises(ModelError, match=r"Add 'node'.*float32.*int32"):
         imported(make_operator("Add", [X, np.zeros((1,), np.int32)], 13)[0])
 
 

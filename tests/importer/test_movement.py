@@ -36,7 +36,7 @@ def test_a_shape_that_does_not_fit_is_refused(make_operator: Any, imported: Any,
 
 
 def test_a_shape_known_at_run_time_only_is_refused(make_operator: Any, imported: Any) -> None:
-    with pytest.raises(UnsupportedError, match="Reshape 'node' takes its shape from .*at run time"):
+    with pytest.raises(UnsupportedError, match=r"Reshape 'node' takes its shape from .*at run time"):
         imported(make_operator("Reshape", [X, longs(6, 20)], 13)[0])
 
 

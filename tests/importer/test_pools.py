@@ -97,7 +97,7 @@ def test_a_reduction_over_no_axes_can_be_nothing(equals_reference: Check) -> Non
 
 @pytest.mark.parametrize("axes", [[4], [1, 1], [-5]])
 def test_axes_that_do_not_exist_are_refused(make_operator: Any, imported: Any, axes: list[int]) -> None:
-    with pytest.raises(ModelError, match="ReduceMean 'node'.*axis"):
+    with pytest.raises(ModelError, match=r"ReduceMean 'node'.*axis"):
         imported(make_operator("ReduceMean", [IMAGE], 13, axes=axes)[0])
 
 
