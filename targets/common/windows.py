@@ -76,4 +76,6 @@ def counts(op: AveragePool | QAveragePool) -> tuple[NDArray[np.int32], NDArray[n
 
 def count_arrays(op: AveragePool | QAveragePool) -> tuple[ConstantArray, ConstantArray]:
     rows, columns = counts(op)
-    return ConstantArray("counts", as_array(rows, np.int32)), ConstantArray("counts", as_array(columns, np.int32))
+    return ConstantArray("row_counts", as_array(rows, np.int32)), ConstantArray(
+        "column_counts", as_array(columns, np.int32)
+    )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from subbyte.targets.x86.levels import LEVELS
-from subbyte.targets.x86.registers import Dot
+from subbyte.targets.x86.registers import REGISTERS, Dot
 
-AVX2, AVX512 = LEVELS["x86-64-v3"], LEVELS["x86-64-v4"]
+AVX2, AVX512 = REGISTERS["avx2"].features, REGISTERS["avx512"].features
 
 DOTS = (
     Dot("avx512vnni", 16, 4, 32, 0, 1, 400.0, AVX512 | {"avx512vnni"}),

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from subbyte.targets.x86.levels import LEVELS
+
 MOST_PIXELS, MOST_VECTORS, MOST_SUMS = 16, 8, 32  # as in x86_sums.h
 _TILE_PRODUCTS = 1 << 19  # about a microsecond of work: what it costs to wake a thread
 WINDOW_BYTES = 24 * 1024  # half of the first cache level; the other half is for weights
+
+
+@dataclass(frozen=True)
+class Registers:
+    """The vector registers of an instruction set: how wide they are, and what the processor must have."""
+
+    bytes: int
+    features: frozenset[str]
+
+
+REGISTERS = {
+    "avx512": Registers(64, LEVELS["x86-64-v4"]),
+    "avx2": Registers(32, LEVELS["x86-64-v3"]),
+}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-// N4 for 512-bit registers: equal to subbyte_requantize_s32 and subbyte_requantize_shift_s32 of subbyte_numerics.h.
+// N2 and N4 for 512-bit registers: equal to subbyte_requantize_s32 and subbyte_requantize_shift_s32 of subbyte_numerics.h.
 
 #ifndef SUBBYTE_REQUANTIZE_AVX512_H
 #define SUBBYTE_REQUANTIZE_AVX512_H
@@ -11,23 +11,43 @@
 #error "this file needs AVX-512 F, BW, DQ and VL: compile with -march=x86-64-v4"
 #endif
 
+// Float arithmetic, every operation rounded once: a product passes a barrier, so that no compiler merges it with a sum.
+static inline __m512 subbyte_set_f32_avx512(float x) { return _mm512_set1_ps(x); }
+static inline __m512 subbyte_to_f32_avx512(__m512i x) { return _mm512_cvtepi32_ps(x); }
+static inline __m512i subbyte_bits_avx512(__m512 x) { return _mm512_castps_si512(x); }
+static inline __m512 subbyte_add_f32_avx512(__m512 a, __m512 b) { return _mm512_add_ps(a, b); }
+static inline __m512 subbyte_sub_f32_avx512(__m512 a, __m512 b) { return _mm512_sub_ps(a, b); }
+static inline __m512 subbyte_div_f32_avx512(__m512 a, __m512 b) { return _mm512_div_ps(a, b); }
+static inline __m512 subbyte_mul_f32_avx512(__m512 a, __m512 b) {
+    __m512 product = _mm512_mul_ps(a, b);
+    SUBBYTE_BARRIER_M512(product);
+    return product;
+}
+
+// f32(a * b + c), rounded once: for forms that were compared with their definition over all operands.
+static inline __m512 subbyte_fma_f32_avx512(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
+
+// rne(x). Requires |x| < 2^31.
+static inline __m512i subbyte_round_near_avx512(__m512 x) { return _mm512_cvtps_epi32(x); }
+
+// rne(x), clamped to +-2^30, beyond every code; NaN is -2^30.
+static inline __m512i subbyte_round_avx512(__m512 x) {
+    return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(-0x1p30f)), _mm512_set1_ps(0x1p30f)));
+}
+
 // rne(f32(sum) * multiplier), to be packed by subbyte_pack_codes_avx512. Requires |sum * multiplier| < 2^31.
 static inline __m512i subbyte_scale_avx512(__m512i sum, __m512 multiplier) {
     return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), multiplier));
 }
 
-// The same for any product: clamped to +-2^30, beyond every code.
+// The same for any product.
 static inline __m512i subbyte_scale_wide_avx512(__m512i sum, __m512 multiplier) {
-    const __m512 steps = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), multiplier);
-    return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(steps, _mm512_set1_ps(-0x1p30f)), _mm512_set1_ps(0x1p30f)));
+    return subbyte_round_avx512(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), multiplier));
 }
 
 // rne(f32(f32(f32(sum) * multiplier) + shift)), clamped to +-2^30.
 static inline __m512i subbyte_scale_shift_avx512(__m512i sum, __m512 multiplier, __m512 shift) {
-    __m512 steps = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), multiplier);
-    SUBBYTE_BARRIER_M512(steps);
-    steps = _mm512_add_ps(steps, shift);
-    return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(steps, _mm512_set1_ps(-0x1p30f)), _mm512_set1_ps(0x1p30f)));
+    return subbyte_round_avx512(_mm512_add_ps(subbyte_mul_f32_avx512(_mm512_cvtepi32_ps(sum), multiplier), shift));
 }
 
 // clamp(steps + zero_point, qmin, qmax) of four vectors, packed within each 128 bits: 4 of a, 4 of b, of c, of d.

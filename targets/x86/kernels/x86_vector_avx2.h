@@ -76,6 +76,10 @@ SUBBYTE_INLINE __m256i subbyte_load_u8_as_u16_avx2(const void* p) {
     return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i*)p));
 }
 
+SUBBYTE_INLINE __m256i subbyte_load_u8_as_s32_avx2(const void* p) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p));
+}
+
 // ---- arithmetic ------------------------------------------------------------------------------------------------------
 
 SUBBYTE_INLINE __m256i subbyte_zero_avx2(void) { return _mm256_setzero_si256(); }
@@ -85,6 +89,11 @@ SUBBYTE_INLINE __m256i subbyte_set_u8_avx2(int32_t x) { return _mm256_set1_epi8(
 SUBBYTE_INLINE __m256i subbyte_add_s32_avx2(__m256i a, __m256i b) { return _mm256_add_epi32(a, b); }
 SUBBYTE_INLINE __m256i subbyte_sub_s32_avx2(__m256i a, __m256i b) { return _mm256_sub_epi32(a, b); }
 SUBBYTE_INLINE __m256i subbyte_mul_s32_avx2(__m256i a, __m256i b) { return _mm256_mullo_epi32(a, b); }
+
+SUBBYTE_INLINE __m256i subbyte_add_s16_avx2(__m256i a, __m256i b) { return _mm256_add_epi16(a, b); }
+SUBBYTE_INLINE __m256i subbyte_max_u8_avx2(__m256i a, __m256i b) { return _mm256_max_epu8(a, b); }
+SUBBYTE_INLINE __m256i subbyte_min_u8_avx2(__m256i a, __m256i b) { return _mm256_min_epu8(a, b); }
+SUBBYTE_INLINE __m256i subbyte_xor_avx2(__m256i a, __m256i b) { return _mm256_xor_si256(a, b); }
 
 SUBBYTE_INLINE __m256i subbyte_unpack_low_u8_avx2(__m256i a, __m256i b) { return _mm256_unpacklo_epi8(a, b); }
 SUBBYTE_INLINE __m256i subbyte_unpack_high_u8_avx2(__m256i a, __m256i b) { return _mm256_unpackhi_epi8(a, b); }

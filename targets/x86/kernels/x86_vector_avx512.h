@@ -77,6 +77,10 @@ SUBBYTE_INLINE __m512i subbyte_load_u8_as_u16_avx512(const void* p) {
     return _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i*)p));
 }
 
+SUBBYTE_INLINE __m512i subbyte_load_u8_as_s32_avx512(const void* p) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p));
+}
+
 // ---- arithmetic ------------------------------------------------------------------------------------------------------
 
 SUBBYTE_INLINE __m512i subbyte_zero_avx512(void) { return _mm512_setzero_si512(); }
@@ -86,6 +90,11 @@ SUBBYTE_INLINE __m512i subbyte_set_u8_avx512(int32_t x) { return _mm512_set1_epi
 SUBBYTE_INLINE __m512i subbyte_add_s32_avx512(__m512i a, __m512i b) { return _mm512_add_epi32(a, b); }
 SUBBYTE_INLINE __m512i subbyte_sub_s32_avx512(__m512i a, __m512i b) { return _mm512_sub_epi32(a, b); }
 SUBBYTE_INLINE __m512i subbyte_mul_s32_avx512(__m512i a, __m512i b) { return _mm512_mullo_epi32(a, b); }
+
+SUBBYTE_INLINE __m512i subbyte_add_s16_avx512(__m512i a, __m512i b) { return _mm512_add_epi16(a, b); }
+SUBBYTE_INLINE __m512i subbyte_max_u8_avx512(__m512i a, __m512i b) { return _mm512_max_epu8(a, b); }
+SUBBYTE_INLINE __m512i subbyte_min_u8_avx512(__m512i a, __m512i b) { return _mm512_min_epu8(a, b); }
+SUBBYTE_INLINE __m512i subbyte_xor_avx512(__m512i a, __m512i b) { return _mm512_xor_si512(a, b); }
 
 SUBBYTE_INLINE __m512i subbyte_unpack_low_u8_avx512(__m512i a, __m512i b) { return _mm512_unpacklo_epi8(a, b); }
 SUBBYTE_INLINE __m512i subbyte_unpack_high_u8_avx512(__m512i a, __m512i b) { return _mm512_unpackhi_epi8(a, b); }

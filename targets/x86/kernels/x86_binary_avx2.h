@@ -1,0 +1,12 @@
+// Sums, differences and products of two tensors of codes by AVX2.
+
+#ifndef SUBBYTE_X86_BINARY_AVX2_H
+#define SUBBYTE_X86_BINARY_AVX2_H
+
+#include "x86_binary.h"
+#include "x86_vector_avx2.h"
+
+#define SUBBYTE_ISA avx2
+#include "x86_binary_body.h"
+
+#endif  // SUBBYTE_X86_BINARY_AVX2_H

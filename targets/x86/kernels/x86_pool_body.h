@@ -1,0 +1,99 @@
+// Included for each instruction set by x86_pool_*.h: the largest code and the average of windows.
+
+#if !defined(SUBBYTE_ISA)
+#error "x86_pool_body.h is a part of x86_pool_*.h"
+#endif
+#define V(stem) SUBBYTE_OF(stem, SUBBYTE_ISA)
+#define INTS V(subbyte_ints_)
+#define FLOATS V(subbyte_floats_)
+#define BLOCK ((int32_t)sizeof(INTS))
+
+// y = the largest code of each window; no window is empty.
+SUBBYTE_INLINE void V(subbyte_x86_max_pool_u8_)(const uint8_t* x, uint8_t* y, const struct subbyte_x86_pool* g,
+                                                int32_t begin, int32_t end) {
+    int32_t row, column, channel, ky, kx;
+    for (row = begin; row < end; ++row) {
+        const uint8_t* image = x + row / g->out_height * g->height * g->width * g->channels;
+        const struct subbyte_x86_inside rows = subbyte_x86_inside(row % g->out_height, g->stride_height, g->pad_top,
+                                                                  g->kernel_height, g->dilation_height, g->height);
+        for (column = 0; column < g->out_width; ++column) {
+            const struct subbyte_x86_inside columns =
+                subbyte_x86_inside(column, g->stride_width, g->pad_left, g->kernel_width, g->dilation_width, g->width);
+            for (channel = 0; channel < g->channels; channel += BLOCK) {
+                const int32_t n = subbyte_x86_smaller(g->channels - channel, BLOCK);
+                INTS largest = V(subbyte_zero_)();
+                for (ky = rows.first; ky < rows.last; ++ky) {
+                    const uint8_t* line = image + (rows.start + ky * g->dilation_height) * g->width * g->channels;
+                    for (kx = columns.first; kx < columns.last; ++kx)
+                        largest = V(subbyte_max_u8_)(
+                            largest, V(subbyte_load_part_)(
+                                         line + (columns.start + kx * g->dilation_width) * g->channels + channel, n));
+                }
+                V(subbyte_store_part_)(y + (row * g->out_width + column) * g->channels + channel, largest, n);
+            }
+        }
+    }
+}
+
+// One vector of sums of codes to rounded steps; excess: what the zero points add to each sum.
+SUBBYTE_INLINE INTS V(subbyte_x86_average_steps_)(INTS sum, int32_t excess, int32_t n,
+                                                  const struct subbyte_x86_average* e) {
+    const FLOATS total = V(subbyte_to_f32_)(V(subbyte_sub_s32_)(sum, V(subbyte_set_s32_)(excess)));
+    const FLOATS mean =
+        V(subbyte_div_f32_)(V(subbyte_mul_f32_)(total, V(subbyte_set_f32_)(e->x_scale)), V(subbyte_set_f32_)((float)n));
+    return V(subbyte_round_)(V(subbyte_div_f32_)(mean, V(subbyte_set_f32_)(e->y_scale)));
+}
+
+// y = the mean of each window, n = rows[.] * columns[.] counted elements. Requires windows of at most 2^23 elements.
+//
+// Codes are added in 16 bits, at most 256 of them, then in 32; unpacking orders channels as packing undoes it.
+SUBBYTE_INLINE void V(subbyte_x86_average_pool_u8_)(const uint8_t* x, uint8_t* y, const int32_t* row_counts,
+                                                    const int32_t* column_counts, const struct subbyte_x86_pool* g,
+                                                    const struct subbyte_x86_average* e, int32_t begin, int32_t end) {
+    const INTS zero = V(subbyte_zero_)();
+    int32_t row, column, channel, ky, kx, i;
+    for (row = begin; row < end; ++row) {
+        const uint8_t* image = x + row / g->out_height * g->height * g->width * g->channels;
+        const struct subbyte_x86_inside rows = subbyte_x86_inside(row % g->out_height, g->stride_height, g->pad_top,
+                                                                  g->kernel_height, g->dilation_height, g->height);
+        for (column = 0; column < g->out_width; ++column) {
+            const struct subbyte_x86_inside columns =
+                subbyte_x86_inside(column, g->stride_width, g->pad_left, g->kernel_width, g->dilation_width, g->width);
+            const int32_t inside = (rows.last - rows.first) * (columns.last - columns.first);
+            const int32_t n = row_counts[row % g->out_height] * column_counts[column];
+            for (channel = 0; channel < g->channels; channel += BLOCK) {
+                const int32_t bytes = subbyte_x86_smaller(g->channels - channel, BLOCK);
+                INTS low = zero, high = zero, sums[4] = {zero, zero, zero, zero};
+                int32_t added = 0;
+                for (ky = rows.first; ky < rows.last; ++ky) {
+                    const uint8_t* line = image + (rows.start + ky * g->dilation_height) * g->width * g->channels;
+                    for (kx = columns.first; kx < columns.last; ++kx) {
+                        const INTS codes = V(subbyte_load_part_)(
+                            line + (columns.start + kx * g->dilation_width) * g->channels + channel, bytes);
+                        low = V(subbyte_add_s16_)(low, V(subbyte_unpack_low_u8_)(codes, zero));
+                        high = V(subbyte_add_s16_)(high, V(subbyte_unpack_high_u8_)(codes, zero));
+                        if (++added < 256 && (ky + 1 < rows.last || kx + 1 < columns.last)) continue;
+                        sums[0] = V(subbyte_add_s32_)(sums[0], V(subbyte_unpack_low_u16_)(low, zero));
+                        sums[1] = V(subbyte_add_s32_)(sums[1], V(subbyte_unpack_high_u16_)(low, zero));
+                        sums[2] = V(subbyte_add_s32_)(sums[2], V(subbyte_unpack_low_u16_)(high, zero));
+                        sums[3] = V(subbyte_add_s32_)(sums[3], V(subbyte_unpack_high_u16_)(high, zero));
+                        low = high = zero;
+                        added = 0;
+                    }
+                }
+                SUBBYTE_UNROLL for (i = 0; i < 4; ++i) sums[i] =
+                    V(subbyte_x86_average_steps_)(sums[i], inside * e->x_zero, n, e);
+                V(subbyte_store_part_)(
+                    y + (row * g->out_width + column) * g->channels + channel,
+                    V(subbyte_pack_codes_in_lanes_)(sums[0], sums[1], sums[2], sums[3], e->y_zero, e->qmin, e->qmax),
+                    bytes);
+            }
+        }
+    }
+}
+
+#undef V
+#undef INTS
+#undef FLOATS
+#undef BLOCK
+#undef SUBBYTE_ISA
