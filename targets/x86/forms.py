@@ -74,7 +74,7 @@ class Grids:
 def fused_multiply_add(a: Any, b: Any, c: Any) -> Floats | None:
     """f32(a * b + c), rounded once; None where double precision does not show it.
 
-    a * b is exact in float64. Where a * b + c is not, its rounding could come before a rounding to float32 that it changes.
+    a * b is exact in float64. Where the sum is not, rounding it again might not give the nearest float32.
     """
     product = np.asarray(a, np.float64) * np.asarray(b, np.float64)
     total = product + np.asarray(c, np.float64)
@@ -127,7 +127,7 @@ def _product(grids: Grids, a: Any, b: Any, y: Any) -> Form | None:
 
 def _reals(grids: Grids, a: Any, b: Any) -> Floats:
     """f32(f32(s_a * A) op f32(s_b * B)), before it is quantized."""
-    left, right = to_real(a, grids.a.quant), to_real(b, grids.b.quant)
+    left, right = to_real(a, _quant(grids.a)), to_real(b, _quant(grids.b))
     if grids.operation is QMul:
         return left * right
     return left - right if grids.operation is QSub else left + right
@@ -155,5 +155,5 @@ def form_of(grids: Grids) -> Form:
     found = found or _reciprocal(grids, a, b, y)
     if found is not None:
         return found
-    scales = (_quant(of_type).scalar()[0] for of_type in (grids.a, grids.b, grids.y))
-    return Form(_OPERATIONS[grids.operation], *scales, 0.0, False, "N6 in float32")
+    s_a, s_b, s_y = (_quant(of_type).scalar()[0] for of_type in (grids.a, grids.b, grids.y))
+    return Form(_OPERATIONS[grids.operation], s_a, s_b, s_y, 0.0, False, "N6 in float32")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from subbyte.compiler.dtype import FLOAT32
 from subbyte.compiler.ir.ops import DequantizeLinear, QuantizeLinear
@@ -19,7 +20,7 @@ from subbyte.compiler.target import (
     Special,
     Storage,
 )
-from subbyte.targets.common.constants import operand
+from subbyte.targets.common.constants import operand, zero_point
 from subbyte.targets.common.geometry import elementwise_loops, pieces, same_order
 from subbyte.targets.common.spans import fits_span, span
 from subbyte.targets.x86.forms import Grids, form_of
@@ -95,7 +96,6 @@ def _accepts_binary(op: QBinary) -> bool:
 
 
 def _binary_call(op: QBinary, isa: str) -> Call:
-    assert op.a.type.quant is not None and op.b.type.quant is not None
     form = form_of(Grids.of(op))
     runs, tiles = span(elementwise_loops(op.type, (op.a.type, op.b.type)), _CHUNK)
     struct = ConstantStruct(
@@ -107,9 +107,9 @@ def _binary_call(op: QBinary, isa: str) -> Call:
             ("y_scale", form.y_scale),
             ("constant", form.constant),
             ("reciprocal", int(form.reciprocal)),
-            ("a_zero", op.a.type.quant.scalar()[1]),
-            ("b_zero", op.b.type.quant.scalar()[1]),
-            ("y_zero", op.quant.scalar()[1]),
+            ("a_zero", zero_point(op.a.type)),
+            ("b_zero", zero_point(op.b.type)),
+            ("y_zero", zero_point(op.type)),
             ("qmin", op.quant.qmin),
             ("qmax", op.quant.qmax),
         ),
@@ -127,25 +127,25 @@ def _rows() -> Iterator[Kernel]:
     for isa, registers in REGISTERS.items():
         header, features, cost = f"x86_codes_{isa}.h", registers.features, cost_at(registers.bytes / 4)
         yield row(
-            OffsetCodes, f"subbyte_x86_offset_codes_{isa}", header, anyhow, lambda op, isa=isa: _offset_call(op, isa),
+            OffsetCodes, f"subbyte_x86_offset_codes_{isa}", header, anyhow, partial(_offset_call, isa=isa),
             _accepts_offset, "s8 u8 -> u8 s8", features, cost, (0,),
         )  # fmt: skip
         yield row(
-            Clamp, f"subbyte_x86_clamp_u8_{isa}", header, anyhow, lambda op, isa=isa: _clamp_call(op, isa),
+            Clamp, f"subbyte_x86_clamp_u8_{isa}", header, anyhow, partial(_clamp_call, isa=isa),
             _accepts_clamp, "u8 -> u8", features, cost, (0,),
         )  # fmt: skip
         yield row(
             DequantizeLinear, f"subbyte_x86_dequantize_u8_{isa}", header, anyhow,
-            lambda op, isa=isa: _dequantize_call(op, isa), _accepts_dequantize, "u8 -> f32", features, cost,
+            partial(_dequantize_call, isa=isa), _accepts_dequantize, "u8 -> f32", features, cost,
         )  # fmt: skip
         yield row(
             QuantizeLinear, f"subbyte_x86_quantize_u8_{isa}", header, anyhow,
-            lambda op, isa=isa: _quantize_call(op, isa), _accepts_quantize, "f32 -> u8", features, cost,
+            partial(_quantize_call, isa=isa), _accepts_quantize, "f32 -> u8", features, cost,
         )  # fmt: skip
         for operation in (QAdd, QSub, QMul):
             yield row(
                 operation, f"subbyte_x86_binary_u8u8u8_{isa}", f"x86_binary_{isa}.h", anyhow,
-                lambda op, isa=isa: _binary_call(op, isa), _accepts_binary, "u8 u8 -> u8", features, cost, (0, 1),
+                partial(_binary_call, isa=isa), _accepts_binary, "u8 u8 -> u8", features, cost, (0, 1),
             )  # fmt: skip
 
 

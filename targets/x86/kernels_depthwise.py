@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -219,8 +219,8 @@ def _rows() -> Iterator[Kernel]:
             _symbol(dot),
             f"x86_depthwise_{dot.name}.h",
             Storage.CHANNELS_LAST,
-            lambda op, dot=dot: _call(op, dot),
-            lambda op, dot=dot: _accepts(op, dot),
+            partial(_call, dot=dot),
+            partial(_accepts, dot=dot),
             "u8 s8 -> u8",
             dot.features,
             _cost(dot),

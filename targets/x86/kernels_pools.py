@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 from subbyte.compiler.ir.ops import MaxPool
 from subbyte.compiler.ir.qops import QAveragePool
@@ -94,12 +95,12 @@ def _rows() -> Iterator[Kernel]:
     for isa, registers in REGISTERS.items():
         header, features, cost = f"x86_pool_{isa}.h", registers.features, cost_at(registers.bytes / 16)
         yield row(
-            MaxPool, f"subbyte_x86_max_pool_u8_{isa}", header, last, lambda op, isa=isa: _max_call(op, isa),
+            MaxPool, f"subbyte_x86_max_pool_u8_{isa}", header, last, partial(_max_call, isa=isa),
             lambda op: is_unsigned_byte(op.type.dtype) and _is_pool(op), "u8 -> u8", features, cost,
         )  # fmt: skip
         yield row(
             QAveragePool, f"subbyte_x86_average_pool_u8_{isa}", header, last,
-            lambda op, isa=isa: _average_call(op, isa), _accepts_average, "u8 -> u8", features, cost,
+            partial(_average_call, isa=isa), _accepts_average, "u8 -> u8", features, cost,
         )  # fmt: skip
 
 

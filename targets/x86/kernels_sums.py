@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -293,8 +293,8 @@ def _row(op: type[Node], dot: Dot, storage: Storage, *, raw: bool) -> Kernel:
         _symbol(dot, raw=raw),
         f"x86_sums_{dot.name}.h",
         storage,
-        lambda node: _call(node, dot),
-        lambda node: _accepts(node, dot, raw=raw),
+        partial(_call, dot=dot),
+        partial(_accepts, dot=dot, raw=raw),
         f"u8 s8 -> {'s32' if raw else 'u8'}",
         dot.features,
         _cost(dot),
