@@ -20,6 +20,10 @@ def compile_command(
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="The bundle's folder; MODEL's name by default.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Prefix of the C functions; MODEL's name by default.")] = None,
+    threads: Annotated[
+        int,
+        typer.Option(min=1, max=1024, help="How many it will run on; the code is the same, the scratch memory is not."),
+    ] = 1,
     dim: Dims = None,
     io: Annotated[
         str, typer.Option(help="Inputs and outputs as in the model, or as codes: model | quantized.")
@@ -59,7 +63,13 @@ def compile_command(
 
     goal = find_target(target)
     options = Options(
-        dims=dims, strict=strict, integer_only=integer_only, io=io, weights=weights, name=name or _stem(model)
+        dims=dims,
+        strict=strict,
+        integer_only=integer_only,
+        threads=threads,
+        io=io,
+        weights=weights,
+        name=name or _stem(model),
     )
     with progress(f"compiling {model.name} for {goal.name}"):
         bundle = compile_bundle(model, goal, options)
@@ -77,7 +87,7 @@ def compile_command(
         "target": goal.name,
         "arena_bytes": memory["arena_bytes"],
         "arena_lower_bound_bytes": memory["arena_lower_bound_bytes"],
-        "scratch_bytes": memory["scratch_bytes"],
+        "scratch_bytes": threads * memory["scratch_bytes"],
         "weight_bytes": bundle.weight_bytes,
         "code_bytes": len(built["libmodel.so"]) - (0 if bundle.manifest["weights"]["file"] else bundle.weight_bytes)
         if "libmodel.so" in built

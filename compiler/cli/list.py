@@ -91,9 +91,10 @@ def _passes(_: str) -> list[dict[str, Any]]:
 
 
 def _ops(_: str) -> list[dict[str, Any]]:
-    from subbyte.compiler.importer import supported_operators
+    import subbyte.compiler.importer  # noqa: F401 - its converters register themselves
+    from subbyte.compiler.importer.operator import convertible_operators
 
-    return [{"domain": domain or "ai.onnx", "operator": name} for domain, name in supported_operators()]
+    return [{"domain": domain or "ai.onnx", "operator": name} for domain, name in convertible_operators()]
 
 
 def _boards(_: str) -> list[dict[str, Any]]:

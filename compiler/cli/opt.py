@@ -25,7 +25,7 @@ def opt(
     """Import MODEL, or read a graph that this command printed (.sb), run passes on it, and print what became of it."""
     dims = parse_dims(dim)
 
-    from subbyte.compiler.errors import ModelError
+    from subbyte.compiler.errors import GraphError, ModelError
     from subbyte.compiler.importer import import_model
     from subbyte.compiler.ir.dot import to_dot
     from subbyte.compiler.ir.text import parse_graph, print_graph
@@ -37,8 +37,8 @@ def opt(
     if model.suffix == ".sb":
         try:
             graph = parse_graph(model.read_text())
-        except (OSError, UnicodeDecodeError) as error:
-            raise ModelError(f"'{model}' cannot be read: {error}") from error
+        except (OSError, UnicodeDecodeError, GraphError) as error:
+            raise ModelError(f"'{model}' cannot be read as a graph: {error}") from error
     else:
         graph = import_model(model, dims=dims)
     steps: list[Step] = []

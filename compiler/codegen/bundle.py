@@ -206,7 +206,7 @@ def write_bundle(bundle: Bundle, folder: Path, built: dict[str, bytes]) -> None:
             for path, content in {**files, MANIFEST: manifest.encode()}.items():
                 (beside / path).parent.mkdir(parents=True, exist_ok=True)
                 (beside / path).write_bytes(content)
-                if path.endswith(".so"):
+                if path.endswith(".so") or path == "runner":
                     (beside / path).chmod(0o755)
             beside.chmod(0o755)
             if folder.exists():

@@ -15,6 +15,8 @@ import pytest
 from numpy.typing import NDArray
 
 import subbyte
+from subbyte.compiler.target import find_target
+from subbyte.compiler.toolchain.compilers import find_compiler
 
 Cli = Callable[..., Any]
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
@@ -76,29 +78,26 @@ def sources(request: pytest.FixtureRequest, mlp: Path, tmp_path_factory: pytest.
 
 @pytest.mark.parametrize("name", list(COMPILERS))
 def test_the_c_builds_without_a_warning(name: str, sources: tuple[str, Path], tmp_path: Path) -> None:
-    _, folder = sources
-    march = flags_of(folder)
-    command = compiler(name)
-    for optimization in OPTIMIZATIONS[:2]:
-        build(
-            command, f"{' '.join(STRICT)} {optimization} {march} -c", folder, [folder / "model.c"], tmp_path / "model.o"
-        )
+    target, folder = sources
+    found = find_compiler(find_target(target), " ".join(compiler(name)))
+    for optimization in ("", "-O0", "-O2"):  # the last -O counts
+        flags = [*found.flags_for(find_target(target)), *STRICT, optimization, "-c"]
+        build(list(found.command), " ".join(flags), folder, [folder / "model.c"], tmp_path / "model.o")
 
 
-def flags_of(folder: Path) -> str:
-    """The flags for the target's instruction sets, as the bundle's own CMakeLists.txt has them."""
-    options = (folder / "CMakeLists.txt").read_text().partition('PRIVATE "')[2].partition('"')[0]
-    return " ".join(flag for flag in options.split(";") if flag.startswith("-m"))
+def flags_of(target: str) -> str:
+    """The flags for the target's instruction sets."""
+    return " ".join(find_target(target).compiler_flags)
 
 
 @pytest.mark.parametrize("optimization", OPTIMIZATIONS)
 def test_a_c_program_gets_the_interpreters_logits(
     optimization: str, sources: tuple[str, Path], mlp: Path, image: NDArray[np.float32], tmp_path: Path
 ) -> None:
-    _, folder = sources
+    target, folder = sources
     (tmp_path / "main.c").write_text(CALLER)
     (tmp_path / "image").write_bytes(image.tobytes())
-    flags = f"-std=c11 {optimization} {flags_of(folder)}"
+    flags = f"-std=c11 {optimization} {flags_of(target)}"
     build(["cc"], flags, folder, [tmp_path / "main.c", folder / "model.c"], tmp_path / "program")
     subprocess.run([tmp_path / "program", tmp_path / "image", tmp_path / "logits"], check=True, timeout=60)
     expected = subbyte.evaluate(mlp, {"input": image})["logits"]
@@ -107,8 +106,8 @@ def test_a_c_program_gets_the_interpreters_logits(
 
 def test_the_c_needs_no_allocator_and_no_math_library(sources: tuple[str, Path], tmp_path: Path) -> None:
     """What the object leaves undefined: nothing but the four functions that every C compiler may call by itself."""
-    _, folder = sources
-    build(["cc"], f"-std=c99 -O2 {flags_of(folder)} -c", folder, [folder / "model.c"], tmp_path / "model.o")
+    target, folder = sources
+    build(["cc"], f"-std=c99 -O2 {flags_of(target)} -c", folder, [folder / "model.c"], tmp_path / "model.o")
     done = subprocess.run(["nm", "-u", tmp_path / "model.o"], capture_output=True, text=True, check=True)
     undefined = {line.split()[-1] for line in done.stdout.splitlines()} - {"_GLOBAL_OFFSET_TABLE_"}
     assert undefined <= {"memcpy", "memset", "memmove", "memcmp"}

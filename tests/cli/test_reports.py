@@ -61,8 +61,8 @@ def test_opt_reports_each_pass(cli: Cli, mlp: Path) -> None:
     assert report["passes"][-1]["nodes_after"] == report["operations"] > 0
 
 
-def test_opt_names_the_nearest_pass(cli: Cli, mlp: Path) -> None:
-    assert "'fold_qdq'" in cli("opt", mlp, "-p", "fold_qqd").error()
+def test_opt_names_the_passes_there_are(cli: Cli, mlp: Path) -> None:
+    assert "fold_qdq" in cli("opt", mlp, "-p", "fold_qqd").error()
 
 
 @pytest.mark.parametrize(
