@@ -26,8 +26,9 @@ from subbyte.compiler.importer import (  # noqa: F401 - each registers its conve
 from subbyte.compiler.importer.codes import quant_params
 from subbyte.compiler.importer.inputs import Reading, check_dims, first_meaning, tensor_type
 from subbyte.compiler.importer.load import LoadedModel, load
-from subbyte.compiler.importer.operator import Operator, Shared, converter_of, shown
-from subbyte.compiler.importer.order import needed, node_name, producers, topological
+from subbyte.compiler.importer.names import node_name, shown
+from subbyte.compiler.importer.operator import Operator, Shared, converter_of
+from subbyte.compiler.importer.order import needed, producers, topological
 from subbyte.compiler.importer.problems import Problems
 from subbyte.compiler.importer.tensors import element_type
 from subbyte.compiler.ir.graph import Graph, Output, Stage
@@ -275,6 +276,11 @@ class _Importer:
 
     def _check_schema(self, node: NodeProto, name: str) -> None:
         """Ask ONNX itself whether the node has the operands and attributes that its opset allows."""
+        if node.domain:  # the checker knows ONNX's domain by its empty name only
+            renamed = NodeProto()
+            renamed.CopyFrom(node)
+            renamed.domain = ""
+            node = renamed
         try:
             onnx.checker.check_node(node, self._checker)
         except onnx.checker.ValidationError as error:

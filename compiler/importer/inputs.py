@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from onnx import NodeProto, ValueInfoProto
 
 from subbyte.compiler.errors import ModelError, UnsupportedError
-from subbyte.compiler.importer.operator import MICROSOFT, shown
+from subbyte.compiler.importer.names import shown
+from subbyte.compiler.importer.operator import MICROSOFT
 from subbyte.compiler.importer.tensors import element_type
 from subbyte.compiler.ir.types import QuantParams, TensorType
 

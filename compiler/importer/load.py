@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto
 
 from subbyte.compiler.errors import ModelError, UnsupportedError
+from subbyte.compiler.importer.names import check_names, shown
 from subbyte.compiler.importer.tensors import TensorReader
 
 OLDEST_OPSET = 10  # the first with QuantizeLinear
@@ -42,33 +43,37 @@ def load(model: str | os.PathLike[str] | bytes | ModelProto) -> LoadedModel:
         proto = _parse(bytes(model), f"the model of {len(model)} bytes")
     elif isinstance(model, (str, os.PathLike)):
         path = Path(os.fspath(model))
-        proto = _parse(_content(path), f"'{path}'")
+        proto = _parse(_content(path), _named(path))
         folder, name = path.parent, path.stem
     else:
         raise ModelError(f"a model is a path, bytes or an onnx.ModelProto, not {type(model).__name__}.")
     opset = _versions(proto)
     proto = _inlined(proto)
-    _check_names(proto)
+    check_names(proto)
     return LoadedModel(name or proto.graph.name or "model", proto.graph, proto.ir_version, opset, TensorReader(folder))
+
+
+def _named(path: Path) -> str:
+    return shown(str(path), 500)
 
 
 def _content(path: Path) -> bytes:
     try:
         if not path.exists():
-            raise ModelError(f"there is no file '{path}'. Give the path of an ONNX model.")
+            raise ModelError(f"there is no file {_named(path)}. Give the path of an ONNX model.")
         if not path.is_file():
-            raise ModelError(f"'{path}' is not a regular file. Give the path of an ONNX model.")
+            raise ModelError(f"{_named(path)} is not a regular file. Give the path of an ONNX model.")
         size = path.stat().st_size
         if size > _MAX_MODEL_BYTES:
             raise ModelError(
-                f"'{path}' has {size} bytes; an ONNX file has at most {_MAX_MODEL_BYTES}. "
+                f"{_named(path)} has {size} bytes; an ONNX file has at most {_MAX_MODEL_BYTES}. "
                 "Save it with external data: onnx.save(model, path, save_as_external_data=True)."
             )
         return path.read_bytes()
     except OSError as error:
-        raise ModelError(f"'{path}' cannot be read: {error.strerror}.") from None
-    except ValueError:  # a path with a null character
-        raise ModelError(f"{str(path)!r} is not a path.") from None
+        raise ModelError(f"{_named(path)} cannot be read: {error.strerror}.") from None
+    except ValueError:  # a null character in the path, from Python 3.14 on
+        raise ModelError(f"there is no file {_named(path)}, and there cannot be one.") from None
 
 
 def _parse(content: bytes, what: str) -> ModelProto:
@@ -167,30 +172,3 @@ def _calls(nodes: Iterator[NodeProto] | list[NodeProto]) -> list[_FunctionId]:
             for graph in attribute.graphs:
                 waiting.extend(graph.node)
     return found
-
-
-# Names ----------------------------------------------------------------------------------------------------------------
-
-
-def _check_names(proto: ModelProto) -> None:
-    """Refuse names that are not UTF-8: protobuf hands them over as bytes."""
-    for name in _names(proto):
-        if not isinstance(name, str):
-            raise ModelError(f"the model holds the name {name[:40]!r}, which is not UTF-8: the file is damaged.")
-
-
-def _names(proto: ModelProto) -> Iterator[str]:
-    graph = proto.graph
-    yield graph.name
-    for node in graph.node:
-        yield from (node.name, node.op_type, node.domain)
-        yield from node.input
-        yield from node.output
-        for attribute in node.attribute:
-            yield attribute.name
-    for tensor in graph.initializer:
-        yield tensor.name
-    for info in (*graph.input, *graph.output):
-        yield info.name
-        for dimension in info.type.tensor_type.shape.dim:
-            yield dimension.dim_param

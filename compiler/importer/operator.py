@@ -13,6 +13,7 @@ from onnx import AttributeProto
 
 from subbyte.compiler.dtype import DType
 from subbyte.compiler.errors import ModelError, UnsupportedError
+from subbyte.compiler.importer.names import shown
 from subbyte.compiler.importer.tensors import TensorReader, element_type
 from subbyte.compiler.ir.interpret import evaluate_node
 from subbyte.compiler.ir.node import Constant, Node, Value
@@ -49,12 +50,6 @@ def converter_of(domain: str, op_type: str) -> Converter | None:
 def convertible_operators() -> tuple[tuple[str, str], ...]:
     """(domain, operator) of everything the importer reads, sorted."""
     return tuple(sorted(_CONVERTERS))
-
-
-def shown(name: str) -> str:
-    """A name from a file in quotes, fit for one line of text."""
-    printable = "".join(c if c.isprintable() else "?" for c in name)
-    return f"'{printable if len(printable) <= 100 else printable[:97] + '...'}'"
 
 
 class Marks(TypedDict):

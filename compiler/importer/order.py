@@ -8,12 +8,7 @@ from collections.abc import Iterable, Sequence
 from onnx import GraphProto, NodeProto
 
 from subbyte.compiler.errors import ModelError
-from subbyte.compiler.importer.operator import shown
-
-
-def node_name(node: NodeProto, index: int) -> str:
-    """What sources and errors call a node: its name, else its place in the file and its operator."""
-    return node.name or f"#{index} {node.op_type}"
+from subbyte.compiler.importer.names import node_name, shown
 
 
 def producers(graph: GraphProto, given: Iterable[str]) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from subbyte.compiler.errors import ModelError, SubbyteError, UnsupportedError
-from subbyte.compiler.importer.operator import shown
+from subbyte.compiler.importer.names import shown
 
 _MAX_LISTED = 20
 _MAX_NODES_NAMED = 5

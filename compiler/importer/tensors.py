@@ -32,6 +32,7 @@ from subbyte.compiler.dtype import (
     DType,
 )
 from subbyte.compiler.errors import ModelError, UnsupportedError
+from subbyte.compiler.importer.names import shown
 
 _ELEMENT_TYPES: dict[int, DType] = {
     TensorProto.FLOAT: FLOAT32,
@@ -51,7 +52,7 @@ _ELEMENT_TYPES: dict[int, DType] = {
     TensorProto.UINT32: UINT32,
     TensorProto.UINT64: UINT64,
 }
-_MAX_EXTERNAL_BYTES = 8 << 30  # of all tensors of a model together: several may name the same bytes of one file
+_MAX_EXTERNAL_BYTES = 16 << 30  # of all tensors of a model together
 
 
 def element_type(data_type: int, what: str) -> DType:
@@ -73,7 +74,8 @@ class TensorReader:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._external_bytes = 0
+        self._regions: dict[tuple[Path, int, int], bytes] = {}
+        self._taken: dict[Path, int] = {}
 
     def read(self, tensor: TensorProto, what: str) -> tuple[NDArray[Any], DType]:
         """The values in the container of their dtype, and the dtype; `what` names the tensor in errors."""
@@ -102,24 +104,47 @@ class TensorReader:
         length = _non_negative(entries.get("length", str(expected)), "length", what)
         if length != expected:
             raise ModelError(f"{what} has {length} bytes of external data; its type and shape need {expected}.")
-        self._external_bytes += length
-        if self._external_bytes > _MAX_EXTERNAL_BYTES:
-            raise ModelError(f"{what} brings the external data above {_MAX_EXTERNAL_BYTES >> 30} GiB, the most read.")
+        region = (path, offset, length)
+        if region not in self._regions:
+            self._check_room(path, offset, length, what)
+            self._regions[region] = _read(path, offset, length, what)
+        return self._regions[region]
+
+    def _check_room(self, path: Path, offset: int, length: int, what: str) -> None:
+        """Refuse a region that its file does not hold, and regions that overlap: they take memory without end."""
         try:
             size = path.stat().st_size
-            if offset + length > size:
-                raise ModelError(
-                    f"{what} lies at bytes {offset} to {offset + length} of '{path.name}', which has {size}. "
-                    "The file is truncated, or belongs to another model."
-                )
-            with path.open("rb") as file:
-                file.seek(offset)
-                content = file.read(length)
         except OSError as error:
-            raise ModelError(f"{what} cannot be read from '{path.name}': {error.strerror}.") from None
-        if len(content) != length:
-            raise ModelError(f"{what}: '{path.name}' ended after {len(content)} of {length} bytes.")
-        return content
+            raise ModelError(f"{what} cannot be read from {shown(path.name)}: {error.strerror}.") from None
+        if offset + length > size:
+            raise ModelError(
+                f"{what} lies at bytes {offset} to {offset + length} of {shown(path.name)}, which has {size}. "
+                "The file is truncated, or belongs to another model."
+            )
+        self._taken[path] = self._taken.get(path, 0) + length
+        if self._taken[path] > size:
+            raise ModelError(
+                f"{what} overlaps other tensors in {shown(path.name)}: together they exceed its {size} bytes."
+            )
+        total = sum(self._taken.values())
+        if total > _MAX_EXTERNAL_BYTES:
+            raise ModelError(
+                f"{what} brings the external data to {total} bytes; {_MAX_EXTERNAL_BYTES} are read at most."
+            )
+
+
+def _read(path: Path, offset: int, length: int, what: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            content = file.read(length)
+    except OSError as error:
+        raise ModelError(f"{what} cannot be read from {shown(path.name)}: {error.strerror}.") from None
+    except MemoryError:
+        raise ModelError(f"{what} has {length} bytes, for which there is not enough memory.") from None
+    if len(content) != length:
+        raise ModelError(f"{what}: {shown(path.name)} ended after {len(content)} of {length} bytes.")
+    return content
 
 
 def _utf8(text: str | bytes, what: str) -> str:
@@ -134,27 +159,28 @@ def _inside(folder: Path, location: str, what: str) -> Path:
     parts = location.replace("\\", "/").split("/")
     if not location or "\0" in location or ".." in parts or os.path.isabs(location) or ":" in parts[0]:
         raise ModelError(
-            f"{what} names {location!r} as its external file; a path below the model's folder, without '..', is needed."
+            f"{what} names {shown(location)} as its external file; a path below the model's folder is needed, and "
+            "without '..'."
         )
     try:
         root = folder.resolve(strict=True)
         path = (root / location).resolve(strict=True)
     except (OSError, RuntimeError):  # RuntimeError: symbolic links in a circle, before Python 3.13
         raise ModelError(
-            f"{what} is stored in '{location}', which is not in the model's folder. Put the file beside the model."
+            f"{what} is stored in {shown(location)}, which is not in the model's folder. Put the file beside the model."
         ) from None
     if not path.is_relative_to(root):
         raise ModelError(
-            f"{what} is stored in '{location}', a link that leads out of the model's folder. Copy the file into it."
+            f"{what} is stored in {shown(location)}, a link that leads out of the model's folder. Copy the file there."
         )
     if not path.is_file():
-        raise ModelError(f"{what} is stored in '{location}', which is not a regular file.")
+        raise ModelError(f"{what} is stored in {shown(location)}, which is not a regular file.")
     return path
 
 
 def _non_negative(text: str, key: str, what: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20):
-        raise ModelError(f"{what} has '{text[:40]}' as the {key} of its external data; a whole number is needed.")
+        raise ModelError(f"{what} has {shown(text, 40)} as the {key} of its external data; a whole number is needed.")
     return int(text)
 
 

@@ -1,0 +1,44 @@
+"""Names out of a file: what nodes are called, and how a name is shown in a line of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from onnx import ModelProto, NodeProto
+
+from subbyte.compiler.errors import ModelError
+
+
+def shown(name: str, most: int = 100) -> str:
+    """A name in quotes, fit for one line of text: printable, and shortened beyond `most` characters."""
+    printable = "".join(c if c.isprintable() else "?" for c in name)
+    return f"'{printable if len(printable) <= most else printable[: most - 3] + '...'}'"
+
+
+def node_name(node: NodeProto, index: int) -> str:
+    """What sources and errors call a node: its name, else its place in the file and its operator."""
+    return node.name or f"#{index} {node.op_type}"
+
+
+def check_names(proto: ModelProto) -> None:
+    """Refuse names that are not UTF-8: protobuf hands them over as bytes."""
+    for name in _names(proto):
+        if not isinstance(name, str):
+            raise ModelError(f"the model holds the name {name[:40]!r}, which is not UTF-8: the file is damaged.")
+
+
+def _names(proto: ModelProto) -> Iterator[str | bytes]:
+    graph = proto.graph
+    yield graph.name
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain)
+        yield from node.input
+        yield from node.output
+        for attribute in node.attribute:
+            yield attribute.name
+    for tensor in graph.initializer:
+        yield tensor.name
+    for info in (*graph.input, *graph.output):
+        yield info.name
+        for dimension in info.type.tensor_type.shape.dim:
+            yield dimension.dim_param
