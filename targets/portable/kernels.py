@@ -5,6 +5,8 @@ from __future__ import annotations
 from subbyte.compiler.target import Kernel
 from subbyte.targets.portable import (
     kernels_codes,
+    kernels_float_sums,
+    kernels_floats,
     kernels_movement,
     kernels_sums,
     kernels_windows,
@@ -15,4 +17,6 @@ KERNELS: tuple[Kernel, ...] = (
     *kernels_codes.ROWS,
     *kernels_windows.ROWS,
     *kernels_movement.ROWS,
+    *kernels_float_sums.ROWS,
+    *kernels_floats.ROWS,
 )

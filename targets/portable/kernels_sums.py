@@ -42,6 +42,7 @@ from subbyte.targets.common.constants import (
 from subbyte.targets.common.geometry import is_channels_last, is_row_major, pieces
 from subbyte.targets.common.windows import is_spatial, spatial
 from subbyte.targets.portable.rows import PROOF, row
+from subbyte.targets.portable.structs import conv_struct
 
 SumOfProducts = QConv | QConvTranspose | QGemm
 BLOCK = 64  # SUBBYTE_BLOCK of kernels/codes.h
@@ -137,34 +138,6 @@ def _proof(op: SumOfProducts) -> str:
 # Convolutions ---------------------------------------------------------------------------------------------------------
 
 
-def conv_struct(op: QConv | QConvTranspose) -> ConstantStruct:
-    """The struct subbyte_conv of kernels/taps.h."""
-    s = spatial(op)
-    return ConstantStruct(
-        "subbyte_conv",
-        (
-            ("type", type_code(op.x.type.dtype)),
-            ("zero_point", zero_point(op.x.type)),
-            ("height", s.extents[0]),
-            ("width", s.extents[1]),
-            ("channels", op.x.type.shape[1]),
-            ("out_height", s.results[0]),
-            ("out_width", s.results[1]),
-            ("out_channels", op.type.shape[1]),
-            ("group", op.group),
-            ("kernel_height", s.kernel[0]),
-            ("kernel_width", s.kernel[1]),
-            ("stride_height", s.strides[0]),
-            ("stride_width", s.strides[1]),
-            ("pad_top", s.begins[0]),
-            ("pad_left", s.begins[1]),
-            ("dilation_height", s.dilations[0]),
-            ("dilation_width", s.dilations[1]),
-            ("transposed", int(isinstance(op, QConvTranspose))),
-        ),
-    )
-
-
 def _is_conv(op: QConv | QConvTranspose) -> bool:
     stored = is_spatial(op.x.type) and is_channels_last(op.x.type) and is_channels_last(op.type)
     return stored and _can_pack(op, op.x, op.w)
@@ -238,12 +211,12 @@ def _is_gemm(op: QGemm) -> bool:
     return all(is_row_major(of_type) for of_type in (op.a.type, op.b.type, op.type)) and has_one_zero_point(op.a.type)
 
 
-def _matrices(op: QGemm, value: Value) -> ConstantArray:
+def _matrices(op: QGemm, value: Value, role: str) -> ConstantArray:
     """Which matrix of `value` each batch of the result takes."""
     batches = op.type.shape[:-2]
     own = value.type.shape[:-2]
     numbers = np.arange(int(np.prod(own)), dtype=np.int32).reshape(own)
-    return ConstantArray("matrix", as_array(np.broadcast_to(numbers, batches).reshape(-1), np.int32))
+    return ConstantArray(role, as_array(np.broadcast_to(numbers, batches).reshape(-1), np.int32))
 
 
 def _gemm_struct(op: QGemm) -> ConstantStruct:
@@ -278,8 +251,8 @@ def _gemm_call(op: QGemm) -> Call:
             finish.multiplier,
             finish.shift,
             ResultPointer(),
-            _matrices(op, op.a),
-            _matrices(op, op.b),
+            _matrices(op, op.a, "matrices_of_a"),
+            _matrices(op, op.b, "matrices_of_b"),
             _gemm_struct(op),
             epilogue_struct(op),
             Special.TILE_BEGIN,
@@ -314,8 +287,8 @@ def _run_time_gemm_call(op: QGemm) -> Call:
         finish.shift,
         ResultPointer(),
         ConstantArray("zero_points", as_array(zeros, np.int32)),
-        _matrices(op, op.a),
-        _matrices(op, op.b),
+        _matrices(op, op.a, "matrices_of_a"),
+        _matrices(op, op.b, "matrices_of_b"),
         Integer(type_code(op.b.type.dtype)),
         _gemm_struct(op),
         epilogue_struct(op),

@@ -44,12 +44,13 @@ static inline void subbyte_max_pool_codes(const void* x, void* y, const struct s
             }
 }
 
-// The largest float of each window: NaN where it holds one, the first of zeros of both signs.
+// The largest float of each window: NaN where it holds one; a zero is +0.0.
 static inline void subbyte_max_pool_floats(const void* x, void* y, const struct subbyte_pool* g, int32_t begin,
                                            int32_t end) {
-    const struct subbyte_grid grid = {g->type, 1.0f, 0, 0, 0};
+    struct subbyte_grid grid = {0, 1.0f, 0, 0, 0};
     float largest[SUBBYTE_BLOCK], reals[SUBBYTE_BLOCK];
     int32_t row, column, channel, ky, kx, i;
+    grid.type = g->type;
     for (row = begin; row < end; ++row)
         for (column = 0; column < g->out_width; ++column)
             for (channel = 0; channel < g->channels; channel += SUBBYTE_BLOCK) {
@@ -64,6 +65,7 @@ static inline void subbyte_max_pool_floats(const void* x, void* y, const struct 
                             if (!filled || reals[i] > largest[i] || reals[i] != reals[i]) largest[i] = reals[i];
                         filled = 1;
                     }
+                for (i = 0; i < n; ++i) largest[i] = subbyte_add_f32(largest[i], 0.0f);
                 subbyte_store_reals(y, &grid, (row * g->out_width + column) * g->channels + channel, largest, n);
             }
 }
@@ -89,6 +91,33 @@ static inline void subbyte_average_pool_codes(const void* x, void* y, const int3
                     }
                 for (i = 0; i < n; ++i) reals[i] = subbyte_average(sums[i], x_grid->scale, count);
                 subbyte_store_reals(y, y_grid, (row * g->out_width + column) * g->channels + channel, reals, n);
+            }
+        }
+}
+
+// y = f32(tree over window positions of x / n), n as above. x and y are floats of g->type.
+static inline void subbyte_average_pool_floats(const void* x, void* y, const int32_t* rows, const int32_t* columns,
+                                               const struct subbyte_pool* g, int32_t begin, int32_t end) {
+    struct subbyte_grid grid = {0, 1.0f, 0, 0, 0};
+    float lanes[SUBBYTE_BLOCK][8], reals[SUBBYTE_BLOCK];
+    int32_t row, column, channel, ky, kx, i;
+    grid.type = g->type;
+    for (row = begin; row < end; ++row)
+        for (column = 0; column < g->out_width; ++column) {
+            const float count = (float)(rows[row % g->out_height] * columns[column]);
+            for (channel = 0; channel < g->channels; channel += SUBBYTE_BLOCK) {
+                const int32_t n = subbyte_smaller(g->channels - channel, SUBBYTE_BLOCK);
+                memset(lanes, 0, sizeof lanes);
+                for (ky = 0; ky < g->kernel_height; ++ky)
+                    for (kx = 0; kx < g->kernel_width; ++kx) {
+                        const int32_t at = subbyte_pool_position(g, row, column, ky, kx);
+                        const int32_t lane = (ky * g->kernel_width + kx) & 7;
+                        if (at < 0) continue;
+                        subbyte_load_reals(reals, x, &grid, at + channel, 1, n);
+                        for (i = 0; i < n; ++i) lanes[i][lane] = subbyte_add_f32(lanes[i][lane], reals[i]);
+                    }
+                for (i = 0; i < n; ++i) reals[i] = subbyte_div_f32(subbyte_tree_sum_f32(lanes[i]), count);
+                subbyte_store_reals(y, &grid, (row * g->out_width + column) * g->channels + channel, reals, n);
             }
         }
 }

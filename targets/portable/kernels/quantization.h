@@ -22,9 +22,10 @@ static inline int32_t subbyte_affine_run(const struct subbyte_affine* g, int32_t
 static inline void subbyte_quantize_linear(const void* x, void* y, const float* scales, const int32_t* zero_points,
                                            const struct subbyte_affine* g, int32_t begin, int32_t end) {
     const int32_t stop = subbyte_smaller(g->chunk * end, g->elements);
-    const struct subbyte_grid from = {g->x_type, 1.0f, 0, 0, 0};
+    struct subbyte_grid from = {0, 1.0f, 0, 0, 0};
     float reals[SUBBYTE_BLOCK];
     int32_t codes[SUBBYTE_BLOCK], i = g->chunk * begin, k;
+    from.type = g->x_type;
     while (i < stop) {
         const int32_t n = subbyte_affine_run(g, i, stop), channel = i / g->inner % g->channels;
         subbyte_load_reals(reals, x, &from, i, 1, n);
@@ -40,13 +41,13 @@ static inline void subbyte_quantize_linear(const void* x, void* y, const float* 
 static inline void subbyte_dequantize_linear(const void* x, void* y, const float* scales, const int32_t* zero_points,
                                              const struct subbyte_affine* g, int32_t begin, int32_t end) {
     const int32_t stop = subbyte_smaller(g->chunk * end, g->elements);
-    const struct subbyte_grid to = {g->y_type, 1.0f, 0, 0, 0};
+    struct subbyte_grid from = {0, 0.0f, 0, 0, 0}, to = {0, 1.0f, 0, 0, 0};
     float reals[SUBBYTE_BLOCK];
     int32_t i = g->chunk * begin;
+    from.type = g->x_type;
+    to.type = g->y_type;
     while (i < stop) {
         const int32_t n = subbyte_affine_run(g, i, stop), channel = i / g->inner % g->channels;
-        struct subbyte_grid from = {0, 0.0f, 0, 0, 0};
-        from.type = g->x_type;
         from.scale = scales[channel];
         from.zero_point = zero_points[channel];
         subbyte_load_reals(reals, x, &from, i, 1, n);

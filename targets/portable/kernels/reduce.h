@@ -40,7 +40,7 @@ static inline void subbyte_reduce_extreme_codes(const void* x, void* y, int32_t 
     }
 }
 
-// The largest (smallest: sign -1) of the reduced floats; NaN where there is one, the first of zeros of both signs.
+// The largest (smallest: sign -1) of the reduced floats; NaN where there is one; a zero is +0.0.
 static inline void subbyte_reduce_extreme_floats(const void* x, void* y, int32_t type, int32_t sign,
                                                  const struct subbyte_reduce* g, const struct subbyte_span* span,
                                                  int32_t begin, int32_t end) {
@@ -57,6 +57,7 @@ static inline void subbyte_reduce_extreme_floats(const void* x, void* y, int32_t
                 if ((sign > 0 ? reals[i] > extreme[i] : reals[i] < extreme[i]) || reals[i] != reals[i])
                     extreme[i] = reals[i];
         }
+        for (i = 0; i < run.n; ++i) extreme[i] = subbyte_add_f32(extreme[i], 0.0f);
         subbyte_store_reals(y, &grid, run.y, extreme, run.n);
     }
 }
@@ -80,6 +81,29 @@ static inline void subbyte_reduce_sum_codes(const void* x, void* y, int32_t mean
             reals[i] =
                 mean ? subbyte_average(sums[i], x_grid->scale, g->count) : subbyte_dequantize(sums[i], x_grid->scale);
         subbyte_store_reals(y, y_grid, run.y, reals, run.n);
+    }
+}
+
+// y = the tree sum of the reduced floats, divided by their count where mean.
+static inline void subbyte_reduce_sum_floats(const void* x, void* y, int32_t type, int32_t mean,
+                                             const struct subbyte_reduce* g, const struct subbyte_span* span,
+                                             int32_t begin, int32_t end) {
+    struct subbyte_grid grid = {0, 1.0f, 0, 0, 0};
+    float lanes[SUBBYTE_BLOCK][8], reals[SUBBYTE_BLOCK];
+    int32_t tile, k, i;
+    grid.type = type;
+    for (tile = begin; tile < end; ++tile) {
+        const struct subbyte_run run = subbyte_span_run(span, tile);
+        memset(lanes, 0, sizeof lanes);
+        for (k = 0; k < g->count; ++k) {
+            subbyte_load_reals(reals, x, &grid, run.a + subbyte_reduced(g, k), run.a_stride, run.n);
+            for (i = 0; i < run.n; ++i) lanes[i][k & 7] = subbyte_add_f32(lanes[i][k & 7], reals[i]);
+        }
+        for (i = 0; i < run.n; ++i) {
+            const float sum = subbyte_tree_sum_f32(lanes[i]);
+            reals[i] = mean ? subbyte_div_f32(sum, (float)g->count) : sum;
+        }
+        subbyte_store_reals(y, &grid, run.y, reals, run.n);
     }
 }
 

@@ -1,0 +1,126 @@
+"""Every row of every kernel table computes what the interpreter says, bit for bit, on every case that it accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from subbyte.compiler.ir.interpret import evaluate_node
+from subbyte.compiler.ir.node import Constant, Node
+from subbyte.compiler.target import Kernel, Storage, Target, families
+from tests.conformance import (  # noqa: F401  (each registers its cases)
+    cases_codes,
+    cases_floats,
+    cases_movement,
+    cases_sums,
+    cases_windows,
+)
+from tests.conformance.cases import Case, all_cases
+from tests.conformance.harness import Library, Prepared
+
+Arrays = tuple[NDArray[Any], ...]
+
+
+def _tables() -> list[tuple[Target, type[Node], tuple[Kernel, ...]]]:
+    """The rows of every family by operation, each row with the first target of its family that has it."""
+    tables = []
+    for family in families().values():
+        left = {id(kernel): kernel for kernel in family.kernels}
+        for name in family.names:
+            target = family.resolve(name)
+            assert target is not None, f"'{family.name}' does not know its own target '{name}'"
+            rows = [left.pop(id(kernel)) for kernel in target.kernels if id(kernel) in left]
+            ops = dict.fromkeys(kernel.op for kernel in rows)
+            tables += [(target, op, tuple(kernel for kernel in rows if kernel.op is op)) for op in ops]
+        assert not left, f"{len(left)} kernels of '{family.name}' belong to no target that it names"
+    return tables
+
+
+@cache
+def _cases_of(op: type[Node]) -> list[tuple[str, Node, Case]]:
+    """The cases of an operation, row-major and channels-last."""
+    found = []
+    for case in all_cases():
+        if type(case.node(False)) is op:
+            found += [(f"{case.name} row-major", case.node(False), case)]
+            found += [(f"{case.name} channels-last", case.node(True), case)]
+    return found
+
+
+STORED = {Storage.CHANNELS_LAST: ("channels-last",), Storage.ROW_MAJOR: ("row-major",)}
+
+
+def _prepared(kernel: Kernel) -> Iterator[Prepared]:
+    """The cases that the row accepts, stored as it asks for."""
+    stored = STORED.get(kernel.storage, ("row-major", "channels-last"))
+    for name, op, case in _cases_of(kernel.op):
+        if name.endswith(stored) and kernel.accepts(op):
+            yield Prepared(f"{kernel.symbol}: {name}", kernel, op, case.arrays(op))
+
+
+@pytest.mark.parametrize(
+    ("target", "op", "rows"), _tables(), ids=lambda p: getattr(p, "name", getattr(p, "__name__", "rows"))
+)
+def test_kernels_equal_the_interpreter(
+    target: Target,
+    op: type[Node],
+    rows: tuple[Kernel, ...],
+    tmp_path: Path,
+    optional_capability: Callable[[str, str], None],
+) -> None:
+    if not target.runs_here:
+        optional_capability("instruction set", f"this processor does not run {target.name}")
+    calls = {row.symbol: list(_prepared(row)) for row in rows}
+    untried = [symbol for symbol, accepted in calls.items() if not accepted]
+    assert not untried, f"no case reaches {', '.join(untried)}"
+    flat = [prepared for accepted in calls.values() for prepared in accepted]
+    library = Library(target, flat, tmp_path)
+    expected: dict[Node, Arrays] = {}
+    wrong = []
+    for prepared in flat:
+        if prepared.op not in expected:
+            expected[prepared.op] = evaluate_node(prepared.op, prepared.operands)
+        wrong += [
+            f"{prepared.name}, {how}: {difference}"
+            for how, results in _runs(library, prepared)
+            if (difference := _difference(results, expected[prepared.op]))
+        ]
+    assert not wrong, f"{len(wrong)} of {len(flat)} calls differ:\n" + "\n".join(wrong[:40])
+
+
+def _runs(library: Library, prepared: Prepared) -> Iterator[tuple[str, Arrays]]:
+    """The call in one go, in single tiles from the last to the first, and with its result in place of an operand."""
+    tiles = prepared.call.tiles
+    assert tiles >= 1, f"{prepared.name} has {tiles} tiles"
+    yield "all tiles", library.run(prepared, [(0, tiles)])
+    if tiles > 1:
+        bounds = np.unique(np.linspace(0, tiles, min(tiles, 16) + 1).astype(int)).tolist()
+        yield "tiles apart", library.run(prepared, [*pairwise(bounds)][::-1])
+    for index in prepared.kernel.in_place:
+        operand = prepared.op.operands[index]
+        if operand.type.bytes == prepared.op.types[0].bytes and not isinstance(operand.node, Constant):
+            yield f"in place of operand {index}", library.run(prepared, [(0, tiles)], shared=index)
+
+
+def _difference(results: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]]) -> str:
+    """What differs, in words; "" where every bit is equal, but for which NaN a NaN is."""
+    for number, (result, wanted) in enumerate(zip(results, expected, strict=True)):
+        if wanted.dtype.kind == "f":
+            bits = f"u{wanted.itemsize}"
+            same = (result.view(bits) == np.ascontiguousarray(wanted).view(bits)) | (
+                np.isnan(result) & np.isnan(wanted)
+            )
+        else:
+            same = result == wanted
+        if not same.all():
+            at = tuple(int(i) for i in np.argwhere(~same)[0])
+            count = np.count_nonzero(~same)
+            return f"{count} of {wanted.size} of result {number}, first {at}: {result[at]} for {wanted[at]}"
+    return ""
