@@ -7,7 +7,6 @@ of (the faster peer's median / subbyte's median): above 1, subbyte is faster tha
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -88,11 +87,13 @@ def measure(path: Path, target: str, threads: int, rounds: int, block_seconds: f
     return Measured(subject, timings, found, notes)
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app.command()(benchmark)
+
+
 def main() -> None:
-    # LiteRT tells on standard error which delegate it made; the tables are what is wanted here.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        typer.run(benchmark)
+        app()
     except (SubbyteError, MaskError) as error:
         typer.echo(f"{type(error).__name__}: {error}", err=True)
         sys.exit(1)

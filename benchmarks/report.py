@@ -78,7 +78,8 @@ def _conditions(conditions: Mapping[str, Any]) -> str:
     megahertz = "frequency not told" if machine["megahertz"] is None else f"{machine['megahertz']:.0f} MHz"
     governor = f"governor {machine['governor'] or 'not told'}"
     virtual = ", virtual machine" if machine["virtual"] else ""
-    seen = f"{machine['system']}, load {machine['load']:.2f} at the start; {' '.join(machine['features'])}"
+    vectors = " ".join(name for name in machine["features"] if name.startswith(("avx", "fma", "amx")))
+    seen = f"{machine['system']}, load {machine['load']:.2f} at the start; {vectors}"
     plural = "s" if run["threads"] > 1 else ""
     rounds = f"{run['rounds']} rounds, blocks of {run['block_ms']:g} ms, one process"
     peers = f"onnxruntime {programs['onnxruntime']}, LiteRT {programs['ai-edge-litert']}, Python {programs['python']}"
