@@ -63,6 +63,7 @@ class Node:
         for name, content in vars(self).items():
             if isinstance(content, np.ndarray):
                 object.__setattr__(self, name, _read_only(content))
+        self.__dict__["_operands"] = tuple(_values(getattr(self, f.name) for f in dataclasses.fields(self)))
         try:
             inferred = self.infer_type()
             types = inferred if isinstance(inferred, tuple) else (inferred,)
@@ -70,7 +71,7 @@ class Node:
                 types = tuple(t.with_layout(self.layout) for t in types)
         except GraphError as error:
             raise GraphError(f"{self.label}: {error}") from None
-        object.__setattr__(self, "_types", types)
+        self.__dict__["_types"] = types
 
     def infer_type(self) -> TensorType | tuple[TensorType, ...]:
         """The types of the outputs; raises GraphError where operands or attributes do not fit."""
@@ -98,17 +99,19 @@ class Node:
     @property
     def operands(self) -> tuple[Value, ...]:
         """The operands in the order of the fields; absent optional ones left out."""
-        return tuple(_values(getattr(self, f.name) for f in dataclasses.fields(self)))
+        return self.__dict__["_operands"]  # type: ignore[no-any-return]
 
     def map_operands(self: NodeT, function: Callable[[Value], Value]) -> NodeT:
         """This node with each operand replaced; the same object when nothing changes."""
+        if all(function(operand) == operand for operand in self.operands):
+            return self
         changed: dict[str, Any] = {}
         for f in dataclasses.fields(self):
             old = getattr(self, f.name)
             new = _map(old, function)
             if new is not old:
                 changed[f.name] = new
-        return self.replace(**changed) if changed else self
+        return self.replace(**changed)
 
     def replace(self: NodeT, **changes: Any) -> NodeT:
         """A copy with some fields changed; types are inferred again."""

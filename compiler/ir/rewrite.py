@@ -31,8 +31,10 @@ class Rewriter:
         return node.map_operands(self.__getitem__)
 
     def replace(self, old: Node, new: Node | Value | tuple[Value, ...]) -> None:
-        """Let `new` stand for `old`: a value for its only output, a node output by output, or a value for each output."""
-        if isinstance(new, tuple) and not isinstance(new, Value):
+        """Let `new` stand for `old`: a value for its only output, a node output by output, a value for each output."""
+        if isinstance(new, tuple):
+            if len(new) != len(old.types):
+                raise GraphError(f"{old.label} has {len(old.types)} outputs; {len(new)} values cannot stand for them")
             self._new.update((Value(old, index), value) for index, value in enumerate(new))
             return
         if isinstance(new, Value):

@@ -112,7 +112,9 @@ class _Parser:
         little = dtype.numpy.newbyteorder("<")
         if len(data) != int(np.prod(shape, dtype=object)) * little.itemsize:
             self._fail(begin, f"{name.text} has {len(data)} bytes, which is not {dtype}{list(shape)}")
-        self._resources[name.text] = np.frombuffer(data, little).astype(dtype.numpy).reshape(shape)
+        array = np.frombuffer(data, little).astype(dtype.numpy).reshape(shape)
+        array.setflags(write=False)  # so that the nodes share it
+        self._resources[name.text] = array
 
     def _stage(self) -> Stage:
         token = self._next(Kind.NAME)

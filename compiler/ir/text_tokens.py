@@ -29,16 +29,21 @@ class Token(NamedTuple):
     begin: int
 
 
-_WORDS = re.compile(
-    r"""
-      (?P<SKIP>[ \t\r\n]+|\#[^\n]*)
-    | (?P<STRING>"(?:[^"\\\n]|\\.)*")
+_KINDS = {kind.name: kind for kind in Kind}
+_SPACE = re.compile(r"(?:[ \t\r\n]|#[^\n]*(?:\n|\Z))*")
+_WORD = re.compile(
+    _SPACE.pattern.replace(" ", r"\ ").replace("#", r"\#")
+    + r"""
+    (?:
+      (?P<STRING>"(?:[^"\\\n]|\\.)*")
     | (?P<VALUE>%[A-Za-z0-9_]+(?:\.[0-9]+)?)
     | (?P<RESOURCE>@[0-9]+)
     | (?P<NUMBER>[-+]?(?:0[xX][0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?[pP][-+]?[0-9]+
                        |[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|(?:inf|nan)\b))
     | (?P<NAME>[A-Za-z_][A-Za-z0-9_]*)
     | (?P<PUNCTUATION>->|\.\.|[(){}\[\],=])
+    | (?P<END>\Z)
+    )
     """,
     re.VERBOSE,
 )
@@ -46,15 +51,15 @@ _WORDS = re.compile(
 
 def tokens_of(text: str) -> list[Token]:
     """The words of `text`, ended by one of kind END.  Raises GraphError where something is no word."""
-    tokens, at = [], 0
-    while at < len(text):
-        found = _WORDS.match(text, at)
+    tokens: list[Token] = []
+    at, kind = 0, ""
+    while kind != "END":
+        found = _WORD.match(text, at)
         if found is None:
+            at += len(_SPACE.match(text, at)[0])  # type: ignore[index]
             raise GraphError(f"line {line_of(text, at)}: {text[at : at + 20]!r} is no word of a graph's text")
-        if found.lastgroup != "SKIP":
-            tokens.append(Token(Kind[str(found.lastgroup)], found[0], at))
-        at = found.end()
-    tokens.append(Token(Kind.END, "", len(text)))
+        kind, at = str(found.lastgroup), found.end()
+        tokens.append(Token(_KINDS[kind], found[kind], found.start(kind)))
     return tokens
 
 

@@ -19,6 +19,7 @@ from subbyte.compiler.ir.interpret import evaluate_node
 from subbyte.compiler.ir.node import Constant, Value
 from subbyte.compiler.ir.types import QuantParams
 from subbyte.compiler.numerics.requantize import Requantization, multiplier, requantize
+from subbyte.compiler.numerics.softmax import softmax_table
 
 Array = NDArray[Any]
 Variable = Callable[..., Value]
@@ -357,8 +358,6 @@ def test_each_channel_may_have_its_table(variable: Variable) -> None:
 def test_the_softmax_of_codes_is_the_softmax_of_reals_within_a_step(
     variable: Variable, grid: Grid, rng: np.random.Generator
 ) -> None:
-    from subbyte.compiler.numerics.softmax import softmax_table
-
     x = rng.integers(-128, 128, (4, 10, 3)).astype(np.int8)
     out = grid(1 / 256, -128)
     node = qops.QSoftmax(variable(x.shape, "int8", grid(0.05, 20)), softmax_table(0.05), INT8, out, 1)
