@@ -1,0 +1,236 @@
+/* small: compiled by subbyte for portable. */
+#include "model.h"
+
+#include <string.h>
+
+#include "kernels/subbyte_environment.h"
+#include "kernels/conv.h"
+#include "kernels/data_movement.h"
+#include "kernels/gemm.h"
+#include "kernels/lookup.h"
+#include "kernels/quantization.h"
+
+/* scale, row_major: 1 */
+static const float scale_00_QuantizeLinear[1] SUBBYTE_ALIGN(64) = {
+    0x1.99999a0000000p-5f,
+};
+
+/* zero_point, row_major: 1 */
+static const int32_t zero_point_00_QuantizeLinear[1] SUBBYTE_ALIGN(64) = {
+    -3,
+};
+
+/* weights, ohwi: 3 x 3 x 3 x 2 */
+static const int8_t weights_02_QConv[54] SUBBYTE_ALIGN(64) = {
+    11, -22, -54, -90, 101, 47, 113, 60, 41, 77, -63, 47, -122, 101, 32, -30, 21, 121, -118, 85, 20, 43, -33, -83,
+    -42, 39, 19, -71, 70, -59, -62, -47, -89, -73, -22, -114, 25, -78, 50, 33, 87, 95, -52, -16, -76, 44, -89, 33,
+    122, 105, -56, -90, 87, -111,
+};
+
+/* bias, row_major: 3 */
+static const int32_t bias_02_QConv[3] SUBBYTE_ALIGN(64) = {
+    -1, 321, -369,
+};
+
+/* multiplier, row_major: 3 */
+static const float multiplier_02_QConv[3] SUBBYTE_ALIGN(64) = {
+    0x1.99999c0000000p-7f, 0x1.99999c0000000p-6f, 0x1.3333340000000p-6f,
+};
+
+/* table, by_byte: 1 x 256 */
+static const int8_t table_04_Lookup[256] SUBBYTE_ALIGN(64) = {
+    -14, -13, -12, -12, -11, -10, -9, -8, -7, -6, -5, -4, -4, -3, -2, -1, 0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9, 10, 11,
+    12, 12, 13, 14, 15, 16, 17, 18, 19, 20, 20, 21, 22, 23, 24, 25, 26, 27, 28, 28, 29, 30, 31, 32, 33, 34, 35, 36,
+    36, 37, 38, 39, 40, 41, 42, 43, 44, 44, 45, 46, 47, 48, 49, 50, 51, 52, 52, 53, 54, 55, 56, 57, 58, 59, 60, 60,
+    61, 62, 63, 64, 65, 66, 67, 68, 68, 69, 70, 71, 72, 73, 74, 75, 76, 76, 77, 78, 79, 80, 81, 82, 83, 84, 84, 85,
+    86, 87, 88, 89, 90, 91, 92, 92, 93, 94, 95, 96, 97, 98, 99, -128, -127, -126, -125, -124, -124, -123, -122,
+    -121, -120, -119, -118, -117, -116, -116, -115, -114, -113, -112, -111, -110, -109, -108, -108, -107, -106,
+    -105, -104, -103, -102, -101, -100, -100, -99, -98, -97, -96, -95, -94, -93, -92, -92, -91, -90, -89, -88, -87,
+    -86, -85, -84, -84, -83, -82, -81, -80, -79, -78, -77, -76, -76, -75, -74, -73, -72, -71, -70, -69, -68, -68,
+    -67, -66, -65, -64, -63, -62, -61, -60, -60, -59, -58, -57, -56, -55, -54, -53, -52, -52, -51, -50, -49, -48,
+    -47, -46, -45, -44, -44, -43, -42, -41, -40, -39, -38, -37, -36, -36, -35, -34, -33, -32, -31, -30, -29, -28,
+    -28, -27, -26, -25, -24, -23, -22, -21, -20, -20, -19, -18, -17, -16, -15,
+};
+
+/* weights, nk: 2 x 48 */
+static const int8_t weights_05_QGemm[96] SUBBYTE_ALIGN(64) = {
+    121, -116, -95, -4, 71, 74, -56, -125, -6, 19, 5, -13, 34, -58, 112, -81, -97, -65, 18, 14, -47, 112, -98, -25,
+    -97, -86, 13, -95, 33, 50, -21, -21, -56, 89, -29, 67, -69, 107, 55, -59, -46, -57, -18, -51, -125, -84, 105,
+    -38, 61, 76, -71, -98, 21, -9, 92, 81, 8, -51, -46, -41, 102, -57, -66, 56, -94, -63, 69, 125, 5, -15, 119, -6,
+    -109, 1, 8, 21, -128, 13, -93, 2, -101, 126, -115, 78, 100, 74, -81, 51, -93, 31, -7, -41, -2, 125, 97, -9,
+};
+
+/* multiplier, row_major: 1 */
+static const float multiplier_05_QGemm[1] SUBBYTE_ALIGN(64) = {
+    0x1.70a3d80000000p-4f,
+};
+
+/* matrices_of_a, row_major: 1 */
+static const int32_t matrices_of_a_05_QGemm[1] SUBBYTE_ALIGN(64) = {
+    0,
+};
+
+/* scale, row_major: 1 */
+static const float scale_06_DequantizeLinear[1] SUBBYTE_ALIGN(64) = {
+    0x1.eb851e0000000p-6f,
+};
+static const struct subbyte_affine shape_00_QuantizeLinear_0 = {
+    .x_type = 9, .y_type = 1, .channels = 1, .inner = 32, .elements = 32, .chunk = 2048, .qmin = -128, .qmax = 127,
+    .rounding = 0, .zero_point_first = 0,
+};
+
+static const struct subbyte_copy shape_01_Repack_1 = {
+    .extents = {1, 1, 1, 1, 1, 1, 16, 2}, .strides = {0, 0, 0, 0, 0, 0, 1, 16}, .start = 0, .bytes = 1,
+};
+
+static const struct subbyte_conv shape_02_QConv_2 = {
+    .type = 1, .zero_point = -3, .height = 4, .width = 4, .channels = 2, .out_height = 4, .out_width = 4,
+    .out_channels = 3, .group = 1, .kernel_height = 3, .kernel_width = 3, .stride_height = 1, .stride_width = 1,
+    .pad_top = 1, .pad_left = 1, .dilation_height = 1, .dilation_width = 1, .transposed = 0,
+};
+
+static const struct subbyte_epilogue shape_02_QConv_3 = {
+    .type = 1, .per_channel = 1, .zero_point = -128, .qmin = -128, .qmax = 127,
+};
+
+static const struct subbyte_copy shape_03_Repack_4 = {
+    .extents = {1, 1, 1, 1, 1, 1, 3, 16}, .strides = {0, 0, 0, 0, 0, 0, 1, 3}, .start = 0, .bytes = 1,
+};
+
+static const struct subbyte_lookup shape_04_Lookup_5 = {
+    .channels = 1, .inner = 48, .bytes = 1, .elements = 48, .chunk = 2048,
+};
+
+static const struct subbyte_gemm shape_05_QGemm_6 = {
+    .a_type = 1, .a_zero = -128, .rows = 1, .columns = 2, .depth = 48,
+};
+
+static const struct subbyte_epilogue shape_05_QGemm_7 = {
+    .type = 1, .per_channel = 0, .zero_point = 0, .qmin = -128, .qmax = 127,
+};
+
+static const struct subbyte_affine shape_06_DequantizeLinear_8 = {
+    .x_type = 1, .y_type = 9, .channels = 1, .inner = 2, .elements = 2, .chunk = 2048, .qmin = -128, .qmax = 127,
+    .rounding = 0, .zero_point_first = 0,
+};
+
+/* x_q_quantize */
+static int32_t step_00_QuantizeLinear(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
+  (void)thread;
+  subbyte_quantize_linear((const float *)context->inputs[0], (int8_t *)(void *)(context->arena + 0), scale_00_QuantizeLinear, zero_point_00_QuantizeLinear, &shape_00_QuantizeLinear_0, begin, end);
+  return SUBBYTE_OK;
+}
+
+/*  */
+static int32_t step_01_Repack(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
+  (void)thread;
+  subbyte_copy((const int8_t *)(const void *)(context->arena + 0), (int8_t *)(void *)(context->arena + 64), &shape_01_Repack_1, begin, end);
+  return SUBBYTE_OK;
+}
+
+/* conv + relu + y_q_quantize */
+static int32_t step_02_QConv(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
+  subbyte_conv_s16s8s32((const int8_t *)(const void *)(context->arena + 64), weights_02_QConv, bias_02_QConv, multiplier_02_QConv, 0, (int8_t *)(void *)(context->arena + 0), &shape_02_QConv_2, &shape_02_QConv_3, begin, end, context->scratch + (size_t)thread * 128);
+  return SUBBYTE_OK;
+}
+
+/*  */
+static int32_t step_03_Repack(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
+  (void)thread;
+  subbyte_copy((const int8_t *)(const void *)(context->arena + 0), (int8_t *)(void *)(context->arena + 64), &shape_03_Repack_4, begin, end);
+  return SUBBYTE_OK;
+}
+
+/* add + sum_q_quantize */
+static int32_t step_04_Lookup(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
+  (void)thread;
+  subbyte_lookup((const int8_t *)(const void *)(context->arena + 64), (int8_t *)(void *)(context->arena + 64), table_04_Lookup, &shape_04_Lookup_5, begin, end);
+  return SUBBYTE_OK;
+}
+
+/* product + product_q_quantize */
+static int32_t step_05_QGemm(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
+  subbyte_gemm_s16s8s32((const int8_t *)(const void *)(context->arena + 64), weights_05_QGemm, 0, multiplier_05_QGemm, 0, (int8_t *)(void *)(context->arena + 0), matrices_of_a_05_QGemm, matrices_of_a_05_QGemm, &shape_05_QGemm_6, &shape_05_QGemm_7, begin, end, context->scratch + (size_t)thread * 128);
+  return SUBBYTE_OK;
+}
+
+/* out_dequantize */
+static int32_t step_06_DequantizeLinear(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
+  (void)thread;
+  subbyte_dequantize_linear((const int8_t *)(const void *)(context->arena + 0), (float *)context->outputs[0], scale_06_DequantizeLinear, matrices_of_a_05_QGemm, &shape_06_DequantizeLinear_8, begin, end);
+  return SUBBYTE_OK;
+}
+
+static const int64_t inputs_0_shape[] = {1, 2, 4, 4};
+
+static const subbyte_tensor model_inputs[] = {
+    {"x", "float32", SUBBYTE_FLOAT32, 4, inputs_0_shape, 128, 0, 0, 0, 0},
+};
+
+static const int64_t outputs_0_shape[] = {1, 2};
+
+static const subbyte_tensor model_outputs[] = {
+    {"out", "float32", SUBBYTE_FLOAT32, 2, outputs_0_shape, 8, 0, 0, 0, 0},
+};
+
+static const subbyte_step model_steps[] = {
+    {"00_QuantizeLinear", "x_q_quantize",
+     "subbyte_quantize_linear", 0, 168, 1, step_00_QuantizeLinear},
+    {"01_Repack", "",
+     "subbyte_copy", 0, 64, 16, step_01_Repack},
+    {"02_QConv", "conv + relu + y_q_quantize",
+     "subbyte_conv_s16s8s32", 864, 158, 4, step_02_QConv},
+    {"03_Repack", "",
+     "subbyte_copy", 0, 96, 3, step_03_Repack},
+    {"04_Lookup", "add + sum_q_quantize",
+     "subbyte_lookup", 0, 352, 1, step_04_Lookup},
+    {"05_QGemm", "product + product_q_quantize",
+     "subbyte_gemm_s16s8s32", 96, 158, 1, step_05_QGemm},
+    {"06_DequantizeLinear", "out_dequantize",
+     "subbyte_dequantize_linear", 0, 18, 1, step_06_DequantizeLinear},
+};
+
+static const subbyte_model model = {
+    .abi_version = SUBBYTE_ABI_VERSION,
+    .struct_bytes = (int32_t)sizeof(subbyte_model),
+    .name = "small",
+    .target = "portable",
+    .features = "",
+    .digest = "190b83824d6a72d1aeff13c828dbb49c1c4bfb6ca7ec7f2e822322673c8e4156",
+    .input_count = 1,
+    .inputs = model_inputs,
+    .output_count = 1,
+    .outputs = model_outputs,
+    .step_count = 7,
+    .steps = model_steps,
+    .arena_bytes = 128,
+    .arena_align = 64,
+    .scratch_bytes = 128,
+    .weights_bytes = 0,
+};
+
+const subbyte_model *small_model(void) { return &model; }
+
+SUBBYTE_WEAK const subbyte_model *subbyte_model_get(void) { return &model; }
+
+int small_run(const float *x, float *out, void *arena) {
+  const void *inputs[1];
+  void *outputs[1];
+  subbyte_context context;
+  int32_t i;
+  if (!x || !out || !arena) return SUBBYTE_ERROR_NULL;
+  if ((uintptr_t)arena % 64 != 0) return SUBBYTE_ERROR_ALIGNMENT;
+  if (!subbyte_float_environment_is_default()) return SUBBYTE_ERROR_FLOAT_ENVIRONMENT;
+  inputs[0] = x;
+  outputs[0] = out;
+  context.inputs = inputs;
+  context.outputs = outputs;
+  context.arena = (unsigned char *)arena;
+  context.weights = 0;
+  context.scratch = (unsigned char *)arena + 128;
+  for (i = 0; i < 7; ++i) {
+    const int32_t status = model_steps[i].run(&context, 0, model_steps[i].tiles, 0);
+    if (status != SUBBYTE_OK) return status;
+  }
+  return SUBBYTE_OK;
+}
