@@ -32,14 +32,17 @@ class Exactness:
 EXACT = Exactness(0)
 
 
-def Within(*, steps: int, reason: str) -> Exactness:  # noqa: N802 - reads as a value where passes declare it
+def Within(*, steps: int, reason: str) -> Exactness:
     """The exactness of a pass that rounds in another place: each result it rewrites moves by at most `steps` steps."""
     return Exactness(steps, reason)
 
 
 @dataclass(frozen=True)
 class Pass:
-    """A function from graph to graph (some ask the target as well), the stages it stands between, and its exactness."""
+    """A function from graph to graph (some ask the target as well), the stages it stands between, and its exactness.
+
+    keeps_stage: it works on graphs of stage quantized as well, and leaves the stage as it is.
+    """
 
     name: str
     function: Callable[..., Graph]
@@ -47,10 +50,12 @@ class Pass:
     ensures: Stage
     exactness: Exactness
     asks_target: bool
+    keeps_stage: bool = False
 
     def __call__(self, graph: Graph, target: Target | None = None) -> Graph:
         """Run it.  Raises GraphError: the graph is of another stage, or a target is needed and none was given."""
-        if graph.stage is not self.requires:
+        later = self.keeps_stage and graph.stage is Stage.QUANTIZED
+        if graph.stage is not self.requires and not later:
             raise GraphError(f"pass '{self.name}' needs a graph of stage {self.requires.value}; "
                              f"graph '{graph.name}' is {graph.stage.value}")
         if not self.asks_target:
@@ -59,9 +64,10 @@ class Pass:
             raise GraphError(f"pass '{self.name}' asks the target, and none was given; name one, as --target does")
         else:
             result = self.function(graph, target)
-        if result.stage is not self.ensures:
+        ensured = graph.stage if later else self.ensures
+        if result.stage is not ensured:
             raise GraphError(f"pass '{self.name}' left graph '{graph.name}' at stage {result.stage.value}; "
-                             f"it ensures {self.ensures.value}")
+                             f"it ensures {ensured.value}")
         return result
 
     @property
@@ -71,13 +77,13 @@ class Pass:
 
 
 def graph_pass(
-    *, requires: Stage, ensures: Stage, exactness: Exactness = EXACT
+    *, requires: Stage, ensures: Stage, exactness: Exactness = EXACT, keeps_stage: bool = False
 ) -> Callable[[Callable[..., Graph]], Pass]:
     """Declare a function `(graph) -> Graph` or `(graph, target) -> Graph` as a pass."""
 
     def declare(function: Callable[..., Graph]) -> Pass:
         asks_target = len(inspect.signature(function).parameters) == 2
-        return Pass(function.__name__, function, requires, ensures, exactness, asks_target)
+        return Pass(function.__name__, function, requires, ensures, exactness, asks_target, keeps_stage)
 
     return declare
 

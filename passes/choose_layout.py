@@ -1,198 +1,250 @@
-"""Choose how every tensor is stored, and repack where two neighbours need it differently."""
+"""Choose how every tensor is stored, so that kernels find what they want and as few bytes as possible are repacked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from dataclasses import dataclass
 
-import numpy as np
-
-from subbyte.compiler.ir import ops, qops
+from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.graph import Graph, Output, Stage
 from subbyte.compiler.ir.node import Constant, Input, Node, Value
-from subbyte.compiler.ir.types import Layout, TensorType
-from subbyte.compiler.pass_manager import EXACT, graph_pass
+from subbyte.compiler.ir.rewrite import Rewriter
+from subbyte.compiler.pass_manager import graph_pass
 from subbyte.compiler.target import Storage, Target
+from subbyte.passes.layout.cut import Cut, Variable
+from subbyte.passes.layout.orders import (
+    Order,
+    channels_last,
+    layout_of,
+    reshaped,
+    restricted,
+    row_major,
+    same_bytes,
+    transposed,
+    without_axes,
+)
 
-Order = tuple[int, ...]
-_SWEEPS = 4
 
-
-@graph_pass(requires=Stage.QUANTIZED, ensures=Stage.QUANTIZED, exactness=EXACT)
+@graph_pass(requires=Stage.QUANTIZED, ensures=Stage.QUANTIZED)
 def choose_layout(graph: Graph, target: Target) -> Graph:
-    """Give every node an order of storage so that few bytes are repacked; inputs and outputs are row-major.
+    """Set `layout` of every node and put a Repack where a tensor is wanted in an order in which it is not stored.
 
-    Kernels fix the order of convolutions and windows (channels last) and of matrix products (row-major). A Transpose
-    turns whatever order comes in into the order that leaves every byte where it is. Everything else takes any order:
-    first that of its largest operand, then, over a few sweeps, whichever order of a neighbour lowers the bytes that are
-    repacked around it (coordinate descent: each step lowers the whole sum). Repacks of one value are shared.
+    Kernels say what they want: channels last (convolutions, pools), row-major (matrix products), or any order that is
+    the same for operands and result (elementwise, concat, pad, slice, reductions...). Inputs and outputs are row-major.
+    A Transpose is always a view: its result is stored in the order that makes it the same bytes; a Reshape is one where
+    it can be. So only three things cost bytes: a convolution, a matrix product or an output reads what is stored
+    otherwise, and an operation of any order reads operands that differ.
+
+    Operations of any order are free, and have two orders to choose from: row-major and channels last, or what
+    Transposes above make of these. Which of the two, for all together, is a minimum cut over the bytes of the tensors
+    (`layout.cut`); a tensor repacked for several readers counts once. Where the two orders of neighbours do not match
+    pairwise, that edge is left out of the cut, not out of the graph: the Repack is made all the same.
     """
-    plan = _Plan(graph, target)
-    for _ in range(_SWEEPS):
-        if sum(plan.improve(node) for node in graph.nodes()) == 0:
-            break
-    return _rebuild(graph, plan)
+    wishes = {node: _wish(node, target) for node in graph.operations()}
+    plan = _Plan(graph, wishes)
+    return _Repacking(graph, wishes, plan.solve()).run()
 
 
-def row_major(rank: int) -> Order:
-    """The axes in logical order."""
-    return tuple(range(rank))
+def _wish(node: Node, target: Target) -> Storage | None:
+    """How the kernels for `node` want its tensors stored; None for Transpose and Reshape, which take what they get."""
+    if isinstance(node, (ops.Transpose, ops.Reshape)):
+        return None
+    return target.storage_of(type(node)) or Storage.ROW_MAJOR  # no kernel: lowering says so
 
 
-def channels_last(rank: int) -> Order:
-    """[N, spatial..., C]; the logical order where there are no spatial axes."""
-    return (0, *range(2, rank), 1) if rank > 2 else row_major(rank)
+def _fixed(wish: Storage, rank: int) -> Order:
+    return channels_last(rank) if wish is Storage.CHANNELS_LAST else row_major(rank)
 
 
-def same_bytes(of_type: TensorType, a: Order, b: Order) -> bool:
-    """Whether `of_type` lies in memory alike in both orders: axes of extent 1 may stand anywhere."""
-    long_a, long_b = ([axis for axis in order if of_type.shape[axis] != 1] for order in (a, b))
-    return long_a == long_b
+def _rank(node: Node) -> int:
+    """The rank that the order of a node of any order is about: the highest of its operands and results."""
+    return max(t.rank for t in (*node.types, *(operand.type for operand in node.operands)))
+
+
+def _of_result(node: Node, order: Order) -> Order:
+    """How the results of a node of any order are stored, given the order that it works in."""
+    return without_axes(order, node.axes) if isinstance(node, ops.Reduce) and not node.keepdims else order
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """The two orders that a value may be stored in, or be wanted in; `variable` says which, None: they are one."""
+
+    orders: tuple[Order, Order]
+    variable: Variable | None = None
+
+    @classmethod
+    def fixed(cls, order: Order) -> _Stored:
+        return cls((order, order))
 
 
 class _Plan:
-    """For each node the order in which it reads its operands; the order of its results follows from it."""
+    """Who stores what how, as variables and costs of a cut."""
 
-    def __init__(self, graph: Graph, target: Target) -> None:
-        self._target = target
-        self._users = graph.users()
-        self._shown = {output.value for output in graph.outputs}
-        self._reads: dict[Node, Order] = {}
+    def __init__(self, graph: Graph, wishes: dict[Node, Storage | None]) -> None:
+        self.cut = Cut()
+        self.stored: dict[Value, _Stored] = {}
+        self.chosen: dict[Node, _Stored] = {}
+        self.readers: dict[Value, list[_Stored]] = defaultdict(list)
         for node in graph.nodes():
-            if not isinstance(node, (Input, Constant)):
-                fixed = self._fixed(node)
-                self._reads[node] = self._first_choice(node) if fixed is None else fixed
+            if isinstance(node, Input):
+                self.stored[node.out] = _Stored.fixed(row_major(node.type.rank))
+            elif not isinstance(node, Constant):
+                self._visit(node, wishes[node])
+        for output in graph.outputs:
+            self._read(output.value, _Stored.fixed(row_major(output.value.type.rank)))
+        for value, readers in self.readers.items():
+            self._charge(value, readers)
 
-    def _fixed(self, node: Node) -> Order | None:
-        """The order that `node` needs; None where it takes any."""
-        rank = _main_rank(node)
+    def solve(self) -> dict[Node, Order]:
+        """The order that each node of any order works in."""
+        labels = self.cut.solve()
+        return {
+            node: stored.orders[0 if stored.variable is None else labels[stored.variable]]
+            for node, stored in self.chosen.items()
+        }
+
+    def _visit(self, node: Node, wish: Storage | None) -> None:
+        if isinstance(node, (ops.Transpose, ops.Reshape)):
+            self._view(node)
+            return
+        if wish is Storage.ANY:
+            stored = self.chosen[node] = self._free(node)
+            for operand in node.operands:
+                rank = operand.type.rank
+                wanted = (restricted(stored.orders[0], rank), restricted(stored.orders[1], rank))
+                self._read(operand, _Stored(wanted, stored.variable))
+            result = _Stored((_of_result(node, stored.orders[0]), _of_result(node, stored.orders[1])), stored.variable)
+            self.stored.update((Value(node, index), result) for index in range(len(node.types)))
+        elif wish is not None:
+            for operand in node.operands:
+                self._read(operand, _Stored.fixed(_fixed(wish, operand.type.rank)))
+            for index, of_type in enumerate(node.types):
+                self.stored[Value(node, index)] = _Stored.fixed(_fixed(wish, of_type.rank))
+
+    def _view(self, node: ops.Transpose | ops.Reshape) -> None:
+        x = self.stored.get(node.x)
+        if x is None:  # of a constant
+            self.stored[node.out] = _Stored.fixed(row_major(node.type.rank))
+            return
         if isinstance(node, ops.Transpose):
-            return None
-        storage = self._target.storage_of(type(node))
-        if isinstance(node, ops.Reshape) or storage is Storage.ROW_MAJOR:
-            return row_major(rank)
-        if storage is Storage.CHANNELS_LAST:
-            return channels_last(rank)
-        return None
+            first, second = (transposed(order, node.perm) for order in x.orders)
+            self.stored[node.out] = _Stored((first, second), x.variable)
+            return
+        found = [reshaped(node.x.type.shape, order, node.shape) for order in x.orders]
+        if x.variable is not None:
+            self.cut.add_alone(x.variable, [node.x.type.bytes if order is None else 0 for order in found])
+        first, second = (row_major(node.type.rank) if order is None else order for order in found)
+        self.stored[node.out] = _Stored((first, second), x.variable)
 
-    def _first_choice(self, node: Node) -> Order:
-        rank = _main_rank(node)
-        operands = [value for value in _moving(node) if value.type.rank == rank]
-        largest = max(operands, key=lambda value: value.type.bytes, default=None)
-        return row_major(rank) if largest is None else self.written(largest)
+    def _free(self, node: Node) -> _Stored:
+        """Two orders for a node of any order: those of its largest operand, else row-major and channels last."""
+        rank = _rank(node)
+        operands = [v for v in node.operands if v in self.stored and v.type.rank == rank]
+        rows, last = row_major(rank), channels_last(rank)
+        if operands:
+            largest = max(operands, key=lambda value: value.type.bytes)
+            first, second = self.stored[largest].orders
+            shape = largest.type.shape
+            if not same_bytes(shape, first, second):
+                rows, last = first, second
+            elif not same_bytes(shape, first, rows):
+                last = first
+        return _Stored((rows, last), self.cut.variable()) if rows != last else _Stored.fixed(rows)
 
-    def written(self, value: Value) -> Order:
-        """The order in which `value` comes out of its node."""
-        return self._result_order(value.node, self._reads.get(value.node), value.type)
+    def _read(self, value: Value, wanted: _Stored) -> None:
+        if value in self.stored:
+            self.readers[value].append(wanted)
 
-    def _result_order(self, node: Node, reads: Order | None, of_type: TensorType) -> Order:
-        if reads is None or isinstance(node, (Input, Constant, ops.Reshape)):
-            return row_major(of_type.rank)
-        match node:
-            case ops.Transpose(perm=perm):
-                return tuple(perm.index(axis) for axis in reads)
-            case ops.Reduce(axes=axes, keepdims=False) | qops.QReduce(axes=axes, keepdims=False):
-                kept = [axis for axis in range(len(reads)) if axis not in axes]
-                return tuple(kept.index(axis) for axis in reads if axis not in axes)
-        return reads if len(reads) == of_type.rank else row_major(of_type.rank)
+    def _charge(self, value: Value, readers: list[_Stored]) -> None:
+        """The bytes of `value` wherever a reader wants it otherwise; once for all who want it the same way."""
+        shape, cost = value.type.shape, float(value.type.bytes)
+        producer = self._as_variable(self.stored[value], readers, shape)
+        if producer is None or producer.variable is None:
+            return
+        alike: list[Variable] = []
+        for wanted in readers:
+            differs = [[not same_bytes(shape, a, b) for b in wanted.orders] for a in producer.orders]
+            reader = wanted.variable
+            if reader is None:
+                reader = self._constant(0 if differs[1][0] else 1) if differs[0][0] != differs[1][0] else None
+                differs = [[False, True], [True, False]]
+            if reader is None:
+                continue
+            if differs == [[False, True], [True, False]]:
+                alike.append(reader)
+            else:
+                (c00, c01), (c10, c11) = ([cost * differ for differ in row] for row in differs)
+                self.cut.add_pair(producer.variable, reader, ((c00, c01), (c10, c11)))
+        if alike:
+            self.cut.add_shared(producer.variable, alike, cost)
 
-    def needed(self, node: Node, operand: Value) -> Order:
-        """The order in which `node` reads `operand`."""
-        reads = self._reads[node]
-        return reads if len(reads) == operand.type.rank else row_major(operand.type.rank)
+    def _as_variable(self, stored: _Stored, readers: list[_Stored], shape: tuple[int, ...]) -> _Stored | None:
+        """What is stored in one order, as a variable that is 0; its 1 is the first other order that a reader may want."""
+        if stored.variable is not None:
+            return stored
+        free = [wanted for wanted in readers if wanted.variable is not None]
+        order = stored.orders[0]
+        others = [other for wanted in free for other in wanted.orders if not same_bytes(shape, order, other)]
+        return _Stored((order, others[0]), self._constant(0)) if others else None
 
-    def improve(self, node: Node) -> bool:
-        """Take the order of a neighbour where that lowers the bytes repacked around `node`."""
-        if node not in self._reads or self._fixed(node) is not None:
-            return False
-        before = self._reads[node]
-        best, lowest = before, self._cost(node)
-        for candidate in self._candidates(node):
-            self._reads[node] = candidate
-            cost = self._cost(node)
-            if cost < lowest:
-                best, lowest = candidate, cost
-        self._reads[node] = best
-        return best != before
+    def _constant(self, label: int) -> Variable:
+        """A variable that can only be `label`."""
+        variable = self.cut.variable()
+        self.cut.add_alone(variable, [0.0 if label == i else float("inf") for i in (0, 1)])
+        return variable
 
-    def _candidates(self, node: Node) -> Iterator[Order]:
-        rank = len(self._reads[node])
-        seen = {self._reads[node]}
-        wished = [self.written(value) for value in _moving(node)]
-        for value in (Value(node, index) for index in range(len(node.types))):
-            after = [self.needed(user, value) for user in self._users.get(value, [])]
-            after += [row_major(value.type.rank)] if value in self._shown else []
-            if isinstance(node, ops.Transpose):
-                after = [tuple(node.perm[axis] for axis in order) for order in after]
-            wished += after
-        for order in wished:
-            if len(order) == rank and order not in seen:
-                seen.add(order)
-                yield order
 
-    def _cost(self, node: Node) -> int:
-        """Bytes repacked for the operands and for the results of `node`."""
-        cost = sum(
-            value.type.bytes
-            for value in _moving(node)
-            if not same_bytes(value.type, self.written(value), self.needed(node, value))
+class _Repacking:
+    """Builds the graph in the chosen orders."""
+
+    def __init__(self, graph: Graph, wishes: dict[Node, Storage | None], chosen: dict[Node, Order]) -> None:
+        self.graph, self.wishes, self.chosen = graph, wishes, chosen
+        self.rewriter = Rewriter(graph)
+        self._repacked: dict[tuple[Value, Order], Value] = {}
+
+    def run(self) -> Graph:
+        for node in self.graph.nodes():
+            if not isinstance(node, (Input, Constant)):
+                self.rewriter.replace(node, self._stored_node(node))
+        outputs = (
+            Output(output.name, self._as(self.rewriter[output.value], row_major(output.value.type.rank)))
+            for output in self.graph.outputs
         )
-        for value in (Value(node, index) for index in range(len(node.types))):
-            orders = {self.needed(user, value) for user in self._users.get(value, [])}
-            orders |= {row_major(value.type.rank)} if value in self._shown else set()
-            cost += sum(value.type.bytes for order in orders if not same_bytes(value.type, self.written(value), order))
-        return cost
+        return self.graph.with_outputs(outputs)
 
+    def _stored_node(self, node: Node) -> Node:
+        wish, new = self.wishes[node], self.rewriter
+        if isinstance(node, ops.Transpose):
+            x = new[node.x]
+            return node.replace(x=x, layout=layout_of(transposed(x.type.order, node.perm)))
+        if isinstance(node, ops.Reshape):
+            x = new[node.x]
+            order = reshaped(x.type.shape, x.type.order, node.shape)
+            if order is None:
+                x, order = self._as(x, row_major(x.type.rank)), row_major(node.type.rank)
+            return node.replace(x=x, layout=layout_of(order))
+        if wish is Storage.ANY:
+            order = self.chosen[node]
+            moved = node.map_operands(lambda value: self._as(new[value], restricted(order, value.type.rank)))
+            return moved.replace(layout=layout_of(_of_result(node, order)))
+        fixed = Storage.ROW_MAJOR if wish is None else wish
 
-def _main_rank(node: Node) -> int:
-    """The rank whose axes the order of `node` permutes: of its first operand, or of its result where it broadcasts."""
-    operands = _moving(node)
-    if isinstance(node, (ops.Binary, qops.QBinary, ops.Gemm, ops.MatMul, qops.QGemm)) or not operands:
-        return node.types[0].rank
-    return operands[0].type.rank
+        def wanted(value: Value) -> Value:
+            found = new[value]  # constants of sums and matrices are packed by their kernel
+            return found if isinstance(found.node, Constant) else self._as(found, _fixed(fixed, value.type.rank))
 
+        return node.map_operands(wanted).replace(layout=layout_of(_fixed(fixed, node.types[0].rank)))
 
-def _moving(node: Node) -> tuple[Value, ...]:
-    """The operands that are tensors at run time."""
-    return tuple(value for value in node.operands if not isinstance(value.node, Constant))
-
-
-def _rebuild(graph: Graph, plan: _Plan) -> Graph:
-    new: dict[Value, Value] = {}
-    repacked: dict[tuple[Value, Order], Value] = {}
-
-    def stored(value: Value, order: Order) -> Value:
-        """`value` of the old graph, in the new one, in `order`."""
-        if isinstance(value.node, Constant):
-            return _constant_in(value.node, order).out
-        current = new[value]
-        if current.type.order == order:
-            return current
+    def _as(self, value: Value, order: Order) -> Value:
+        """`value` stored in `order`: itself, the same constant stored so, or a Repack that all readers share."""
+        if same_bytes(value.type.shape, value.type.order, order):
+            return value
         key = (value, order)
-        if key not in repacked:
-            layout = _layout(order)
-            repacked[key] = ops.Repack(current, sources=value.node.sources, layout=layout).out
-        return repacked[key]
-
-    for node in graph.nodes():
-        if isinstance(node, (Input, Constant)):
-            new[Value(node, 0)] = Value(node, 0)
-            continue
-        rebuilt = node.map_operands(lambda value, node=node: stored(value, plan.needed(node, value)))
-        layout = _layout(plan.written(Value(node, 0)))
-        if layout != rebuilt.layout:
-            rebuilt = rebuilt.replace(layout=layout)
-        new.update((Value(node, index), Value(rebuilt, index)) for index in range(len(node.types)))
-    outputs = tuple(Output(o.name, stored(o.value, row_major(o.value.type.rank))) for o in graph.outputs)
-    same = all(a.value == b.value for a, b in zip(outputs, graph.outputs, strict=True))
-    return graph if same else Graph(graph.name, graph.inputs, outputs, graph.stage)
-
-
-def _layout(order: Order) -> Layout | None:
-    return None if order == row_major(len(order)) else Layout(order)
-
-
-def _constant_in(node: Constant, order: Order) -> Constant:
-    """A constant that a kernel may read as it is, stored as its neighbours are; weights are packed anyway."""
-    if node.type.order == order or np.size(node.value) <= 1:
-        return node
-    return node.replace(layout=_layout(order))
+        if key not in self._repacked:
+            layout = layout_of(order)
+            constant = value.node if isinstance(value.node, Constant) else None
+            self._repacked[key] = (
+                ops.Repack(value, layout=layout).out if constant is None else constant.replace(layout=layout).out
+            )
+        return self._repacked[key]

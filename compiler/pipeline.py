@@ -1,0 +1,166 @@
+"""From a model to a lowered graph: which passes run, in which order, and why. The page to read first."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from subbyte.compiler import knobs
+from subbyte.compiler.errors import UnsupportedError
+from subbyte.compiler.ir.graph import Graph, Stage
+from subbyte.compiler.pass_manager import Pass, Step, run_passes
+from subbyte.compiler.target import Target
+from subbyte.passes.choose_layout import choose_layout
+from subbyte.passes.dequantize_constants import dequantize_constants
+from subbyte.passes.expose_codes import expose_codes
+from subbyte.passes.fold_batch_norm import fold_batch_norm
+from subbyte.passes.fold_constants import fold_constants
+from subbyte.passes.fold_qdq import fold_qdq
+from subbyte.passes.fuse_activation import fuse_activation
+from subbyte.passes.fuse_scales import fuse_scales
+from subbyte.passes.lower_to_kernels import lower_to_kernels
+from subbyte.passes.refuse_fallbacks import refuse_fallbacks
+from subbyte.passes.refuse_islands import refuse_islands
+from subbyte.passes.remove_dead_nodes import remove_dead_nodes
+from subbyte.passes.unsign_activations import unsign_activations
+
+if TYPE_CHECKING:
+    import onnx
+
+    Model = str | os.PathLike[str] | bytes | onnx.ModelProto
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may ask of a compilation, beside the model and the target.
+
+    dims: values for symbolic dimensions. strict: a kernel of `portable` may not stand in for a missing one.
+    integer_only: no float island may be left. threads: how many the module is made to run on; the code is the same.
+    io: "model": inputs and outputs as in the model; "quantized": as codes where the model quantizes them itself.
+    weights: "inline" in the C source, "file" beside it, None: by size. name: of the C functions, None: the graph's.
+    """
+
+    dims: Mapping[str, int] = field(default_factory=dict)
+    strict: bool = False
+    integer_only: bool = False
+    threads: int = 1
+    io: str = "model"
+    weights: str | None = None
+    name: str | None = None
+
+    def recorded(self) -> dict[str, Any]:
+        """What the manifest says about how a bundle was made."""
+        return {
+            "dims": dict(self.dims),
+            "strict": self.strict,
+            "integer_only": self.integer_only,
+            "io": self.io,
+            "weights": self.weights,
+        }
+
+
+def meaning_passes(options: Options) -> tuple[Pass, ...]:
+    """Importer's graph -> QUANTIZED: the model's meaning. Only these may move a number, each by what it declares."""
+    passes: list[Pass] = [
+        fold_constants,
+        fold_batch_norm,  # float weights; behind quantized ones fold_qdq takes the gain into the requantization
+        remove_dead_nodes,
+        fold_qdq,
+        fuse_scales,
+        fuse_activation,
+        remove_dead_nodes,
+    ]
+    if options.io == "quantized":
+        passes.append(expose_codes)
+    if options.integer_only:
+        passes.append(refuse_islands)
+    return tuple(passes)
+
+
+def target_passes(options: Options) -> tuple[Pass, ...]:
+    """QUANTIZED -> LOWERED for a target: all exact."""
+    passes: list[Pass] = [
+        dequantize_constants,  # weights of float islands
+        unsign_activations,  # before the layouts: its nodes are free wherever they end up
+        choose_layout,
+        lower_to_kernels,
+    ]
+    if options.strict:
+        passes.append(refuse_fallbacks)
+    return tuple(passes)
+
+
+def pipeline(options: Options, target: Target) -> tuple[Pass, ...]:
+    """All passes, in order."""
+    del target  # every target takes the same way; the passes ask it what it can do
+    return meaning_passes(options) + target_passes(options)
+
+
+def quantized(
+    model: Model | Graph, options: Options | None = None, *, on_step: Callable[[Step], None] | None = None
+) -> Graph:
+    """The graph that says what `model` means; `evaluate` interprets it.
+
+    Args: model: a path, bytes, a ModelProto, or a graph of stage imported or quantized.
+    Raises: ModelError, UnsupportedError, GraphError, NumericsError.
+    """
+    options = options or Options()
+    graph = _imported(model, options)
+    return graph if graph.stage is Stage.QUANTIZED else _run(graph, meaning_passes(options), None, on_step)
+
+
+def lowered(
+    model: Model | Graph, target: Target, options: Options | None = None, *, on_step: Callable[[Step], None] | None = None
+) -> Graph:
+    """The graph of kernel calls for `target`; codegen prints it.
+
+    Raises: as `quantized`; UnsupportedError also where an operation has no kernel.
+    """
+    options = options or Options()
+    graph = quantized(model, options, on_step=on_step)
+    return _run(graph, target_passes(options), target, on_step)
+
+
+def all_passes() -> tuple[Pass, ...]:
+    """Every pass there is, by name: each stands in the file of its name in passes/."""
+    package = importlib.import_module("subbyte.passes")
+    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg)
+    found = (getattr(importlib.import_module(f"subbyte.passes.{name}"), name, None) for name in names)
+    return tuple(one for one in found if isinstance(one, Pass))
+
+
+def find_pass(name: str) -> Pass:
+    """The pass called `name`.  Raises UnsupportedError, naming all of them."""
+    passes = {one.name: one for one in all_passes()}
+    if name not in passes:
+        raise UnsupportedError(f"there is no pass '{name}'; the passes are {', '.join(passes)}")
+    return passes[name]
+
+
+def _imported(model: Model | Graph, options: Options) -> Graph:
+    if isinstance(model, Graph):
+        return model
+    from subbyte.compiler.importer import import_model
+
+    return import_model(model, dims=dict(options.dims))
+
+
+def _run(
+    graph: Graph, passes: tuple[Pass, ...], target: Target | None, on_step: Callable[[Step], None] | None
+) -> Graph:
+    stop = knobs.STOP_AFTER.read()
+    return run_passes(
+        graph,
+        passes,
+        target,
+        verify=knobs.VERIFY_PASSES.read(),
+        print_after=[name for name in knobs.PRINT_AFTER.read().split(",") if name],
+        write=lambda text: print(text, file=sys.stderr),
+        stop_after=None if stop < 0 else stop,
+        on_step=on_step,
+    )

@@ -1,0 +1,117 @@
+"""Float islands: the arithmetic that a quantized graph still does in float32, and why each node of it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from subbyte.compiler.dtype import FLOAT32
+from subbyte.compiler.ir import ops, qops
+from subbyte.compiler.ir.graph import Graph
+from subbyte.compiler.ir.macs import multiply_accumulates
+from subbyte.compiler.ir.node import Constant, Input, Node, Value
+from subbyte.passes.quantization.coded import TABLE_BITS
+from subbyte.passes.quantization.demands import MOVES, Demand
+from subbyte.passes.quantization.products import NARROW_BITS
+
+_BORDER = (ops.QuantizeLinear, ops.DequantizeLinear, ops.Repack, qops.Lookup, qops.QBinary)
+_PRODUCTS = (ops.Conv, ops.ConvTranspose, ops.MatMul, ops.Gemm)
+_NARROW_ARITHMETIC = (
+    ops.Add, ops.Sub, ops.Mul, ops.Div, ops.AveragePool, ops.ReduceMean, ops.ReduceSum, ops.ResizeLinear, ops.Softmax,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Island:
+    """A float operation of a quantized graph, why it is one, and its multiply-accumulates."""
+
+    node: Node
+    reason: str
+    macs: int
+
+
+def float_islands(graph: Graph) -> list[Island]:
+    """Every operation that computes with floats; quantizing, dequantizing, tables and moving floats are not computing."""
+    readers = graph.users()
+    shown = {output.value: output.name for output in graph.outputs}
+    return [
+        Island(node, _reason(node, readers, shown), multiply_accumulates(node))
+        for node in graph.operations()
+        if any(v.type.dtype.is_float for v in (*node.operands, *(Value(node, i) for i in range(len(node.types)))))
+        and not isinstance(node, (*_BORDER, *MOVES))
+    ]
+
+
+def _reason(node: Node, readers: dict[Value, list[Node]], shown: dict[Value, str]) -> str:
+    of_type = next((t.dtype for t in node.types if t.dtype.is_float and t.dtype != FLOAT32), None)
+    if of_type is not None:
+        return f"it computes in {of_type}; integer forms are made of float32 operations"
+    for value in node.operands:
+        reason = _of_operand(node, value)
+        if reason:
+            return reason
+    if isinstance(node, ops.Unary) and (wide := _codes(node.operands[0])) is not None and wide.type.dtype.bits > TABLE_BITS:
+        return f"it is a function of {wide.type.dtype} codes; functions of at most {TABLE_BITS} bits become tables"
+    if isinstance(node, ops.Softmax) and (wide := _codes(node.x)) is not None and wide.type.dtype.bits > TABLE_BITS:
+        return f"it is a softmax of {wide.type.dtype} codes; one of at most {TABLE_BITS} bits becomes integer"
+    if isinstance(node, _PRODUCTS):
+        return "its bias is computed at run time, or differs within an output channel"
+    if isinstance(node, _NARROW_ARITHMETIC):
+        return _of_result(node, readers, shown)
+    return f"{type(node).__name__} has no integer form"
+
+
+def _codes(value: Value) -> Value | None:
+    """The codes that `value` dequantizes."""
+    return value.node.x if isinstance(value.node, ops.DequantizeLinear) else None
+
+
+def _of_operand(node: Node, value: Value) -> str:
+    """Why this operand keeps the node in float; "" where it does not."""
+    producer, codes = value.node, _codes(value)
+    if not value.type.dtype.is_float:
+        return ""
+    if isinstance(producer, Constant):
+        weights = isinstance(node, _PRODUCTS) and value in node.operands[:2]
+        return "its weights are floats; the model does not quantize them" if weights else ""
+    if isinstance(producer, Input):
+        return f"its operand is the float input '{producer.name}', which the model does not quantize"
+    if isinstance(producer, qops.Lookup):
+        return f"its operand is the result of {producer.label}, which the model does not quantize"
+    if codes is None:
+        while isinstance(producer, MOVES) and producer.operands[0].type.dtype.is_float:
+            producer = producer.operands[0].node
+        if isinstance(producer, ops.DequantizeLinear):
+            return _of_codes(node, producer.x)
+        return f"its operand is the result of the float operation {producer.label}"
+    return _of_codes(node, codes)
+
+
+def _of_codes(node: Node, codes: Value) -> str:
+    quant, dtype = codes.type.quant, codes.type.dtype
+    if quant is None or not quant.is_static:
+        return "the scale of its operand is computed at run time"
+    if dtype.bits > NARROW_BITS:
+        if codes.constant is not None:
+            return ""
+        return f"its operand is the sum of {codes.node.label}, which the model does not quantize first"
+    if quant.block is not None:
+        return f"its operand has one scale for each {quant.block} codes of a row"
+    if quant.levels is not None:
+        return "its operand is a codebook, not an affine quantization"
+    if quant.axis is not None:
+        if codes.constant is None:
+            return f"its operand has a scale for each entry of axis {quant.axis}; activations need one scale per tensor"
+        if isinstance(node, _PRODUCTS):
+            return f"its weights have scales along axis {quant.axis}, which is not that of the output channels"
+    elif codes.constant is None and isinstance(node, (ops.Conv, ops.ConvTranspose)) and codes == _codes(node.w):
+        return "its weights are computed at run time"
+    return ""
+
+
+def _of_result(node: Node, readers: dict[Value, list[Node]], shown: dict[Value, str]) -> str:
+    for reader in readers.get(Value(node, 0), []):
+        if isinstance(reader, ops.QuantizeLinear) and not Demand.of(reader).is_plain:
+            return f"{reader.label} quantizes its result per axis, or with the rounding {reader.rounding}"
+        return f"its result is read by {reader.label} before it is quantized"
+    name = shown.get(Value(node, 0))
+    return f"its result is the float output '{name}'" if name is not None else "the model does not quantize its result"

@@ -1,0 +1,174 @@
+"""Sums of products of codes that wait to be told how their result is quantized, and the affine steps that follow them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subbyte.compiler.dtype import FLOAT32, INT32, INT64, DType
+from subbyte.compiler.errors import NumericsError
+from subbyte.compiler.ir import ops
+from subbyte.compiler.ir.accumulators import accumulator_of
+from subbyte.compiler.ir.node import Constant, Node, Value
+from subbyte.compiler.ir.types import QuantParams, TensorType
+from subbyte.compiler.numerics.requantize import Requantization, multiplier
+from subbyte.passes.quantization.demands import Demand, Origin
+
+Doubles = NDArray[np.float64]
+
+SAME_SCALE = 2.0**-20  # how far, relatively, a bias scale may be from s_x * s_w: a few float32 roundings
+ON_GRID = 2.0**-22  # how far, relatively, a float32 bias may be from a whole number of accumulator units
+LARGEST_BIAS = 1 << 30  # in accumulator units; what is larger is added after the multiplication
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """A constant that is added to a sum: real numbers [] or [C]; where it was quantized, also its codes and their scale."""
+
+    real: Doubles
+    codes: NDArray[np.int64] | None = None
+    scale: Doubles | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """real = gain * unit * (acc + bias) + shift, with acc = sum (x - x_zero) * (w - w_zero) and unit = s_x * s_w.
+
+    make(w, bias, requantization, dtype, quant, sources, tensor) builds the integer operation.
+    type: of the float result; axis: of its channels; weight_axis: where w has them, None where they are not apart.
+    bias: int64 [C] in units of gain * unit; gain, shift: float64 [] or [C]; None for 0, 1 and 0.
+    """
+
+    make: Callable[..., Node]
+    type: TensorType
+    axis: int
+    input_scale: NDArray[np.float32]
+    weight_scale: NDArray[np.float32]
+    w: Value
+    weight_axis: int | None
+    sources: tuple[str, ...]
+    gain: Doubles | None = None
+    bias: NDArray[np.int64] | None = None
+    shift: Doubles | None = None
+
+    @property
+    def channels(self) -> int:
+        return self.type.shape[self.axis]
+
+    def plus(self, term: Term, sources: tuple[str, ...]) -> Sum | None:
+        """The sum with a constant added: to the accumulator where it lies on its grid, else after the multiplication.
+
+        The codes of a quantized bias are taken as they are only where its scale is gain * unit within float32 rounding,
+        channel by channel and relatively (research: shared biases, absolute tolerances). None where it is not finite.
+        """
+        if not np.isfinite(term.real).all():
+            return None
+        result = replace(self, sources=self.sources + sources)
+        units = self._on_grid(term)
+        if units is not None and self.shift is None:
+            units = np.broadcast_to(units, (self.channels,)) + (0 if self.bias is None else self.bias)
+            return replace(result, bias=units if units.any() else None)
+        return replace(result, shift=term.real if self.shift is None else self.shift + term.real)
+
+    def times(self, factor: Doubles, sources: tuple[str, ...]) -> Sum | None:
+        """The sum multiplied by constants of either sign; None where one is not finite, or zero and not separable.
+
+        A channel times zero is its shift: its weights become their zero point, which adds up to nothing.
+        """
+        if not np.isfinite(factor).all():
+            return None
+        scaled = replace(
+            self,
+            gain=factor if self.gain is None else self.gain * factor,
+            shift=None if self.shift is None else self.shift * factor,
+            sources=self.sources + sources,
+        )
+        silent = np.broadcast_to(factor == 0, (self.channels,))
+        if not silent.any():
+            return scaled
+        weights = self.w.constant
+        if self.weight_axis is None or weights is None or scaled.gain is None or self.w.type.quant is None:
+            return None
+        weights, along = weights.copy(), np.moveaxis(weights, self.weight_axis, 0).shape
+        zero_point = np.broadcast_to(self.w.type.quant.static()[1], (self.channels,))
+        by_channel = np.moveaxis(weights, self.weight_axis, 0)
+        by_channel[silent] = zero_point[silent].reshape([-1] + [1] * (len(along) - 1))
+        w = Constant(weights, self.w.type, sources=self.w.node.sources)
+        bias = None if self.bias is None else np.where(silent, 0, self.bias)
+        return replace(scaled, w=w.out, bias=bias, gain=np.where(scaled.gain == 0, 1.0, scaled.gain))
+
+    def quantized(self, demand: Demand, origin: Origin) -> Value | None:
+        """The integer operation that ends in N4; None where the demand is not N2 with one scale."""
+        if not demand.is_plain:
+            return None
+        scale, zero_point = demand.quant.scalar()
+        sources = tuple(dict.fromkeys(self.sources + origin.sources))
+        try:
+            factor = multiplier(self.input_scale, self.weight_scale, np.float32(scale), 1 if self.gain is None else self.gain)
+            shift = None if self.shift is None else np.asarray(self.shift / np.float64(scale), np.float32)
+            requantization = Requantization(factor, shift, zero_point, demand.quant.qmin, demand.quant.qmax)
+        except NumericsError as error:
+            raise NumericsError(f"'{' + '.join(sources)}': {error}") from error
+        return self._make(requantization, demand.dtype, demand.quant, sources, origin.tensor).out
+
+    def real(self) -> Value:
+        """The float value: the exact sum, dequantized; gain and shift that are no scale follow in float."""
+        positive = self.gain is None or bool((self.gain > 0).all())
+        gain = np.float32(1) if self.gain is None or not positive else self.gain
+        scale = np.asarray(np.asarray(gain, np.float32) * self.input_scale * self.weight_scale, np.float32)
+        total = self._make(None, INT32, self._sum_quant(scale, INT32), self.sources, "")
+        if accumulator_of(total) != INT32:
+            total = self._make(None, INT64, self._sum_quant(scale, INT64), self.sources, "")
+        value = ops.DequantizeLinear(total.out, FLOAT32).out
+        if not positive and self.gain is not None:
+            value = ops.Mul(value, self._along(self.gain), sources=self.sources).out
+        if self.shift is not None:
+            value = ops.Add(value, self._along(self.shift), sources=self.sources).out
+        return value
+
+    def _make(
+        self, requantization: Requantization | None, dtype: DType, quant: QuantParams, sources: tuple[str, ...], tensor: str
+    ) -> Node:
+        bias = None
+        if self.bias is not None:
+            fits = int(self.bias.min()) >= INT32.min and int(self.bias.max()) <= INT32.max
+            bias = Constant.of(self.bias, INT32 if fits else INT64).out
+        return self.make(self.w, bias, requantization, dtype, quant, sources, tensor)
+
+    def _sum_quant(self, scale: NDArray[np.float32], dtype: DType) -> QuantParams:
+        axis = self.axis if scale.ndim else None
+        return QuantParams(scale, np.zeros(scale.shape, np.int64), dtype.min, dtype.max, axis)
+
+    def _along(self, values: Doubles) -> Value:
+        """A float constant that broadcasts along the channels."""
+        shape = [1] * self.type.rank
+        shape[self.axis] = -1
+        return Constant.of(np.asarray(values, np.float32).reshape(shape if values.ndim else [1] * self.type.rank), FLOAT32).out
+
+    def _on_grid(self, term: Term) -> NDArray[np.int64] | None:
+        """The term in whole units of gain * unit, or None."""
+        unit = np.abs(np.float64(self.input_scale) * np.float64(self.weight_scale) * (1.0 if self.gain is None else self.gain))
+        signed = unit if self.gain is None else unit * np.sign(self.gain)
+        if term.codes is not None and term.scale is not None and (signed > 0).all():
+            if (np.abs(term.scale - unit) <= SAME_SCALE * unit).all():
+                return term.codes
+        units = np.rint(term.real / signed)
+        exact = np.abs(units * signed - term.real) <= ON_GRID * np.abs(term.real)
+        if not exact.all() or (np.abs(units) >= LARGEST_BIAS).any():
+            return None
+        return np.asarray(units, np.int64)
+
+
+def channelwise(values: NDArray[Any], shape: tuple[int, ...], axis: int) -> NDArray[Any] | None:
+    """Constants that differ along `axis` of `shape` only, as [] or [C]; None where they do not broadcast so."""
+    extents = (1,) * (len(shape) - values.ndim) + values.shape
+    if len(extents) != len(shape) or any(n != 1 for i, n in enumerate(extents) if i != axis):
+        return None
+    if extents[axis] not in (1, shape[axis]):
+        return None
+    return values.reshape(-1) if extents[axis] > 1 else values.reshape(())
+
