@@ -33,7 +33,7 @@ class Windows:
 
     def positions(self, x: NDArray[Any]) -> Iterator[NDArray[Any]]:
         """For each kernel position, row-major: what of x stands there, [N, C, windows...]; zeros in the padding."""
-        padded = np.pad(x, [(0, 0), (0, 0), *self._borders()])
+        padded = self._padded(x)
         for position in itertools.product(*map(range, self.kernel)):
             steps = zip(position, self.dilations, self.strides, self.windows, strict=True)
             yield padded[spatial(slice(q * d, q * d + s * (n - 1) + 1, s) for q, d, s, n in steps)]
@@ -59,6 +59,15 @@ class Windows:
             )
             total = total[..., None] * np.array(along, dtype=np.int64)
         return total
+
+    def _padded(self, x: NDArray[Any]) -> NDArray[Any]:
+        """x with zeros around it, as far as windows reach."""
+        borders = [(0, 0), (0, 0), *self._borders()]
+        if not any(before or after for before, after in borders):
+            return x
+        padded = np.zeros([before + n + after for n, (before, after) in zip(x.shape, borders, strict=True)], x.dtype)
+        padded[tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, borders, strict=True))] = x
+        return padded
 
     def _borders(self) -> Iterator[tuple[int, int]]:
         """The padding before each axis, and after it as far as the last window reaches (which ceil_mode may extend)."""
