@@ -139,4 +139,3 @@ def _requantization(node: Node) -> str | None:
         return "none: the sum itself"
     scales = "per channel" if r.multiplier.ndim else "per tensor"
     return f"N4 {scales}" + ("" if r.shift is None else " with shift")
-

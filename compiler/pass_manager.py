@@ -1,4 +1,4 @@
-"""Runs passes: checks stages, verifies, times, prints, compares the numbers before and after, stops after a given pass."""
+"""Runs passes: checks stages, verifies, times, prints, compares numbers before and after, stops where it is told."""
 
 from __future__ import annotations
 
@@ -56,8 +56,10 @@ class Pass:
         """Run it.  Raises GraphError: the graph is of another stage, or a target is needed and none was given."""
         later = self.keeps_stage and graph.stage is Stage.QUANTIZED
         if graph.stage is not self.requires and not later:
-            raise GraphError(f"pass '{self.name}' needs a graph of stage {self.requires.value}; "
-                             f"graph '{graph.name}' is {graph.stage.value}")
+            raise GraphError(
+                f"pass '{self.name}' needs a graph of stage {self.requires.value}; "
+                f"graph '{graph.name}' is {graph.stage.value}"
+            )
         if not self.asks_target:
             result = self.function(graph)
         elif target is None:
@@ -66,8 +68,10 @@ class Pass:
             result = self.function(graph, target)
         ensured = graph.stage if later else self.ensures
         if result.stage is not ensured:
-            raise GraphError(f"pass '{self.name}' left graph '{graph.name}' at stage {result.stage.value}; "
-                             f"it ensures {ensured.value}")
+            raise GraphError(
+                f"pass '{self.name}' left graph '{graph.name}' at stage {result.stage.value}; "
+                f"it ensures {ensured.value}"
+            )
         return result
 
     @property
@@ -186,8 +190,10 @@ def _compare(one: Pass, expected: Arrays, found: Arrays) -> float:
         largest = max(largest, float(np.nanmax(distance, initial=0.0)))
         if one.exactness.steps == 0:
             where = tuple(int(i) for i in np.argwhere(differs)[0])
-            raise GraphError(f"pass '{one.name}' is exact, but it changed {int(differs.sum())} of {differs.size} values of "
-                             f"output '{name}': the first, at {where}, was {before[where]} and is {after[where]}")
+            raise GraphError(
+                f"pass '{one.name}' is exact, but it changed {int(differs.sum())} of {differs.size} values of "
+                f"output '{name}': the first, at {where}, was {before[where]} and is {after[where]}"
+            )
     return largest
 
 

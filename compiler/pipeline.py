@@ -22,6 +22,7 @@ from subbyte.passes.fold_batch_norm import fold_batch_norm
 from subbyte.passes.fold_constants import fold_constants
 from subbyte.passes.fold_qdq import fold_qdq
 from subbyte.passes.fuse_activation import fuse_activation
+from subbyte.passes.fuse_padding import fuse_padding
 from subbyte.passes.fuse_scales import fuse_scales
 from subbyte.passes.lower_to_kernels import lower_to_kernels
 from subbyte.passes.refuse_fallbacks import refuse_fallbacks
@@ -72,6 +73,7 @@ def meaning_passes(options: Options) -> tuple[Pass, ...]:
         remove_dead_nodes,
         fold_qdq,
         fuse_scales,
+        fuse_padding,
         fuse_activation,
         remove_dead_nodes,
     ]
@@ -115,7 +117,11 @@ def quantized(
 
 
 def lowered(
-    model: Model | Graph, target: Target, options: Options | None = None, *, on_step: Callable[[Step], None] | None = None
+    model: Model | Graph,
+    target: Target,
+    options: Options | None = None,
+    *,
+    on_step: Callable[[Step], None] | None = None,
 ) -> Graph:
     """The graph of kernel calls for `target`; codegen prints it.
 

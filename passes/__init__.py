@@ -1,1 +1,1 @@
-"""The passes, one verb a file: `passes/NAME.py` holds the pass `NAME`; packages beside them hold what a pass is made of."""
+"""The passes, one verb a file: `passes/NAME.py` holds the pass `NAME`; packages hold what a pass is made of."""

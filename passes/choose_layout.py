@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from subbyte.compiler.ir import ops
+from subbyte.compiler.ir import ops, qops
 from subbyte.compiler.ir.graph import Graph, Output, Stage
 from subbyte.compiler.ir.node import Constant, Input, Node, Value
 from subbyte.compiler.ir.rewrite import Rewriter
@@ -63,7 +63,9 @@ def _rank(node: Node) -> int:
 
 def _of_result(node: Node, order: Order) -> Order:
     """How the results of a node of any order are stored, given the order that it works in."""
-    return without_axes(order, node.axes) if isinstance(node, ops.Reduce) and not node.keepdims else order
+    if isinstance(node, (ops.Reduce, qops.QReduce)) and not node.keepdims:
+        return without_axes(order, node.axes)
+    return order
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ class _Plan:
             self.cut.add_shared(producer.variable, alike, cost)
 
     def _as_variable(self, stored: _Stored, readers: list[_Stored], shape: tuple[int, ...]) -> _Stored | None:
-        """What is stored in one order, as a variable that is 0; its 1 is the first other order that a reader may want."""
+        """What is stored in one order, as a variable that is 0; its 1 is another order that a reader may want."""
         if stored.variable is not None:
             return stored
         free = [wanted for wanted in readers if wanted.variable is not None]

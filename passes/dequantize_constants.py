@@ -1,4 +1,4 @@
-"""Write quantized weights out as floats where a float operation reads them, instead of dequantizing them at every run."""
+"""Write quantized weights out as floats where a float operation reads them, not at every run but once."""
 
 from __future__ import annotations
 

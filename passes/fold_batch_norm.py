@@ -23,10 +23,10 @@ Doubles = NDArray[np.float64]
     exactness=Within(steps=1, reason="the products weight * gain are rounded before they are summed, not after"),
 )
 def fold_batch_norm(graph: Graph) -> Graph:
-    """BatchNormalization(product(x, w) + b) -> product(x, w * gain) + (b - mean) * gain + bias, gain = scale / sqrt(var + eps).
+    """BatchNormalization(product(x, w) + b) -> product(x, w * gain) + (b - mean) * gain + bias.
 
-    Only where w and b are float constants and nobody else reads the product. Weights behind a DequantizeLinear keep their
-    codes: fold_qdq makes gain and shift part of the requantization.
+    gain = scale / sqrt(variance + epsilon). Only where w and b are float constants and nobody else reads the product.
+    Weights behind a DequantizeLinear keep their codes: fold_qdq makes gain and shift part of the requantization.
     """
     shown = {output.value for output in graph.outputs}
     users = graph.users()
@@ -54,8 +54,8 @@ def _folded(node: BatchNormalization) -> Node | None:
 
 
 def _with_gain(node: BatchNormalization, gain: Doubles, shift: Doubles) -> Node | None:
-    product: Any = node.x.node
-    names = {"sources": union_sources(product, node), "tensor": node.tensor}
+    product = node.x.node
+    names: dict[str, Any] = {"sources": union_sources(product, node), "tensor": node.tensor}
     match product:
         case Conv(w=w, b=b):
             weights = _scaled(w, gain, 0)
@@ -67,7 +67,8 @@ def _with_gain(node: BatchNormalization, gain: Doubles, shift: Doubles) -> Node 
             weights = _scaled(w, gain, 1)
             if weights is None:
                 return None
-            return Gemm(a, weights, _float(shift), 1.0, 1.0, False, False, **names)
+            gemm = Gemm(a, weights, _float(shift), 1.0, 1.0, False, False)
+            return gemm.replace(**names)
         case _:
             return None
     bias = np.float64(0) if b is None else b.constant

@@ -1,4 +1,4 @@
-"""Quantization found by its meaning: float operations between DequantizeLinear and QuantizeLinear become integer ones."""
+"""Float operations between DequantizeLinear and QuantizeLinear become integer ones, by what they mean."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from subbyte.passes.quantization.rules import learn
 @graph_pass(
     requires=Stage.IMPORTED,
     ensures=Stage.QUANTIZED,
-    exactness=Within(steps=1, reason="integer sums are exact, and rounded where N4 and N7 say, not as float32 sums are"),
+    exactness=Within(
+        steps=1, reason="integer sums are exact, and rounded where N4 and N7 say, not as float32 sums are"
+    ),
 )
 def fold_qdq(graph: Graph) -> Graph:
     """QuantizeLinear(f(DequantizeLinear(codes)...)) -> an integer operation on the codes.

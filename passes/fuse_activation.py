@@ -1,4 +1,4 @@
-"""Clamp and look up where a value is made: activations become the code range of their producer, tables become one table."""
+"""Clamp and look up where a value is made: activations become code ranges, chains of tables become one table."""
 
 from __future__ import annotations
 
@@ -88,9 +88,10 @@ class _Fusion:
         if not self._alone(old.operands[0]) or outer.x.type.dtype.bits > TABLE_BITS:
             return None
         first = outer.x.type.dtype.min
+        axis: int | None = None
         match inner:
             case qops.Clamp(x=x, low=low, high=high):
-                indices, axis = np.clip(all_codes(x.type.dtype), low, high) - first, None
+                indices = np.clip(all_codes(x.type.dtype), low, high) - first
             case qops.Lookup(x=x, table=table, axis=axis) if inner.dtype.is_integer and x.type.dtype.bits <= TABLE_BITS:
                 indices = table.astype(np.int64) - first
             case _:

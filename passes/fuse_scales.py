@@ -1,4 +1,4 @@
-"""Multiply a scale instead of a tensor: constant factors before a QuantizeLinear move into its scale, where that is exact."""
+"""Multiply a scale instead of a tensor: factors before a QuantizeLinear move into its scale, where that is exact."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def fuse_scales(graph: Graph) -> Graph:
     """QuantizeLinear(x * c, s) -> QuantizeLinear(x, s / c) for a power of two c > 0; so for x / c.
 
     Exact: x * c only moves the exponent of x, so both divisions round the same number. Where x * c overflows, both
-    saturate; where it underflows, both are 0. Other factors round, and stay: this pass moves no number. (Factors after a
-    sum of products are part of its multiplier; factors of narrow tensors are part of their tables. fold_qdq does both.)
+    saturate; where it underflows, both are 0. Other factors round, and stay: this pass moves no number. (fold_qdq has
+    already made factors after a sum of products part of its multiplier, and factors of narrow tensors part of a table.)
     """
     return rewrite(graph, _moved)
 

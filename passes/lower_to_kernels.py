@@ -17,7 +17,8 @@ def lower_to_kernels(graph: Graph, target: Target) -> Graph:
     """op -> KernelCall(op, kernel), or View(op) where the result is its operand's bytes.
 
     Of the target's kernels that accept an operation the one of the lowest cost wins, and of several the one that stands
-    first in the table; those of `portable` stand last. Raises UnsupportedError, which lists every operation without one.
+    first in the table; those of `portable` stand last.
+    Raises UnsupportedError: some operations have no kernel; it lists all of them.
     """
     rewriter = Rewriter(graph)
     missing: list[str] = []

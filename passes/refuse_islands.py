@@ -15,7 +15,7 @@ def refuse_islands(graph: Graph) -> Graph:
     if islands:
         named = "; ".join(f"{island.node.label}: {island.reason}" for island in islands)
         raise UnsupportedError(
-            f"graph '{graph.name}' is wanted in integers only, but computes {len(islands)} operations in float: {named}. "
+            f"graph '{graph.name}' shall be integers only, but {len(islands)} operations compute in float: {named}. "
             "Quantize what they read and write, or leave --integer-only out."
         )
     return graph

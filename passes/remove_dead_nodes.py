@@ -14,7 +14,7 @@ from subbyte.passes.quantization.coded import all_codes
 
 @graph_pass(requires=Stage.IMPORTED, ensures=Stage.IMPORTED, keeps_stage=True)
 def remove_dead_nodes(graph: Graph) -> Graph:
-    """op(x) -> x, where every element keeps its value, its place and its type; op(op(x)) -> op(x) for Reshape and Transpose."""
+    """op(x) -> x, where all elements keep value, place and type; Reshape(Reshape(x)) -> Reshape(x), so Transpose."""
     return rewrite(graph, lambda node, _: _same_as_operand(node) or _merged(node))
 
 
@@ -50,7 +50,9 @@ def _same_as_operand(node: Node) -> Value | None:
 def _merged(node: Node) -> Node | None:
     """Reshape(Reshape(x)) -> Reshape(x); Transpose(Transpose(x)) -> Transpose(x)."""
     match node:
-        case ops.Reshape(x=Value(node=ops.Reshape() as inner)) if inner.type.quant is None or inner.type.quant.is_per_tensor:
+        case ops.Reshape(x=Value(node=ops.Reshape() as inner)) if (
+            inner.type.quant is None or inner.type.quant.is_per_tensor
+        ):
             return node.replace(x=inner.x)
         case ops.Transpose(x=Value(node=ops.Transpose() as inner), perm=perm):
             return node.replace(x=inner.x, perm=tuple(inner.perm[axis] for axis in perm))

@@ -10,7 +10,7 @@ import numpy as np
 from subbyte.compiler.dtype import INT8, UINT8
 from subbyte.compiler.ir import ops, qops
 from subbyte.compiler.ir.graph import Graph, Output, Stage
-from subbyte.compiler.ir.node import Constant, Input, Node, Value
+from subbyte.compiler.ir.node import Constant, Input, Value
 from subbyte.compiler.ir.rewrite import Rewriter
 from subbyte.compiler.ir.types import QuantParams, TensorType
 from subbyte.compiler.pass_manager import graph_pass
@@ -23,6 +23,12 @@ _MOVING = (
     ops.Reshape, ops.Transpose, ops.Concat, ops.Split, ops.Slice, ops.Gather, ops.DepthToSpace, ops.SpaceToDepth,
     ops.ResizeNearest, ops.MaxPool, ops.ReduceMax, ops.ReduceMin,
 )  # fmt: skip
+
+_READING = (
+    ops.Pad, ops.DequantizeLinear, qops.Clamp, qops.Lookup, qops.QBinary, qops.QAveragePool, qops.QReduce,
+    qops.QResizeLinear, qops.QSoftmax,
+)  # fmt: skip
+"""Operations of codes beside sums and movement; any other one reads int8 as it was."""
 
 
 @graph_pass(requires=Stage.QUANTIZED, ensures=Stage.QUANTIZED)
@@ -57,14 +63,13 @@ def _is_signed(of_type: TensorType) -> bool:
     return of_type.dtype == INT8 and quant is not None and quant.is_static and quant.levels is None
 
 
-def _unsigned(node: Node, unsigned: Any, rewriter: Rewriter) -> Node:
+def _unsigned(node: Any, unsigned: Any, rewriter: Rewriter) -> Any:
     """`node` over uint8 activations, its own result among them."""
     if isinstance(node, (Input, Constant)):
         return node
     if isinstance(node, _SUMS):
         return _sum(node, unsigned, rewriter)
-    keeps_operands = not isinstance(node, (*_MOVING, ops.Pad, ops.DequantizeLinear, qops.Clamp, qops.Lookup, qops.QBinary,
-                                           qops.QAveragePool, qops.QReduce, qops.QResizeLinear, qops.QSoftmax))  # fmt: skip
+    keeps_operands = not isinstance(node, (*_MOVING, *_READING))
     offset = OFFSET if _is_signed(node.types[0]) else 0
     match node:
         case ops.Pad(x=x, value=value) if offset:
@@ -85,7 +90,7 @@ def _unsigned(node: Node, unsigned: Any, rewriter: Rewriter) -> Node:
     return current
 
 
-def _sum(node: Any, unsigned: Any, rewriter: Rewriter) -> Node:
+def _sum(node: Any, unsigned: Any, rewriter: Rewriter) -> Any:
     data, weights = ("a", "b") if isinstance(node, qops.QGemm) else ("x", "w")
     w = rewriter[getattr(node, weights)]
     if isinstance(w.node, Constant):

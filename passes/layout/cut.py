@@ -1,4 +1,4 @@
-"""Two ways to store each tensor, chosen together: the minimum cut of a graph whose edges cost the bytes to be repacked."""
+"""Two ways to store each tensor, all chosen together: a minimum cut, whose edges cost the bytes to be repacked."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Cut:
         return True
 
     def add_shared(self, a: Variable, others: Iterable[Variable], cost: float) -> None:
-        """cost where a is 0 and any of the others is 1, and where a is 1 and any of them is 0: one repack serves all."""
+        """cost where a is 0 and one of the others is 1, and where a is 1 and one of them 0: one repack serves all."""
         others = list(others)
         if len(others) == 1:
             self.add_edge(a, others[0], cost)
@@ -63,24 +63,64 @@ class Cut:
             self.add_edge(other, below, float("inf"))
 
     def solve(self) -> list[int]:
-        """The cheapest label of each variable; where several are, more ones."""
-        needed = [costs for costs in self.alone if costs[0] != costs[1]]
-        if not needed:
-            return [1] * len(self.alone)
-        import networkx  # here and not above: graphs without a choice do not need it, and it takes a while to load
+        """The cheapest label of each variable."""
+        labels = self._settled()
+        free = [variable for variable, label in enumerate(labels) if label is None]
+        if free:
+            zeros = self._minimum_cut(labels)
+            for variable in free:
+                labels[variable] = 0 if variable in zeros else 1
+        return [label or 0 for label in labels]
+
+    def _settled(self) -> list[int | None]:
+        """Labels that are best whatever their neighbours have (of equals 1); None where that depends: seldom."""
+        costs = [list(alone) for alone in self.alone]  # with the edges to settled neighbours
+        ahead: list[dict[Variable, float]] = [{} for _ in costs]
+        behind: list[dict[Variable, float]] = [{} for _ in costs]
+        for (a, b), cost in self.edges.items():
+            ahead[a][b] = behind[b][a] = cost
+        labels: list[int | None] = [None] * len(costs)
+        waiting = list(range(len(costs)))
+        while waiting:
+            variable = waiting.pop()
+            if labels[variable] is not None:
+                continue
+            zero, one = costs[variable]
+            if one + sum(behind[variable].values()) <= zero:
+                labels[variable] = 1
+                for before, cost in behind[variable].items():
+                    costs[before][0] += cost
+            elif zero + sum(ahead[variable].values()) <= one:
+                labels[variable] = 0
+                for after, cost in ahead[variable].items():
+                    costs[after][1] += cost
+            else:
+                continue
+            for other in ahead[variable]:
+                del behind[other][variable]
+            for other in behind[variable]:
+                del ahead[other][variable]
+            waiting.extend((*ahead[variable], *behind[variable]))
+        return labels
+
+    def _minimum_cut(self, settled: list[int | None]) -> set[object]:
+        """The variables on the side of 0, among those that are not settled."""
+        import networkx  # here and not above: it takes a while to load
 
         network = networkx.DiGraph()
         network.add_nodes_from((_SOURCE, _SINK))
+
+        def add(a: object, b: object, cost: float) -> None:
+            known = network.get_edge_data(a, b, {"capacity": 0.0})
+            network.add_edge(a, b, capacity=known["capacity"] + cost)
+
         for variable, (zero, one) in enumerate(self.alone):
-            lowest = min(zero, one)
-            if one > lowest:  # cut where the variable is 1, on the sink's side
-                network.add_edge(_SOURCE, variable, capacity=one - lowest)
-            if zero > lowest:
-                network.add_edge(variable, _SINK, capacity=zero - lowest)
+            if settled[variable] is None:
+                lowest = min(zero, one)
+                add(_SOURCE, variable, one - lowest)  # cut where the variable is 1, on the side of the sink
+                add(variable, _SINK, zero - lowest)
         for (a, b), cost in self.edges.items():
-            if cost == float("inf"):
-                network.add_edge(a, b)
-            else:
-                network.add_edge(a, b, capacity=cost)
-        _, (zeros, _) = networkx.minimum_cut(network, _SOURCE, _SINK, flow_func=networkx.algorithms.flow.dinitz)
-        return [0 if variable in zeros else 1 for variable in range(len(self.alone))]
+            if settled[a] != 1 and settled[b] != 0 and (settled[a] is None or settled[b] is None):
+                add(a if settled[a] is None else _SOURCE, b if settled[b] is None else _SINK, cost)
+        _, (zeros, _) = networkx.minimum_cut(network, _SOURCE, _SINK)
+        return set(zeros)

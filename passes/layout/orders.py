@@ -33,7 +33,7 @@ def same_bytes(shape: Sequence[int], a: Order, b: Order) -> bool:
 
 
 def restricted(order: Order, rank: int) -> Order:
-    """The order of an operand of lower rank that broadcasts against a tensor stored in `order` (axes aligned at the end)."""
+    """The order of an operand of lower rank that broadcasts (aligned at the end) against a tensor stored in `order`."""
     missing = len(order) - rank
     return tuple(axis - missing for axis in order if axis >= missing)
 
@@ -91,7 +91,7 @@ def _groups(x: Sequence[int], y: Sequence[int]) -> list[tuple[list[int], list[in
 
 
 def is_view(op: Node) -> bool:
-    """Whether the result of `op` is its operand's bytes: Reshape, Transpose and Repack that move nothing, tables of identity."""
+    """Whether the result of `op` is its operand's bytes: what moves nothing, and tables that change no code."""
     if len(op.operands) != 1 or len(op.types) != 1:
         return False
     x, y = op.operands[0].type, op.type

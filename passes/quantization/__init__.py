@@ -1,1 +1,1 @@
-"""What `fold_qdq` is made of: demands on float values, what is known of them, sums of products, tables, data movement."""
+"""What `fold_qdq` is made of: demands on float values, what is known of them, sums of products, tables."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -70,26 +69,32 @@ class Coded:
 
     def clamp(self, low: float, high: float, sources: tuple[str, ...]) -> Coded | None:
         """min(max(real, low), high) as a clamp of the codes; None where a bound in reach is no code's real number."""
-        if not self.is_affine:
+        if not self.is_affine or low > high:
             return None
-        scale, zero_point = self.quant.static()
-        dtype, (qmin, qmax) = self.codes.type.dtype, self.codes.type.code_range()
-
-        def real(code: int) -> float:
-            return float(to_real(np.int64(code), self.quant))
-
-        def bound(limit: float, nothing_to_do: bool) -> int | None:
-            if nothing_to_do or math.isinf(limit):
+        lowest, highest = self.codes.type.code_range()
+        if self._real(lowest) < low:
+            code = self.code_of(low)
+            if code is None:
                 return None
-            code = int(quantize(np.float32(limit), scale, zero_point, dtype.min, dtype.max))
-            return code if real(code) == np.float32(limit) else -(1 << 63)
-
-        lowest, highest = bound(low, low <= real(qmin)), bound(high, real(qmax) <= high)
-        if -(1 << 63) in (lowest, highest) or low > high:
+            lowest = code
+        if self._real(highest) > high:
+            code = self.code_of(high)
+            if code is None:
+                return None
+            highest = code
+        if lowest > highest:  # the bounds lie beyond all codes: one value is left
             return None
-        lowest = dtype.min if lowest is None else lowest
-        highest = dtype.max if highest is None else highest
         return Coded(clamped(self.codes, lowest, highest, sources), sources=self.sources)
+
+    def code_of(self, real: float) -> int | None:
+        """The code that stands for exactly `real` as a float32, in use or not; None where none does."""
+        scale, zero_point = self.quant.static()
+        dtype = self.codes.type.dtype
+        code = int(quantize(np.float32(real), scale, zero_point, dtype.min, dtype.max))
+        return code if self._real(code) == float(np.float32(real)) else None
+
+    def _real(self, code: int) -> float:
+        return float(to_real(np.int64(code), self.quant))
 
     def requantized(self, demand: Demand, origin: Origin) -> Value | None:
         """The codes that `demand` asks for: the same ones, clamped ones, a Lookup, or a product with 1.
@@ -125,8 +130,15 @@ class Coded:
             if axis not in (None, demand.quant.axis):
                 return None
             axis, scale, zero_point = demand.quant.axis, scale[:, None], zero_point[:, None]
-        codes = quantize(values, scale, zero_point, demand.quant.qmin, demand.quant.qmax,
-                         rounding=Rounding[demand.rounding], zero_point_first=demand.zero_point_first)
+        codes = quantize(
+            values,
+            scale,
+            zero_point,
+            demand.quant.qmin,
+            demand.quant.qmax,
+            rounding=Rounding[demand.rounding],
+            zero_point_first=demand.zero_point_first,
+        )
         table = np.ascontiguousarray(codes, dtype=demand.dtype.numpy)
         return qops.Lookup(
             self.codes, table, demand.dtype, demand.quant, axis, sources=origin.sources, tensor=origin.tensor

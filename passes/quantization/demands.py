@@ -50,11 +50,20 @@ class Demand:
         scale, zero_point = self.quant.static()
         value = np.float32(real)
         rounding = Rounding[self.rounding]
-        return int(quantize(value, scale, zero_point, self.quant.qmin, self.quant.qmax,
-                            rounding=rounding, zero_point_first=self.zero_point_first))
+        return int(
+            quantize(
+                value,
+                scale,
+                zero_point,
+                self.quant.qmin,
+                self.quant.qmax,
+                rounding=rounding,
+                zero_point_first=self.zero_point_first,
+            )
+        )
 
     def clamped(self, low: float, high: float) -> Demand:
-        """What Q(min(max(u, low), high)) asks of u: the same grid, clamped to Q(low)..Q(high).  Exact, as Q is monotone."""
+        """What Q(min(max(u, low), high)) asks of u: the same grid, clamped to Q(low)..Q(high), as Q is monotone."""
         highest = self.codes(high)
         lowest = min(self.codes(low), highest)
         quant = self.quant
@@ -64,7 +73,9 @@ class Demand:
 
     def quantize_linear(self, x: Value, *, sources: tuple[str, ...] = (), tensor: str = "") -> ops.QuantizeLinear:
         """The node that does it to a float."""
-        return ops.QuantizeLinear(x, self.dtype, self.quant, self.rounding, self.zero_point_first, sources=sources, tensor=tensor)
+        return ops.QuantizeLinear(
+            x, self.dtype, self.quant, self.rounding, self.zero_point_first, sources=sources, tensor=tensor
+        )
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class Island:
 
 
 def float_islands(graph: Graph) -> list[Island]:
-    """Every operation that computes with floats; quantizing, dequantizing, tables and moving floats are not computing."""
+    """Every operation that computes with floats. Quantizing, dequantizing, tables and data movement do not compute."""
     readers = graph.users()
     shown = {output.value: output.name for output in graph.outputs}
     return [
@@ -49,7 +49,11 @@ def _reason(node: Node, readers: dict[Value, list[Node]], shown: dict[Value, str
         reason = _of_operand(node, value)
         if reason:
             return reason
-    if isinstance(node, ops.Unary) and (wide := _codes(node.operands[0])) is not None and wide.type.dtype.bits > TABLE_BITS:
+    if (
+        isinstance(node, ops.Unary)
+        and (wide := _codes(node.operands[0])) is not None
+        and wide.type.dtype.bits > TABLE_BITS
+    ):
         return f"it is a function of {wide.type.dtype} codes; functions of at most {TABLE_BITS} bits become tables"
     if isinstance(node, ops.Softmax) and (wide := _codes(node.x)) is not None and wide.type.dtype.bits > TABLE_BITS:
         return f"it is a softmax of {wide.type.dtype} codes; one of at most {TABLE_BITS} bits becomes integer"

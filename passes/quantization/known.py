@@ -36,7 +36,7 @@ _NOTHING = Known()
 
 
 class Folding:
-    """The state of one upward sweep: nodes are folded operands first, floats are built only where somebody reads them."""
+    """The state of the upward sweep: operands are folded first, floats are built only where somebody reads them."""
 
     def __init__(self, graph: Graph) -> None:
         self.demands = collect_demands(graph)
@@ -143,8 +143,12 @@ def _all_constant(node: Node) -> bool:
 
 def constants_of(node: Node) -> tuple[Value, ...]:
     """The constants that a node with constant operands computes."""
-    arrays = evaluate_node(node, [operand.node.value for operand in node.operands if isinstance(operand.node, Constant)])
+    arrays = evaluate_node(
+        node, [operand.node.value for operand in node.operands if isinstance(operand.node, Constant)]
+    )
     return tuple(
-        Constant(np.array(array, order="C"), of_type, sources=node.sources, tensor=node.tensor if index == 0 else "").out
+        Constant(
+            np.array(array, order="C"), of_type, sources=node.sources, tensor=node.tensor if index == 0 else ""
+        ).out
         for index, (array, of_type) in enumerate(zip(arrays, node.types, strict=True))
     )

@@ -121,7 +121,7 @@ def _convolution(
 
 
 def _columns(value: Value, folding: Folding, *, transpose: bool = False) -> Value | None:
-    """The right operand of a matrix product: constant codes with scales along their columns, or codes with one scale."""
+    """The right operand of a matrix product: constant codes, with scales along their columns, or codes on one scale."""
     codes = _narrow(folding.of(value).coded)
     if codes is None or codes.type.quant is None:
         return None
@@ -171,4 +171,3 @@ def _scale(codes: Value) -> Floats:
     quant = codes.type.quant
     assert quant is not None, "codes of an integer operand carry a scale"
     return quant.static()[0]
-

@@ -12,7 +12,6 @@ from subbyte.compiler.dtype import FLOAT32
 from subbyte.compiler.errors import GraphError
 from subbyte.compiler.ir import ops, qops
 from subbyte.compiler.ir.node import Node, Value
-from subbyte.compiler.numerics.affine import quantize, to_real
 from subbyte.compiler.numerics.softmax import softmax_table
 from subbyte.passes.quantization import products
 from subbyte.passes.quantization.coded import Coded
@@ -113,12 +112,12 @@ def _binary(node: ops.Binary, a: Value, b: Value, folding: Folding) -> Known:
     if left is not None and right is not None and left.codes == right.codes and left.codes.constant is None:
         if a.type.shape != b.type.shape or not left.has_table:
             return Known()
-        (x, axis_x), (y, axis_y) = left.values(), right.values()
-        if None in (axis_x, axis_y) or axis_x == axis_y:
-            axis = axis_x if axis_x is not None else axis_y
-            sources = tuple(dict.fromkeys(left.sources + right.sources + node.sources))
-            return Known(Coded(left.codes, np.asarray(function(x, y), np.float32), axis, sources))
-        return Known()
+        (first, axis), (second, other_axis) = left.values(), right.values()
+        if None not in (axis, other_axis) and axis != other_axis:
+            return Known()
+        sources = tuple(dict.fromkeys(left.sources + right.sources + node.sources))
+        table = np.asarray(function(first, second), np.float32)
+        return Known(Coded(left.codes, table, other_axis if axis is None else axis, sources))
     for x, other, swapped in ((a, constant_b, False), (b, constant_a, True)):
         coded = folding.of(x).coded
         if other is None or coded is None or coded.codes.constant is not None:
@@ -174,17 +173,17 @@ def _batch_normalization(node: ops.BatchNormalization, x: Value, folding: Foldin
         scaled = known.sum.times(gain, node.sources)
         shifted = None if scaled is None else scaled.plus(Term(bias - mean * gain), ())
         return Known(sum=shifted)
-    rows = np.stack([scale, bias, mean, variance])
     if known.coded is None or not known.coded.has_table or known.coded.codes.constant is not None:
         return Known()
     values, axis = known.coded.values()
     if axis not in (None, 1):
         return Known()
-    table = normalized(values, *(row[:, None] for row in rows), node.epsilon)
+    along = [values[:, None] for values in (scale, bias, mean, variance)]
+    table = normalized(values, along[0], along[1], along[2], along[3], node.epsilon)
     return Known(Coded(known.coded.codes, table, 1, known.coded.sources + node.sources))
 
 
-# What can be built for a demand -----------------------------------------------------------------------------------------
+# What can be built for a demand ---------------------------------------------------------------------------------------
 
 
 def _clamped(node: Node, demand: Demand, folding: Folding) -> Value | None:
@@ -248,7 +247,7 @@ def _operand(value: Value, folding: Folding) -> Value | None:
     return value if value.constant is not None and value.type.dtype == FLOAT32 else None
 
 
-# Data movement and order ------------------------------------------------------------------------------------------------
+# Data movement and order ----------------------------------------------------------------------------------------------
 
 
 def _movement(node: Node, folding: Folding) -> None:
@@ -305,7 +304,7 @@ def _moved_codes(node: Node, floats: list[Value], folding: Folding) -> list[Code
     if not first.is_affine and isinstance(node, (*ORDERS, ops.Pad)):
         return None  # the order of the codes is not that of the reals, and no code may stand for the padding
     if isinstance(node, ops.Pad):
-        code = _exact_code(node.value, first) if node.mode == "constant" else 0
+        code = first.code_of(node.value) if node.mode == "constant" else 0
         if code is None:
             return None
         node = node.replace(value=code)
@@ -316,11 +315,3 @@ def _moved_codes(node: Node, floats: list[Value], folding: Folding) -> list[Code
             raise
         return None  # a Reshape that splits or joins the axis of the scales
     return [Coded(value, first.table, None, first.sources) for value in moved]
-
-
-def _exact_code(real: float, coded: Coded) -> int | None:
-    """The code that stands for exactly `real`, or None."""
-    scale, zero_point = coded.quant.static()
-    dtype = coded.codes.type.dtype
-    code = int(quantize(np.float32(real), scale, zero_point, dtype.min, dtype.max))
-    return code if float(to_real(np.int64(code), coded.quant)) == np.float32(real) else None

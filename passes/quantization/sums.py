@@ -1,4 +1,4 @@
-"""Sums of products of codes that wait to be told how their result is quantized, and the affine steps that follow them."""
+"""Sums of products of codes that wait for the quantization of their result, and the affine steps that follow them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LARGEST_BIAS = 1 << 30  # in accumulator units; what is larger is added after th
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """A constant that is added to a sum: real numbers [] or [C]; where it was quantized, also its codes and their scale."""
+    """A constant that is added to a sum: real numbers [] or [C], and where it was quantized its codes and scale."""
 
     real: Doubles
     codes: NDArray[np.int64] | None = None
@@ -108,7 +108,9 @@ class Sum:
         scale, zero_point = demand.quant.scalar()
         sources = tuple(dict.fromkeys(self.sources + origin.sources))
         try:
-            factor = multiplier(self.input_scale, self.weight_scale, np.float32(scale), 1 if self.gain is None else self.gain)
+            factor = multiplier(
+                self.input_scale, self.weight_scale, np.float32(scale), 1 if self.gain is None else self.gain
+            )
             shift = None if self.shift is None else np.asarray(self.shift / np.float64(scale), np.float32)
             requantization = Requantization(factor, shift, zero_point, demand.quant.qmin, demand.quant.qmax)
         except NumericsError as error:
@@ -131,7 +133,12 @@ class Sum:
         return value
 
     def _make(
-        self, requantization: Requantization | None, dtype: DType, quant: QuantParams, sources: tuple[str, ...], tensor: str
+        self,
+        requantization: Requantization | None,
+        dtype: DType,
+        quant: QuantParams,
+        sources: tuple[str, ...],
+        tensor: str,
     ) -> Node:
         bias = None
         if self.bias is not None:
@@ -147,20 +154,20 @@ class Sum:
         """A float constant that broadcasts along the channels."""
         shape = [1] * self.type.rank
         shape[self.axis] = -1
-        return Constant.of(np.asarray(values, np.float32).reshape(shape if values.ndim else [1] * self.type.rank), FLOAT32).out
+        return Constant.of(
+            np.asarray(values, np.float32).reshape(shape if values.ndim else [1] * self.type.rank), FLOAT32
+        ).out
 
     def _on_grid(self, term: Term) -> NDArray[np.int64] | None:
         """The term in whole units of gain * unit, or None."""
-        unit = np.abs(np.float64(self.input_scale) * np.float64(self.weight_scale) * (1.0 if self.gain is None else self.gain))
-        signed = unit if self.gain is None else unit * np.sign(self.gain)
-        if term.codes is not None and term.scale is not None and (signed > 0).all():
-            if (np.abs(term.scale - unit) <= SAME_SCALE * unit).all():
+        unit = np.float64(self.input_scale) * np.float64(self.weight_scale) * (1.0 if self.gain is None else self.gain)
+        if term.codes is not None and term.scale is not None:
+            same = np.abs(term.scale - unit) <= SAME_SCALE * np.abs(unit)
+            if same.all():
                 return term.codes
-        units = np.rint(term.real / signed)
-        exact = np.abs(units * signed - term.real) <= ON_GRID * np.abs(term.real)
-        if not exact.all() or (np.abs(units) >= LARGEST_BIAS).any():
-            return None
-        return np.asarray(units, np.int64)
+        units = np.rint(term.real / unit)
+        exact = np.abs(units * unit - term.real) <= ON_GRID * np.abs(term.real)
+        return np.asarray(units, np.int64) if exact.all() and (np.abs(units) < LARGEST_BIAS).all() else None
 
 
 def channelwise(values: NDArray[Any], shape: tuple[int, ...], axis: int) -> NDArray[Any] | None:
@@ -171,4 +178,3 @@ def channelwise(values: NDArray[Any], shape: tuple[int, ...], axis: int) -> NDAr
     if extents[axis] not in (1, shape[axis]):
         return None
     return values.reshape(-1) if extents[axis] > 1 else values.reshape(())
-

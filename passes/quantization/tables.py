@@ -15,7 +15,20 @@ from subbyte.compiler.numerics.lut import correctly_rounded
 from subbyte.compiler.numerics.unary import unary
 
 _ONE_ROUNDING = frozenset(
-    ("Relu", "LeakyRelu", "Clip", "Sqrt", "Reciprocal", "Neg", "Abs", "Floor", "Ceil", "Round", "Sign", "ThresholdedRelu")
+    (
+        "Relu",
+        "LeakyRelu",
+        "Clip",
+        "Sqrt",
+        "Reciprocal",
+        "Neg",
+        "Abs",
+        "Floor",
+        "Ceil",
+        "Round",
+        "Sign",
+        "ThresholdedRelu",
+    )
 )
 """Functions of at most one float32 operation: as they are written, they are correctly rounded."""
 
