@@ -182,13 +182,17 @@ class _Plan:
             self.cut.add_shared(producer.variable, alike, cost)
 
     def _as_variable(self, stored: _Stored, readers: list[_Stored], shape: tuple[int, ...]) -> _Stored | None:
-        """What is stored in one order, as a variable that is 0; its 1 is another order that a reader may want."""
+        """What is stored in one order, as a variable that is known: among the two orders that its free readers want."""
         if stored.variable is not None:
             return stored
-        free = [wanted for wanted in readers if wanted.variable is not None]
         order = stored.orders[0]
-        others = [other for wanted in free for other in wanted.orders if not same_bytes(shape, order, other)]
-        return _Stored((order, others[0]), self._constant(0)) if others else None
+        for wanted in readers:
+            first, second = wanted.orders
+            if wanted.variable is not None and same_bytes(shape, order, second):
+                return _Stored((first, order), self._constant(1))
+            if wanted.variable is not None:
+                return _Stored((order, second), self._constant(0))
+        return None
 
     def _constant(self, label: int) -> Variable:
         """A variable that can only be `label`."""

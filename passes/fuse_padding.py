@@ -14,8 +14,8 @@ from subbyte.compiler.pass_manager import graph_pass
 def fuse_padding(graph: Graph) -> Graph:
     """QConv(Pad(x, pads, zero point)) -> QConv(x) with these pads added, where only convolutions read the Pad.
 
-    """QConv(Pad(x, pads, zero point)) -> QConv(x) with these pads added, where only convolutions read the Pad.
-    down a Pad passes a Transpose: Transpose(Pad(x)) -> Pad(Transpose(x)).
+    Only constant padding of spatial axes, and no cropping. Exact: a convolution pads with the zero point of x. On its
+    way down a Pad passes a Transpose: Transpose(Pad(x)) -> Pad(Transpose(x)).
     """
     users = graph.users()
     shown = {output.value for output in graph.outputs}
