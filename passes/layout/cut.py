@@ -80,7 +80,7 @@ class Cut:
         for (a, b), cost in self.edges.items():
             ahead[a][b] = behind[b][a] = cost
         labels: list[int | None] = [None] * len(costs)
-        waiting = list(range(len(costs)))
+        waiting = sorted(range(len(costs)), key=lambda variable: float("inf") in costs[variable])  # known ones first
         while waiting:
             variable = waiting.pop()
             if labels[variable] is not None:
