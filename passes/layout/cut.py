@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -80,9 +81,10 @@ class Cut:
         for (a, b), cost in self.edges.items():
             ahead[a][b] = behind[b][a] = cost
         labels: list[int | None] = [None] * len(costs)
-        waiting = sorted(range(len(costs)), key=lambda variable: float("inf") in costs[variable])  # known ones first
+        known_first = sorted(range(len(costs)), key=lambda variable: float("inf") not in costs[variable])
+        waiting = deque(known_first)
         while waiting:
-            variable = waiting.pop()
+            variable = waiting.popleft()
             if labels[variable] is not None:
                 continue
             zero, one = costs[variable]
