@@ -34,9 +34,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_runtime": {"errors"},
     "runtime": _NUMBERS | {"manifest", "_runtime"},
     "knobs": {"errors"},
+    "explain": _TARGETED | {"pass_manager", "passes"},
     "pipeline": _EVERYTHING,
     "api": _EVERYTHING | {"pipeline"},
-    "cli": _EVERYTHING | {"pipeline", "api"},
+    "cli": _EVERYTHING | {"explain", "pipeline", "api"},
     "_root": _EVERYTHING | {"pipeline", "api"},
 }
 
