@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from subbyte.compiler.dtype import FLOAT32
 from subbyte.compiler.errors import GraphError
 from subbyte.compiler.ir import ops, qops
-from subbyte.compiler.ir.node import Node, Value
+from subbyte.compiler.ir.node import Constant, Node, Value
 from subbyte.compiler.numerics.softmax import softmax_table
 from subbyte.passes.quantization import products
 from subbyte.passes.quantization.coded import Coded
@@ -255,6 +256,8 @@ def _movement(node: Node, folding: Folding) -> None:
     outputs = [Value(node, index) for index in range(len(node.types))]
     floats = [operand for operand in node.operands if operand.type.dtype.is_float]
     moved = _moved_codes(node, floats, folding)
+    if moved is not None and len(moved) == 1:
+        moved = [_named(moved[0], folding.asked(node))]
     for output in outputs:
         folding.learn(output, Known(None if moved is None else moved[output.index]))
     if moved is not None:
@@ -285,6 +288,16 @@ def _move_demanded(
         node = node.replace(value=demand.codes(node.value) if node.mode == "constant" else 0)
     tensor = origin.tensor if len(node.types) == 1 else ""
     folding.of(output).quantized[demand] = folding.moved(node, operands, tensor)[output.index]
+
+
+def _named(moved: Coded, asked: Iterable[tuple[Demand, Origin]]) -> Coded:
+    """`moved`, known by the tensor and the nodes of a quantization that leaves its codes as they are."""
+    node = moved.codes.node
+    if not isinstance(node, Constant):
+        for demand, origin in asked:
+            if origin.tensor and moved.requantized(demand, origin) == moved.codes:
+                return replace(moved, codes=node.replace(tensor=origin.tensor, sources=origin.sources).out)
+    return moved
 
 
 def _moved_codes(node: Node, floats: list[Value], folding: Folding) -> list[Coded] | None:
