@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,48 +89,56 @@ class Prepared:
     op: Node
     operands: Sequence[Array]
     call: Call = field(init=False)
-    constants: list[Memory] = field(init=False, default_factory=list)
+    constants: dict[int, Memory] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.call = self.kernel.call(self.op)
+        for argument in self.call.arguments:
+            if isinstance(argument, ConstantArray):
+                self.constants[id(argument)] = Memory(argument.data.nbytes).hold(argument.data.tobytes())
 
-    def c_function(self, index: int) -> str:
-        """The C function that makes the call; constants come by pointers, so that the compiler reads no long arrays."""
-        structs: list[str] = []
-        arguments = ", ".join(self._argument(argument, structs) for argument in self.call.arguments)
-        call = f"{self.call.symbol}({arguments})"
-        body = f"return {call};" if self.call.checked else f"{call};\n    return 0;"
-        unused = "".join(
-            f"    (void){name};\n" for name in ("operands", "results", "constants", "begin", "end", "scratch")
-        )
-        return (
-            f"static int32_t case_{index}(const void* const* operands, void* const* results, "
-            f"const void* const* constants, int32_t begin, int32_t end, void* scratch) {{\n"
-            f"{''.join(structs)}{unused}    {body}\n}}\n"
-        )
 
-    def _argument(self, argument: Argument, structs: list[str]) -> str:
+class Form:
+    """How a call is written in C: calls that differ in their data alone share one function.
+
+    Pointers come out of `pointers`, integers but 0 (which may be the null pointer) out of `integers`, and so on.
+    """
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.pointers: list[OperandPointer | ResultPointer | ConstantArray | ConstantStruct] = []
+        self.integers: list[int] = []
+        self.reals: list[float] = []
+        arguments = ", ".join(self._argument(argument, prepared) for argument in prepared.call.arguments)
+        call = f"{prepared.call.symbol}({arguments})"
+        self.body = f"return {call};" if prepared.call.checked else f"{call};\n    return 0;"
+
+    def _argument(self, argument: Argument, prepared: Prepared) -> str:
         match argument:
             case OperandPointer(index):
-                return f"(const {self.op.operands[index].type.dtype.c_type}*)operands[{index}]"
+                return self._pointer(f"const {prepared.op.operands[index].type.dtype.c_type}*", argument)
             case ResultPointer(index):
-                return f"({self.op.types[index].dtype.c_type}*)results[{index}]"
+                return self._pointer(f"{prepared.op.types[index].dtype.c_type}*", argument)
             case Pointers(items):
                 pointee = "const void" if isinstance(items[0], OperandPointer) else "void"
-                return f"({pointee}* const[]){{{', '.join(self._argument(item, structs) for item in items)}}}"
+                return f"({pointee}* const[]){{{', '.join(self._argument(item, prepared) for item in items)}}}"
             case ConstantArray(data=data):
-                self.constants.append(Memory(data.nbytes).hold(data.tobytes()))
-                return f"(const {c_type_of(data)}*)constants[{len(self.constants) - 1}]"
-            case ConstantStruct(c_struct=c_struct, fields=fields):
-                values = ", ".join(f".{name} = {_c_value(value)}" for name, value in fields)
-                structs.append(f"    static const struct {c_struct} struct_{len(structs)} = {{{values}}};\n")
-                return f"&struct_{len(structs) - 1}"
+                return self._pointer(f"const {c_type_of(data)}*", argument)
+            case ConstantStruct(c_struct=c_struct):
+                return self._pointer(f"const struct {c_struct}*", argument)
+            case Integer(0):
+                return "0"
             case Integer(value):
-                return c_integer(value)
+                self.integers.append(value)
+                return f"integers[{len(self.integers) - 1}]"
             case Real(value):
-                return c_real(value)
+                self.reals.append(value)
+                return f"reals[{len(self.reals) - 1}]"
             case Special():
                 return argument.value
+
+    def _pointer(self, c_type: str, argument: OperandPointer | ResultPointer | ConstantArray | ConstantStruct) -> str:
+        self.pointers.append(argument)
+        return f"({c_type})pointers[{len(self.pointers) - 1}]"
 
 
 def _c_value(value: Any) -> str:
@@ -139,30 +147,52 @@ def _c_value(value: Any) -> str:
     return c_real(value) if isinstance(value, float) else c_integer(int(value))
 
 
+def _c_struct(struct: ConstantStruct) -> str:
+    return "{" + ", ".join(f".{name} = {_c_value(value)}" for name, value in struct.fields) + "}"
+
+
 class Library:
     """The calls of a target, compiled into one shared library."""
 
     def __init__(self, target: Target, calls: Sequence[Prepared], folder: Path) -> None:
-        headers = dict.fromkeys(path for call in calls for path in header_closure(call.kernel.header))
-        included = dict.fromkeys(call.kernel.header.name for call in calls)
-        for path in headers:
+        for path in dict.fromkeys(path for call in calls for path in header_closure(call.kernel.header)):
             (folder / path.name).write_bytes(path.read_bytes())
-        source = folder / "calls.c"
-        source.write_text(
-            "#include <stdint.h>\n"
-            + "".join(f'#include "{name}"\n' for name in included)
-            + "".join(call.c_function(index) for index, call in enumerate(calls))
-            + "typedef int32_t (*call)(const void* const*, void* const*, const void* const*, int32_t, int32_t,"
-            " void*);\nextern const call calls[];\n"
-            f"const call calls[] = {{{', '.join(f'case_{index}' for index in range(len(calls)))}}};\n"
+        self._forms = {id(call): Form(call) for call in calls}
+        bodies = {form.body: number for number, form in enumerate(self._forms.values())}
+        structs = dict.fromkeys(
+            pointer for form in self._forms.values() for pointer in form.pointers if isinstance(pointer, ConstantStruct)
         )
+        source = folder / "calls.c"
+        source.write_text(_source(dict.fromkeys(call.kernel.header.name for call in calls), bodies, structs))
         compiler = find_compiler(target)
         compile_c(compiler, (*compiler.flags_for(target), "-fPIC", "-shared"), [source], folder / "calls.so")
-        self._library = ctypes.CDLL(str(folder / "calls.so"))
+        library = ctypes.CDLL(str(folder / "calls.so"))
         pointer, number = ctypes.c_void_p, ctypes.c_int32
         signature = ctypes.CFUNCTYPE(number, pointer, pointer, pointer, number, number, pointer)
-        self._calls = list((signature * len(calls)).in_dll(self._library, "calls"))
-        self._numbers = {id(call): number for number, call in enumerate(calls)}
+        self._functions = {body: signature((f"call_{number}", library)) for body, number in bodies.items()}
+        addresses = list((pointer * max(len(structs), 1)).in_dll(library, "structs"))
+        self._structs = dict(zip(structs, addresses, strict=False))
+
+    def _call(self, prepared: Prepared, operands: Sequence[int], results: Sequence[int], begin: int, end: int) -> int:
+        """The call for tiles begin to end, with scratch memory of its own."""
+        form = self._forms[id(prepared)]
+        pointers = []
+        for argument in form.pointers:
+            match argument:
+                case OperandPointer(index):
+                    pointers.append(operands[index])
+                case ResultPointer(index):
+                    pointers.append(results[index])
+                case ConstantArray():
+                    pointers.append(prepared.constants[id(argument)].address)
+                case ConstantStruct():
+                    pointers.append(self._structs[argument])
+        integers = (ctypes.c_int64 * max(len(form.integers), 1))(*form.integers)
+        reals = (ctypes.c_float * max(len(form.reals), 1))(*form.reals)
+        scratch = Memory(prepared.call.scratch_bytes)
+        status = self._functions[form.body](_pointers(pointers), integers, reals, begin, end, scratch.address)
+        assert not scratch.overrun, f"{prepared.name} writes beyond its scratch of {prepared.call.scratch_bytes} bytes"
+        return int(status)
 
     def run(self, prepared: Prepared, tiles: Sequence[tuple[int, int]], shared: int | None = None) -> tuple[Array, ...]:
         """The results, in logical order, of the call made once for each (begin, end) of `tiles`.
@@ -182,23 +212,32 @@ class Library:
                 results[0].address if value == op.operands[shared] else address
                 for value, address in zip(op.operands, addresses, strict=True)
             ]
-        status = 0
-        for begin, end in tiles:
-            scratch = Memory(prepared.call.scratch_bytes)
-            status = status or self._calls[self._numbers[id(prepared)]](
-                _pointers(addresses), _pointers([m.address for m in results]),
-                _pointers([m.address for m in prepared.constants]), begin, end, scratch.address,
-            )  # fmt: skip
-            assert not scratch.overrun, (
-                f"{prepared.name} writes beyond its scratch of {prepared.call.scratch_bytes} bytes"
-            )
-        assert status == 0, f"{prepared.name} returned {status}"
+        written = [memory.address for memory in results]
+        statuses = [self._call(prepared, addresses, written, begin, end) for begin, end in tiles]
+        assert not any(statuses), f"{prepared.name} returned {statuses}"
         for memory in results:
             assert not memory.overrun, f"{prepared.name} writes beyond its result"
         return tuple(
             _logical(memory.bytes, of_type.dtype.numpy, of_type.stored_shape, of_type.order)
             for memory, of_type in zip(results, op.types, strict=True)
         )
+
+
+def _source(headers: Iterable[str], bodies: Mapping[str, int], structs: Iterable[ConstantStruct]) -> str:
+    """The C file: a function for each form of a call, and the constant structs."""
+    arrays = "void* const* pointers, const int64_t* integers, const float* reals"
+    parameters = f"{arrays}, int32_t begin, int32_t end, void* scratch"
+    unused = "".join(f"(void){name}; " for name in ("pointers", "integers", "reals", "begin", "end", "scratch"))
+    lines = ["#include <stdint.h>", *(f'#include "{name}"' for name in headers)]
+    for body, number in bodies.items():
+        lines += [f"int32_t call_{number}({parameters});", f"int32_t call_{number}({parameters}) {{"]
+        lines += [f"    {unused}", f"    {body}", "}"]
+    names = []
+    for number, struct in enumerate(structs):
+        lines.append(f"static const struct {struct.c_struct} struct_{number} = {_c_struct(struct)};")
+        names.append(f"&struct_{number}")
+    lines += ["extern const void* const structs[];", f"const void* const structs[] = {{{', '.join(names) or '0'}}};"]
+    return "\n".join(lines) + "\n"
 
 
 def _pointers(addresses: Sequence[int]) -> Any:

@@ -12,6 +12,13 @@
 
 enum { SUBBYTE_BLOCK = 64 };
 
+// `static inline` for functions that are called once a block: inlined copies in every kernel would only cost space.
+#if defined(__GNUC__)
+#define SUBBYTE_ONE_COPY static __attribute__((noinline, unused))
+#else
+#define SUBBYTE_ONE_COPY static inline
+#endif
+
 enum subbyte_type {
     SUBBYTE_TYPE_U8 = 0,
     SUBBYTE_TYPE_S8 = 1,
@@ -28,8 +35,8 @@ enum subbyte_type {
 static inline int32_t subbyte_smaller(int32_t a, int32_t b) { return a < b ? a : b; }
 
 // codes[i] = x[at + i * stride] - zero. Requires integers of at most 32 bits whose difference fits int32; u32 below 2^31.
-static inline void subbyte_load_codes(int32_t* codes, const void* x, int type, int32_t at, int32_t stride, int32_t n,
-                                      int32_t zero) {
+SUBBYTE_ONE_COPY void subbyte_load_codes(int32_t* codes, const void* x, int type, int32_t at, int32_t stride, int32_t n,
+                                         int32_t zero) {
 #define SUBBYTE_LOAD(element)                                                    \
     do {                                                                         \
         const element* from = (const element*)x + at;                            \
@@ -63,7 +70,7 @@ static inline void subbyte_load_codes(int32_t* codes, const void* x, int type, i
 }
 
 // y[at + i] = codes[i]. Requires that each code fits the type.
-static inline void subbyte_store_codes(void* y, int type, int32_t at, const int32_t* codes, int32_t n) {
+SUBBYTE_ONE_COPY void subbyte_store_codes(void* y, int type, int32_t at, const int32_t* codes, int32_t n) {
 #define SUBBYTE_STORE(element)                             \
     do {                                                   \
         element* to = (element*)y + at;                    \
@@ -101,8 +108,8 @@ struct subbyte_grid {
 };
 
 // reals[i] = x[at + i * stride] as a real number: floats themselves, codes by N1. Integers of 32 bits or fewer.
-static inline void subbyte_load_reals(float* reals, const void* x, const struct subbyte_grid* grid, int32_t at,
-                                      int32_t stride, int32_t n) {
+SUBBYTE_ONE_COPY void subbyte_load_reals(float* reals, const void* x, const struct subbyte_grid* grid, int32_t at,
+                                         int32_t stride, int32_t n) {
     int32_t i, codes[SUBBYTE_BLOCK];
     if (grid->type == SUBBYTE_TYPE_F32) {
         const float* from = (const float*)x + at;
@@ -117,8 +124,8 @@ static inline void subbyte_load_reals(float* reals, const void* x, const struct 
 }
 
 // y[at + i] = reals[i]: floats themselves, codes by N2.
-static inline void subbyte_store_reals(void* y, const struct subbyte_grid* grid, int32_t at, const float* reals,
-                                       int32_t n) {
+SUBBYTE_ONE_COPY void subbyte_store_reals(void* y, const struct subbyte_grid* grid, int32_t at, const float* reals,
+                                          int32_t n) {
     int32_t i, codes[SUBBYTE_BLOCK];
     if (grid->type == SUBBYTE_TYPE_F32) {
         memcpy((float*)y + at, reals, (size_t)n * sizeof(float));

@@ -14,9 +14,9 @@ struct subbyte_epilogue {
 };
 
 // y[at + i] = the result of sums[i], whose channel is channel + i; n <= SUBBYTE_BLOCK.
-static inline void subbyte_store_sums_s32(void* y, int32_t at, const int32_t* sums, int32_t n,
-                                          const struct subbyte_epilogue* e, const float* multiplier, const float* shift,
-                                          int32_t channel) {
+SUBBYTE_ONE_COPY void subbyte_store_sums_s32(void* y, int32_t at, const int32_t* sums, int32_t n,
+                                             const struct subbyte_epilogue* e, const float* multiplier,
+                                             const float* shift, int32_t channel) {
     int32_t codes[SUBBYTE_BLOCK], i;
     if (!multiplier && e->type == SUBBYTE_TYPE_S64) {
         for (i = 0; i < n; ++i) ((int64_t*)y)[at + i] = sums[i];
@@ -35,9 +35,9 @@ static inline void subbyte_store_sums_s32(void* y, int32_t at, const int32_t* su
 }
 
 // The same for 64-bit sums; a result of 32 bits is the sum modulo 2^32.
-static inline void subbyte_store_sums_s64(void* y, int32_t at, const int64_t* sums, int32_t n,
-                                          const struct subbyte_epilogue* e, const float* multiplier, const float* shift,
-                                          int32_t channel) {
+SUBBYTE_ONE_COPY void subbyte_store_sums_s64(void* y, int32_t at, const int64_t* sums, int32_t n,
+                                             const struct subbyte_epilogue* e, const float* multiplier,
+                                             const float* shift, int32_t channel) {
     int32_t codes[SUBBYTE_BLOCK], i;
     if (!multiplier && e->type == SUBBYTE_TYPE_S64) {
         memcpy((int64_t*)y + at, sums, (size_t)n * sizeof(int64_t));
