@@ -20,7 +20,8 @@ Array = NDArray[Any]
 
 
 @interprets(ops.QuantizeLinear)
-def quantize_linear(node: ops.QuantizeLinear, x: Array) -> Array:
+def quantize_linear(node: ops.QuantizeLinear, x: Array, *run_time: Array) -> Array:
+    """Only scales that are known while compiling have a meaning here; `static` raises for others."""
     quant = node.quant
     scale, zero_point = (spread(part, x.shape, quant.axis, quant.block) for part in quant.static())
     rounding = Rounding[node.rounding]

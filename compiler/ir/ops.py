@@ -594,7 +594,8 @@ class Slice(Node):
         if not len(self.starts) == len(self.ends) == len(self.steps) == x.rank or 0 in self.steps:
             raise GraphError(f"starts {self.starts}, ends {self.ends} and steps {self.steps} do not fit {x}")
         spans = self.spans()
-        if any(span and not 0 <= min(span) <= max(span) < extent for span, extent in zip(spans, x.shape, strict=True)):
+        ends = ((min(span[0], span[-1]), max(span[0], span[-1]), n) for span, n in zip(spans, x.shape, strict=True) if span)
+        if any(not 0 <= low <= high < extent for low, high, extent in ends):
             raise GraphError(f"starts {self.starts}, ends {self.ends} and steps {self.steps} leave {x}")
         return TensorType(x.dtype, tuple(map(len, spans)), _per_tensor(self, self.x))
 
