@@ -39,7 +39,7 @@ def _resolve(name: str) -> Target | None:
 
 def _native() -> Target | None:
     found = processor_features()
-    for name in NAMES:
+    for name in reversed(NAMES):
         level = parse(name)
         if level is not None and level.features <= found:
             return _target(level)

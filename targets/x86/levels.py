@@ -27,8 +27,8 @@ FEATURES = (
     "gfni",
 )
 
-# The targets that have kernels of their own, best first.
-NAMES = ("x86-64-v4+avx512vnni", "x86-64-v4", "x86-64-v3+avxvnni", "x86-64-v3")
+# The targets that have kernels of their own, each better than the one before.
+NAMES = ("x86-64-v3", "x86-64-v3+avxvnni", "x86-64-v4", "x86-64-v4+avx512vnni")
 
 _CPUINFO_SPELLING = {
     "pni": "sse3",

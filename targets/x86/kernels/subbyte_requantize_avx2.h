@@ -61,6 +61,7 @@ static inline __m256i subbyte_pack_codes_in_lanes_avx2(__m256i a, __m256i b, __m
         high = _mm256_adds_epi16(high, offset);
     }
     codes = _mm256_packus_epi16(low, high);
+    SUBBYTE_BARRIER_M256(codes);  // GCC 12 makes vpmovuswb of a part of it, which takes negative steps for large ones
     if (qmin > 0) codes = _mm256_max_epu8(codes, _mm256_set1_epi8((char)qmin));
     if (qmax < 255) codes = _mm256_min_epu8(codes, _mm256_set1_epi8((char)qmax));
     return codes;

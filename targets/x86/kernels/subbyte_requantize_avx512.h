@@ -61,6 +61,7 @@ static inline __m512i subbyte_pack_codes_in_lanes_avx512(__m512i a, __m512i b, _
         high = _mm512_adds_epi16(high, offset);
     }
     codes = _mm512_packus_epi16(low, high);
+    SUBBYTE_BARRIER_M512(codes);  // GCC 12 makes vpmovuswb of a part of it, which takes negative steps for large ones
     if (qmin > 0) codes = _mm512_max_epu8(codes, _mm512_set1_epi8((char)qmin));
     if (qmax < 255) codes = _mm512_min_epu8(codes, _mm512_set1_epi8((char)qmax));
     return codes;
