@@ -1,0 +1,1 @@
+"""The graphs that the compiler works on: types, operations, order, rewriting, stages, meaning and text."""
