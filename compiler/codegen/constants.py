@@ -26,6 +26,7 @@ class ConstantPool:
     def __init__(self, program: Program, in_file: bool) -> None:
         self.in_file = in_file
         self._placed: dict[tuple[str, bytes], PlacedArray] = {}
+        self._names: set[str] = set()
         self._bytes = 0
         for step in program.steps:
             for argument in step.call.arguments:
@@ -43,7 +44,16 @@ class ConstantPool:
         if self.in_file:
             offset = -(-self._bytes // _ALIGN) * _ALIGN
             self._bytes = offset + array.data.nbytes
-        self._placed[key] = PlacedArray(f"{array.role}_{step}", array, offset)
+        self._placed[key] = PlacedArray(self._name(f"{array.role}_{step}"), array, offset)
+
+    def _name(self, wanted: str) -> str:
+        """`wanted`, with a number behind it where a step has several arrays of one role."""
+        name, number = wanted, 1
+        while name in self._names:
+            number += 1
+            name = f"{wanted}_{number}"
+        self._names.add(name)
+        return name
 
     @staticmethod
     def _key(array: ConstantArray) -> tuple[str, bytes]:
