@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
 
+import numpy as np
 import onnx.checker
 from onnx import ModelProto, NodeProto, ValueInfoProto
 
@@ -73,7 +74,7 @@ class _Importer:
         self._wanted: set[str] = set()
         self._checker = onnx.checker.C.CheckerContext()
         self._checker.ir_version = model.ir_version
-        self._checker.opset_imports = model.opset
+        self._checker.opset_imports = {"": model.opset[""]}
 
     def graph(self, name: str) -> Graph:
         """The whole import. What depends on no input comes first: integer inputs need the scales that are constants."""
@@ -264,7 +265,8 @@ class _Importer:
         if any(entry and value is None for entry, value in zip(node.input, operands, strict=True)):
             return ()  # made by a node that was refused
         op = self._operator(node, name, operands)
-        results = converter(op)
+        with np.errstate(all="ignore"):  # overflow in constants is what ONNX computes, too
+            results = converter(op)
         values = (results,) if isinstance(results, Value) else results
         for i, output in enumerate(op.outputs):
             if output and i >= len(values):

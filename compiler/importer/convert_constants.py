@@ -72,7 +72,7 @@ def convert_range(op: Operator) -> Value:
     count = max(math.ceil((last - first) / step), 0)
     op.check_folded_size((count,), start.itemsize)
     if start.dtype.kind in "iu":
-        return op.computed(np.array([first + i * step for i in range(count)], np.int64).astype(start.dtype))
+        return op.computed((first + np.arange(count) * step).astype(start.dtype))
     work = np.dtype(np.float32) if start.dtype == np.float16 else start.dtype
     steps = np.arange(count).astype(work) * work.type(step)
     return op.computed((work.type(first) + steps).astype(start.dtype))

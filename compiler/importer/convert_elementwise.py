@@ -12,6 +12,7 @@ from subbyte.compiler.importer.operator import MICROSOFT, Marks, Operator, conve
 from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.node import Value
 from subbyte.compiler.ir.qops import Clamp
+from subbyte.compiler.ir.shapes import broadcast
 
 BINARY: dict[str, type[ops.Binary]] = {"Add": ops.Add, "Sub": ops.Sub, "Mul": ops.Mul, "Div": ops.Div}
 
@@ -30,16 +31,16 @@ def convert_pow(op: Operator) -> Value:
     x, y = plain(op, op.operand(0)), plain(op, op.operand(1))
     if y.type.dtype != x.type.dtype and x.type.dtype.is_float:
         y = op.emit(ops.Cast(y, x.type.dtype, **op.inner))
-    if x.constant is not None and y.constant is not None and x.type.dtype.is_integer:
-        shape = np.broadcast_shapes(x.type.shape, y.type.shape)
-        op.check_folded_size(shape, 8)
-        powers = np.power(x.constant.astype(np.float64), y.constant.astype(np.float64))
-        if not (np.abs(powers) < 2**53).all():
-            raise op.unsupported("makes integers of 2^53 or more; store the result as an initializer.")
-        return op.computed(powers.astype(x.type.dtype.numpy), x.type.dtype)
-    if not x.type.dtype.is_float:
-        raise op.unsupported(f"raises {x.type} to a power; float operands are read. Cast x to float before.")
-    return op.emit(ops.Pow(x, y, **op.marks))
+    if x.type.dtype.is_float:
+        return op.emit(ops.Pow(x, y, **op.marks))
+    if x.constant is None or y.constant is None:
+        raise op.unsupported(f"raises {x.type} to a power; floats or constants are read. Cast x to float before.")
+    op.check_folded_size(broadcast(x.type.shape, y.type.shape), 8)
+    powers = np.power(x.constant.astype(np.float64), y.constant.astype(np.float64))
+    low, high = max(x.type.dtype.min, -(2**53)), min(x.type.dtype.max, 2**53)
+    if not ((powers >= low) & (powers <= high)).all():
+        raise op.unsupported(f"makes numbers beyond {low}..{high}. Store the result as an initializer.")
+    return op.computed(powers.astype(x.type.dtype.numpy), x.type.dtype)
 
 
 @converts("Sum", "Min", "Max", "Mean")

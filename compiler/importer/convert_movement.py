@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from subbyte.compiler.dtype import INT32, INT64
 from subbyte.compiler.importer.codes import movable, plain
 from subbyte.compiler.importer.convert_pools import flattened
 from subbyte.compiler.importer.operator import Marks, Operator, converts
@@ -95,8 +96,9 @@ def convert_concat(op: Operator) -> Value:
 
 
 def build_concat(op: Operator, values: list[Value], marks: Marks) -> Value:
-    """The operands one after the other; codes whose scales differ go as bare codes."""
+    """The operands one after the other, empty ones left out; codes whose scales differ go as bare codes."""
     axis = op.axis(op.integer("axis", 1), values[0].type.rank)
+    values = [value for value in values if value.type.elements] or values[:1]
     if len(values) == 1:
         return op.same(values[0])
     quants = [value.type.quant for value in values]
@@ -155,6 +157,8 @@ def convert_gather(op: Operator) -> Value:
     x, indices = movable(op, op.operand(0)), plain(op, op.operand(1))
     axis = op.axis(op.integer("axis", 0), x.type.rank)
     extent = x.type.shape[axis]
+    if indices.type.dtype not in (INT32, INT64):
+        raise op.broken(f"has indices of type {indices.type}; int32 or int64 is needed.")
     known = indices.constant
     if known is not None and known.size and not (-extent <= known.min() and known.max() < extent):
         raise op.broken(f"picks indices {int(known.min())} to {int(known.max())} of the {extent} along axis {axis}.")
@@ -191,7 +195,9 @@ def convert_pad(op: Operator) -> Value:
 def _pad_value(op: Operator, x: Value) -> float | int:
     """The number or code that fills the border; 0 where it is left out."""
     if op.opset < 11:
-        return op.real("value", 0.0) if x.type.dtype.is_float else int(op.real("value", 0.0))
+        if not x.type.dtype.is_float:
+            raise op.broken(f"pads {x.type}; before opset 11 floats are needed.")
+        return op.real("value", 0.0)
     array = op.optional_constant(2, "constant_value")
     if array is None or array.size == 0:
         return 0.0 if x.type.dtype.is_float else 0

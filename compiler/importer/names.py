@@ -11,8 +11,13 @@ from subbyte.compiler.errors import ModelError
 
 def shown(name: str, most: int = 100) -> str:
     """A name in quotes, fit for one line of text: printable, and shortened beyond `most` characters."""
-    printable = "".join(c if c.isprintable() else "?" for c in name)
-    return f"'{printable if len(printable) <= most else printable[: most - 3] + '...'}'"
+    text = one_line(name)
+    return f"'{text if len(text) <= most else text[: most - 3] + '...'}'"
+
+
+def one_line(text: str) -> str:
+    """`text` with a question mark for every control character: what a file holds must not steer a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def node_name(node: NodeProto, index: int) -> str:
@@ -30,6 +35,8 @@ def check_names(proto: ModelProto) -> None:
 def _names(proto: ModelProto) -> Iterator[str | bytes]:
     graph = proto.graph
     yield graph.name
+    for entry in proto.opset_import:
+        yield entry.domain
     for node in graph.node:
         yield from (node.name, node.op_type, node.domain)
         yield from node.input

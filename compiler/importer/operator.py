@@ -230,8 +230,10 @@ class Operator:
             if empty:
                 raise self.unsupported(f"makes the empty tensor {empty[0]} at run time; remove what depends on it.")
             return tuple(Value(node, index) for index in range(len(node.types)))
-        with np.errstate(all="ignore"):
+        if any(found.elements for found in node.types):
             results = evaluate_node(node, arrays)
+        else:
+            results = tuple(np.empty(found.shape, found.dtype.numpy) for found in node.types)
         tensors = (node.tensor, *("" for _ in node.types[1:]))
         return tuple(
             Constant(np.ascontiguousarray(array).reshape(found.shape), found, sources=node.sources, tensor=tensor).out

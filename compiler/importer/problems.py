@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from subbyte.compiler.errors import ModelError, SubbyteError, UnsupportedError
-from subbyte.compiler.importer.names import shown
+from subbyte.compiler.importer.names import one_line, shown
 
 _MAX_LISTED = 20
 _MAX_NODES_NAMED = 5
@@ -32,7 +32,7 @@ class Problems:
         broken = [error for error in self._errors if not isinstance(error, UnsupportedError)]
         others = [error for error in self._errors if isinstance(error, UnsupportedError)]
         unknown = [_unknown_operator(operator, nodes) for operator, nodes in self._unknown.items()]
-        texts = list(dict.fromkeys([*map(str, broken), *unknown, *map(str, others)]))
+        texts = list(dict.fromkeys(map(one_line, (*map(str, broken), *unknown, *map(str, others)))))
         kind = ModelError if broken else UnsupportedError
         if len(texts) == 1:
             raise kind(texts[0])

@@ -53,8 +53,7 @@ def scale_of(reals: Value) -> NDArray[np.float32]:
 
 def bias_scale(x: Value, w: Value, alpha: float = 1.0) -> NDArray[np.float32]:
     """f32(f32(alpha * s_x) * s_w) of two dequantized operands: the grid of int32 biases, [] or [C]."""
-    with np.errstate(all="ignore"):
-        return np.asarray(np.float32(alpha) * scale_of(x) * scale_of(w), np.float32)
+    return np.asarray(np.float32(alpha) * scale_of(x) * scale_of(w), np.float32)
 
 
 def dequantized_bias(op: Operator, index: int, scale: NDArray[np.float32], *, last_axis: bool = False) -> Value | None:

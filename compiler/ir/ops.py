@@ -594,8 +594,8 @@ class Slice(Node):
         if not len(self.starts) == len(self.ends) == len(self.steps) == x.rank or 0 in self.steps:
             raise GraphError(f"starts {self.starts}, ends {self.ends} and steps {self.steps} do not fit {x}")
         spans = self.spans()
-        ends = ((min(span[0], span[-1]), max(span[0], span[-1]), n) for span, n in zip(spans, x.shape, strict=True) if span)
-        if any(not 0 <= low <= high < extent for low, high, extent in ends):
+        ends = ((span[0], span[-1], extent) for span, extent in zip(spans, x.shape, strict=True) if span)
+        if any(not (0 <= first < extent and 0 <= last < extent) for first, last, extent in ends):
             raise GraphError(f"starts {self.starts}, ends {self.ends} and steps {self.steps} leave {x}")
         return TensorType(x.dtype, tuple(map(len, spans)), _per_tensor(self, self.x))
 
