@@ -158,3 +158,29 @@ void softmax_rows(int64_t rows, int64_t count, const int32_t* q, const uint32_t*
                                          (int32_t)qmax);
     }
 }
+
+void half_even(int64_t count, const int32_t* acc, const int32_t* m, const int32_t* s, const int32_t* zp,
+               const int32_t* qmin, const int32_t* qmax, int32_t* y);
+void half_even(int64_t count, const int32_t* acc, const int32_t* m, const int32_t* s, const int32_t* zp,
+               const int32_t* qmin, const int32_t* qmax, int32_t* y) {
+    EACH y[i] = subbyte_requantize_half_even_s32(acc[i], m[i], s[i], zp[i], qmin[i], qmax[i]);
+}
+
+void corrected(int64_t count, int64_t m, int64_t c, int64_t s, const int32_t* steps, int64_t qmin, int64_t qmax,
+               const int32_t* acc, int32_t* y);
+void corrected(int64_t count, int64_t m, int64_t c, int64_t s, const int32_t* steps, int64_t qmin, int64_t qmax,
+               const int32_t* acc, int32_t* y) {
+    EACH y[i] = subbyte_requantize_corrected_s32(acc[i], (int32_t)m, c, (int)s, steps, (int32_t)qmin, (int32_t)qmax);
+}
+
+void count_steps(int64_t count, const int32_t* steps, int64_t n, const int32_t* acc, int32_t* y);
+void count_steps(int64_t count, const int32_t* steps, int64_t n, const int32_t* acc, int32_t* y) {
+    EACH y[i] = subbyte_count_steps_s32(acc[i], steps, (int32_t)n);
+}
+
+void emulated(int64_t count, const int64_t* acc, const int32_t* mantissa, const int32_t* s, const int32_t* zp,
+              const int32_t* qmin, const int32_t* qmax, int32_t* y);
+void emulated(int64_t count, const int64_t* acc, const int32_t* mantissa, const int32_t* s, const int32_t* zp,
+              const int32_t* qmin, const int32_t* qmax, int32_t* y) {
+    EACH y[i] = subbyte_requantize_emulated_s64(acc[i], mantissa[i], s[i], zp[i], qmin[i], qmax[i]);
+}

@@ -226,6 +226,14 @@ static inline uint16_t subbyte_f32_to_f16(float x) {
     return (uint16_t)(sign | kept);
 }
 
+// x toward zero, saturated to low .. high; NaN is 0.
+static inline int64_t subbyte_truncate_f32(float x, int64_t low, int64_t high) {
+    if (x != x) return 0;
+    if (x <= (float)low) return low;
+    if (x >= (float)high) return high;
+    return (int64_t)x;
+}
+
 // ---- N4: exact sums to codes -----------------------------------------------------------------------------------------
 
 // clamp(rne(f32(f32(acc) * multiplier)) + zp, qmin, qmax). Requires |qmin - zp|, |qmax - zp| <= 2^24.
@@ -246,6 +254,59 @@ static inline int32_t subbyte_requantize_shift_s32(int32_t acc, float multiplier
 static inline int32_t subbyte_requantize_shift_s64(int64_t acc, float multiplier, float shift, int32_t zp, int32_t qmin,
                                                    int32_t qmax) {
     return subbyte_round_to_code(subbyte_add_f32(subbyte_mul_f32((float)acc, multiplier), shift), zp, qmin, qmax);
+}
+
+// ---- N5: integer forms of N4, where the compiler proved them equal (numerics/fixed_point.py, thresholds.py) -------------
+
+// clamp(rne(acc * m / 2^s) + zp, qmin, qmax), half to even. Requires |acc * m| < 2^62 and s <= 62.
+static inline int32_t subbyte_requantize_half_even_s32(int32_t acc, int32_t m, int s, int32_t zp, int32_t qmin,
+                                                       int32_t qmax) {
+    int64_t product = (int64_t)acc * m, whole = product >> s, rest = product - whole * ((int64_t)1 << s);
+    int64_t half = ((int64_t)1 << s) >> 1;
+    whole += s > 0 && (rest > half || (rest == half && (whole & 1)));
+    whole = whole < -0x3fffffff ? -0x3fffffff : whole > 0x3fffffff ? 0x3fffffff : whole;
+    return subbyte_clamp_s32((int32_t)whole + zp, qmin, qmax);
+}
+
+// v = clamp((acc * m + c) >> s, qmin, qmax), then one step up or down where the thresholds say so.
+// steps: the accumulators at which the result becomes qmin + 1 .. qmax. Requires |acc * m| + |c| < 2^62.
+static inline int32_t subbyte_requantize_corrected_s32(int32_t acc, int32_t m, int64_t c, int s, const int32_t* steps,
+                                                       int32_t qmin, int32_t qmax) {
+    int64_t guess = ((int64_t)acc * m + c) >> s;
+    int32_t v = guess < qmin ? qmin : guess > qmax ? qmax : (int32_t)guess;
+    if (v < qmax && acc >= steps[v - qmin]) return v + 1;
+    if (v > qmin && acc < steps[v - qmin - 1]) return v - 1;
+    return v;
+}
+
+// How many of the ascending steps acc has reached: N4 is qmin plus this, or qmax minus this for a negative multiplier.
+static inline int32_t subbyte_count_steps_s32(int32_t acc, const int32_t* steps, int32_t count) {
+    int32_t reached = 0, i;
+    for (i = 0; i < count; i++) reached += acc >= steps[i];
+    return reached;
+}
+
+// N4 for the multiplier mantissa / 2^s, its two float32 roundings done in integers: of f32(acc), and of the product, which
+// turns what lies within half an ulp h of a tie into that tie. Requires 2^23 <= |mantissa| < 2^24.
+static inline int32_t subbyte_requantize_emulated_s64(int64_t acc, int32_t mantissa, int s, int32_t zp, int32_t qmin,
+                                                      int32_t qmax) {
+    uint64_t a = acc < 0 ? 0u - (uint64_t)acc : (uint64_t)acc, p, h = 0, top;
+    int32_t rounded;
+    int drop = 0;
+    while (a >> drop >= 0x1000000u) drop++;
+    if (drop) a = (a + ((uint64_t)1 << (drop - 1)) - 1u + (a >> drop & 1u)) >> drop;
+    p = a * (uint64_t)(mantissa < 0 ? -mantissa : mantissa);
+    s -= drop;
+    if (p == 0 || s > 62) {
+        rounded = 0;
+    } else if (s < 1) {
+        rounded = 0x3fffffff;
+    } else {
+        for (top = p; top >= 0x1000000u; top >>= 1) h = h ? h << 1 : 1u;
+        p = (p + ((uint64_t)1 << (s - 1)) + (p >> s & 1u ? h : ~h)) >> s;
+        rounded = p < 0x3fffffffu ? (int32_t)p : 0x3fffffff;
+    }
+    return subbyte_clamp_s32(((acc < 0) != (mantissa < 0) ? -rounded : rounded) + zp, qmin, qmax);
 }
 
 // ---- N6: averages ----------------------------------------------------------------------------------------------------
