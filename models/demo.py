@@ -27,11 +27,12 @@ INTERPRETED = 20  # images that the interpreter, which is slow, answers too
 Engine = Callable[[Array], Array]  # image [1,1,8,8] float32 to logits [1,10] float32
 
 
-def onnxruntime_engine() -> Engine:
-    """onnxruntime on one thread, its int8 kernels allowed: without that option it computes int8 QDQ in float on x86."""
+def onnxruntime_engine(*, int8: bool) -> Engine:
+    """onnxruntime on one thread. int8: allow its int8 kernels; on x86 it computes int8 QDQ in float unless told so."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.qdqisint8allowed", "1")
+    if int8:
+        options.add_session_config_entry("session.qdqisint8allowed", "1")
     session = onnxruntime.InferenceSession(MODEL, options, providers=["CPUExecutionProvider"])
 
     def run(image: Array) -> Array:
@@ -77,7 +78,7 @@ def results(logits: dict[str, Array], microseconds: dict[str, Array], labels: Ar
     """Accuracy and latency of each engine, one row each."""
     table = Table(title=f"{MODEL.name} on {len(labels)} held images of handwritten digits")
     table.add_column("engine")
-    for heading in ("accuracy", "latency (median)", "10th to 90th percentile"):
+    for heading in ("accuracy", "median latency", "p10 to p90"):
         table.add_column(heading, justify="right")
     for name, answers in logits.items():
         low, median, high = np.percentile(microseconds[name], (10, 50, 90))
@@ -109,7 +110,11 @@ def main() -> None:
         module.save(BUNDLE)
     test = read_test_digits()
     images = test.images[:, np.newaxis]
-    engines = {"subbyte": subbyte_engine(module), "onnxruntime": onnxruntime_engine()}
+    engines = {
+        "subbyte": subbyte_engine(module),
+        "onnxruntime": onnxruntime_engine(int8=False),
+        "onnxruntime, int8 allowed": onnxruntime_engine(int8=True),
+    }
     with console.status("running"):
         logits = {name: np.concatenate([engine(image) for image in images]) for name, engine in engines.items()}
         interpreted = [subbyte.evaluate(MODEL, {"input": image})["logits"] for image in images[:INTERPRETED]]
