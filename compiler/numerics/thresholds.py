@@ -53,7 +53,7 @@ def all_thresholds(r: Requantization, low: Any, high: Any) -> Codes:
         reached = np.where(rising, codes >= r.qmin + steps, codes <= r.qmax - steps)
         above = np.where(reached, middle, above)
         below = np.where(reached, below, np.minimum(middle + 1, above))
-    return below
+    return np.asarray(below, np.int64)
 
 
 def count_thresholds(accumulator: Any, steps: Codes, r: Requantization, channel: int) -> Codes:
