@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from subbyte.compiler.cli.options import CompilerCommand, Dims, Json, ModelPath, Strict, TargetName, parse_dims
-from subbyte.compiler.cli.output import print_json, print_table, progress
+from subbyte.compiler.cli.output import print_json, progress
 
 _PRODUCTS = {"c": None, "so": "libmodel.so", "a": "libmodel.a", "runner": "runner"}
 
@@ -97,8 +97,11 @@ def compile_command(
     if json:
         print_json(report)
         return
-    rows = [[key.replace("_", " "), value] for key, value in report.items() if value not in (None, [])]
-    print_table("", ("", ""), [[key, f"{value:,}" if isinstance(value, int) else str(value)] for key, value in rows])
+    for key, value in report.items():
+        if isinstance(value, list):
+            value = "".join(f"\n  {item}" for item in value)
+        if value not in (None, ""):
+            typer.echo(f"{key.replace('_', ' ')}: {f'{value:,}' if isinstance(value, int) else value}")
 
 
 def _stem(model: Path) -> str:

@@ -48,5 +48,5 @@ def explain(
 
 def _text(value: object) -> object:
     if isinstance(value, (list, tuple)):
-        return " + ".join(map(str, value))
+        return "x".join(map(str, value)) or "scalar"
     return "-" if value is None else value
