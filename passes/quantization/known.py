@@ -64,7 +64,7 @@ class Folding:
             constant = value.constant
             if known.coded is not None:
                 found = known.coded.requantized(demand, origin)
-            elif constant is not None and demand.is_plain and value.type.dtype == FLOAT32:
+            elif constant is not None and demand.quant.is_static and value.type.dtype.is_float:
                 quantizer = demand.quantize_linear(value, sources=origin.sources)
                 (found,) = constants_of(quantizer)
             if found is not None:
