@@ -15,7 +15,12 @@ from subbyte.passes.quantization.coded import all_codes
 @graph_pass(requires=Stage.IMPORTED, ensures=Stage.IMPORTED, keeps_stage=True)
 def remove_dead_nodes(graph: Graph) -> Graph:
     """op(x) -> x, where all elements keep value, place and type; Reshape(Reshape(x)) -> Reshape(x), so Transpose."""
-    return rewrite(graph, lambda node, _: _same_as_operand(node) or _merged(node))
+    return rewrite(graph, _shorter)
+
+
+def _shorter(node: Node, _: Graph) -> Node | Value:
+    merged = _merged(node) or node
+    return _same_as_operand(merged) or merged
 
 
 def _same_as_operand(node: Node) -> Value | None:
