@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subbyte.compiler.dtype import FLOAT16, FLOAT32, DType
-from subbyte.compiler.importer.operator import Operator
+from subbyte.compiler.importer.operator import Operator, described
 from subbyte.compiler.ir.node import Constant, Value
 from subbyte.compiler.ir.qops import Lookup
 from subbyte.compiler.ir.types import QuantParams, TensorType
@@ -30,21 +30,25 @@ def quant_params(
     A scale of one element is per tensor whatever its shape; axis None allows no other. `what` names the tensor where
     the operator has several.
     """
-    name = f"{what} scale" if what else "scale"
-    scales, zeros = _constant(op, scale, name), _constant(op, zero_point, f"{what} zero point".strip())
+    of = f" of {what}" if what else ""
+    scales, zeros = _constant(op, scale, f"scale{of}"), _constant(op, zero_point, f"zero point{of}")
     if scales is None or scale.type.dtype not in (FLOAT16, FLOAT32):
-        raise op.broken(f"has a {name} of type {scale.type.dtype}; float32 or float16 is needed.")
+        raise op.broken(f"has a scale{of} of type {scale.type.dtype}; float32 or float16 is needed.")
     scales = scales.astype(np.float32)
     if zeros is None:
         zeros = np.zeros((), np.int64)
     elif zero_point is not None and zero_point.type.dtype != dtype:
-        raise op.broken(f"has a zero point of type {zero_point.type.dtype} for codes of type {dtype}; they are equal.")
+        raise op.broken(
+            f"has a zero point{of} of type {zero_point.type.dtype} for codes of type {dtype}; they are equal."
+        )
     zeros = zeros.astype(np.int64)
     wrong = ~(np.isfinite(scales) & (scales > 0))
     if wrong.any():
-        raise op.broken(f"has the {name} {float(scales[wrong].flat[0])}; scales are finite and above zero.")
+        raise op.broken(f"has {float(scales[wrong].flat[0])} as a scale{of}; scales are finite and above zero.")
     if dtype.bits > 16 and zeros.any():
-        raise op.broken(f"has the zero point {int(zeros[zeros != 0].flat[0])} for codes of type {dtype}; it must be 0.")
+        raise op.broken(
+            f"has the zero point {int(zeros[zeros != 0].flat[0])} for codes{of} of type {dtype}; it must be 0."
+        )
     if scales.size == 1 and zeros.size == 1:
         return QuantParams(scales.reshape(()), zeros.reshape(()), dtype.min, dtype.max)
     if scales.size == 1:
@@ -53,14 +57,14 @@ def quant_params(
         zeros = zeros.reshape(())
     if axis is None:
         raise op.unsupported(
-            f"has a {name} or zero point with {max(scales.size, zeros.size)} entries; one for the whole tensor is "
+            f"has a scale or zero point{of} with {max(scales.size, zeros.size)} entries; one for the whole tensor is "
             "read. Quantize it per tensor."
         )
     axis = op.axis(axis, len(shape))
     extent = (shape[axis],)
     if any(found.shape not in ((), extent) for found in (scales, zeros)):
         raise op.broken(
-            f"has a {name} of shape {list(scales.shape)} and a zero point of shape {list(zeros.shape)} along axis "
+            f"has a scale{of} of shape {list(scales.shape)} and a zero point of shape {list(zeros.shape)} along axis "
             f"{axis} of {dtype}{list(shape)}; [] or [{extent[0]}] is needed."
         )
     return QuantParams(np.broadcast_to(scales, extent), np.broadcast_to(zeros, extent), dtype.min, dtype.max, axis)
@@ -71,7 +75,7 @@ def _constant(op: Operator, value: Value | None, what: str) -> NDArray[Any] | No
         return None
     if value.constant is None:
         raise op.unsupported(
-            f"takes its {what} from {value.node.label}, which is computed at run time (dynamic quantization); "
+            f"takes its {what} from {described(value)}, which is known at run time only (dynamic quantization); "
             "constants are read. Quantize the model statically, with calibration data."
         )
     return value.constant
@@ -91,7 +95,7 @@ def with_quant(op: Operator, value: Value, quant: QuantParams | None) -> Value:
         return op.shared.with_quant[key]
     if dtype.kind not in ("int", "uint") or dtype.bits > _MAX_TABLE_BITS:
         raise op.unsupported(
-            f"gives a scale of its own to {value.type}, computed by {node.label}; that is read for codes of at most "
+            f"gives a scale of its own to {value.type}, made by {described(value)}; that is read for codes of at most "
             f"{_MAX_TABLE_BITS} bits. Remove the DequantizeLinear, or convert with Cast and Mul."
         )
     table = np.arange(dtype.min, dtype.max + 1).astype(dtype.numpy)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subbyte.compiler.dtype import BOOL, FLOAT32, INT64
-from subbyte.compiler.importer.operator import Operator, converts
+from subbyte.compiler.importer.operator import Operator, converts, described
 from subbyte.compiler.ir.node import Value
 from subbyte.compiler.ir.shapes import broadcast
 
@@ -88,7 +88,7 @@ def _known(op: Operator, count: int) -> list[NDArray[Any]]:
         value = op.operand(index)
         if value.constant is None:
             raise op.unsupported(
-                f"depends on {value.node.label}, which is computed at run time; {op.op_type} is read where all its "
+                f"depends on {described(value)}, which is known at run time only; {op.op_type} is read where all its "
                 "operands are constants. Express it by other operators ('subbyte list ops' shows those that are read)."
             )
         arrays.append(value.constant)

@@ -13,11 +13,6 @@ from subbyte.compiler.ir.shapes import Shape
 Scales = tuple[float, ...]
 
 
-@converts("Upsample")
-def convert_upsample(op: Operator) -> Value:
-    raise op.unsupported("was removed from ONNX in opset 10. Export with Resize in its place.")
-
-
 @converts("Resize")
 def convert_resize(op: Operator) -> Value:
     """Nearest on floats or codes, linear on floats. Opset 10 has scales only, and asymmetric coordinates."""

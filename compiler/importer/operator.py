@@ -13,10 +13,10 @@ from onnx import AttributeProto
 
 from subbyte.compiler.dtype import DType
 from subbyte.compiler.errors import ModelError, UnsupportedError
-from subbyte.compiler.importer.names import shown
+from subbyte.compiler.importer.names import one_line, shown
 from subbyte.compiler.importer.tensors import TensorReader, element_type
 from subbyte.compiler.ir.interpret import evaluate_node
-from subbyte.compiler.ir.node import Constant, Node, Value
+from subbyte.compiler.ir.node import Constant, Input, Node, Value
 from subbyte.compiler.ir.ops import DequantizeLinear, QuantizeLinear
 from subbyte.compiler.ir.types import QuantParams, TensorType
 
@@ -50,6 +50,12 @@ def converter_of(domain: str, op_type: str) -> Converter | None:
 def convertible_operators() -> tuple[tuple[str, str], ...]:
     """(domain, operator) of everything the importer reads, sorted."""
     return tuple(sorted(_CONVERTERS))
+
+
+def described(value: Value) -> str:
+    """What errors call the maker of a value."""
+    node = value.node
+    return f"the graph input {shown(node.name)}" if isinstance(node, Input) else one_line(node.label)
 
 
 class Marks(TypedDict):
@@ -127,7 +133,7 @@ class Operator:
             return None
         if value.constant is None:
             raise self.unsupported(
-                f"takes its {what} from '{value.node.label}', which is computed at run time; a constant is needed. "
+                f"takes its {what} from {described(value)}, which is known at run time only; a constant is needed. "
                 "Fix the shapes it depends on, or make it an initializer before export."
             )
         return value.constant

@@ -9,6 +9,14 @@ _MAX_LISTED = 20
 _MAX_NODES_NAMED = 5
 
 
+_WAY_ON = "Export without it, or cut the model before it with onnx.utils.extract_model."
+_WAYS_ON = {
+    "DynamicQuantizeLinear": "Quantize the model statically, with calibration data.",
+    "Upsample": "ONNX removed it in opset 10: export with Resize in its place.",
+    **dict.fromkeys(("If", "Loop", "Scan"), "Export the model without control flow: trace it, and fix what decides."),
+}
+
+
 class Problems:
     """A list of errors, and of operators without a converter with the nodes that use them."""
 
@@ -32,7 +40,7 @@ class Problems:
         broken = [error for error in self._errors if not isinstance(error, UnsupportedError)]
         others = [error for error in self._errors if isinstance(error, UnsupportedError)]
         unknown = [_unknown_operator(operator, nodes) for operator, nodes in self._unknown.items()]
-        texts = list(dict.fromkeys(map(one_line, (*map(str, broken), *unknown, *map(str, others)))))
+        texts = list(dict.fromkeys(map(_sentence, (*map(str, broken), *unknown, *map(str, others)))))
         kind = ModelError if broken else UnsupportedError
         if len(texts) == 1:
             raise kind(texts[0])
@@ -44,7 +52,10 @@ class Problems:
 def _unknown_operator(operator: str, nodes: list[str]) -> str:
     named = ", ".join(map(shown, nodes[:_MAX_NODES_NAMED]))
     more = f" and {len(nodes) - _MAX_NODES_NAMED} more" if len(nodes) > _MAX_NODES_NAMED else ""
-    return (
-        f"{operator} {named}{more}: this operator is not read ('subbyte list ops' shows those that are). "
-        "Export without it, or cut the model before it with onnx.utils.extract_model."
-    )
+    way_on = _WAYS_ON.get(operator, _WAY_ON)
+    return f"{operator} {named}{more}: this operator is not read ('subbyte list ops' shows those that are). {way_on}"
+
+
+def _sentence(text: str) -> str:
+    """One printable line that ends with a full stop."""
+    return one_line(text if text.endswith((".", "!", "?")) else f"{text}.")

@@ -28,6 +28,11 @@ def only_constant(graph: Graph) -> np.ndarray:
     return output.value.node.value
 
 
+SPARSE = helper.make_sparse_tensor(
+    helper.make_tensor("values", TensorProto.FLOAT, [1], [2.0]),
+    helper.make_tensor("places", TensorProto.INT64, [1], [3]),
+    [9],
+)
 FORMS: dict[str, tuple[dict[str, Any], np.ndarray]] = {
     "tensor": ({"value": numpy_helper.from_array(X)}, X),
     "float": ({"value_float": 1.5}, np.array(1.5, np.float32)),
@@ -45,8 +50,10 @@ def test_constant(make_operator: Any, imported: Any, form: str) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("attributes", [{"value_string": "a"}, {"value_strings": ["a", "b"]}])
-def test_constant_strings_are_refused(make_operator: Any, imported: Any, attributes: dict[str, Any]) -> None:
+@pytest.mark.parametrize("attributes", [{"value_string": "a"}, {"value_strings": ["a", "b"]}, {"sparse_value": SPARSE}])
+def test_constant_strings_and_sparse_tensors_are_refused(
+    make_operator: Any, imported: Any, attributes: dict[str, Any]
+) -> None:
     with pytest.raises(UnsupportedError, match="Constant 'node'"):
         imported(make_operator("Constant", [], 13, **attributes)[0])
 
@@ -187,7 +194,7 @@ def test_where_expand_and_equal_at_run_time_are_refused(make_operator: Any, impo
         ("Expand", [X[:1].copy(), longs(2, 3, 4)]),
         ("Tile", [X, longs(1, 2, 1)]),
     ):
-        with pytest.raises(UnsupportedError, match=f"{op} 'node' depends on Input"):
+        with pytest.raises(UnsupportedError, match=f"{op} 'node' depends on the graph input"):
             imported(make_operator(op, operands, 16, constants=(1,) if op in ("Expand", "Tile") else ())[0])
 
 

@@ -254,7 +254,6 @@ def test_what_is_broken_comes_before_what_is_not_read(make_model: Any, imported:
         (helper.make_node("Transpose", ["x"], ["y"], "n", perm=[0, 0]), "Transpose 'n'.*permutation"),
         (helper.make_node("MatMul", ["x", "x"], ["y"], "n"), "MatMul 'n'.*inner dimensions differ"),
         (helper.make_node("Cast", ["x"], ["y"], "n"), "Cast 'n' is not as ONNX opset 21 says"),
-        (helper.make_node("Upsample", ["x", "x"], ["y"], "n"), "Upsample 'n' is not as ONNX opset 21 says.*deprecated"),
     ],
 )
 def test_nodes_that_are_ill_formed_are_refused(make_model: Any, imported: Any, node: onnx.NodeProto, text: str) -> None:
@@ -269,6 +268,16 @@ def test_a_parameter_of_a_function_outside_of_one_is_refused(make_model: Any, im
     weights = {"s": np.array(0.1, np.float32)}
     with pytest.raises(ModelError, match="QLinearSoftmax 'n' has an attribute 'axis' that is not an integer"):
         imported(make_model([node], {"x": X.astype(np.uint8)}, ["y"], weights))
+
+
+@pytest.mark.parametrize(
+    ("op", "way"), [("Upsample", "Resize"), ("Loop", "control flow"), ("LSTM", "Export without it")]
+)
+def test_an_operator_that_is_not_read_is_refused_with_a_way_on(
+    make_model: Any, imported: Any, op: str, way: str
+) -> None:
+    with pytest.raises(UnsupportedError, match=rf"{op} 'n': this operator is not read .*{way}"):
+        imported(make_model([helper.make_node(op, ["x", "x"], ["y"], "n")], {"x": X}, ["y"]))
 
 
 def test_sparse_initializers_are_refused(make_model: Any, imported: Any) -> None:

@@ -232,7 +232,7 @@ def test_a_scale_that_is_not_positive_is_refused(make_operator: Any, imported: A
     operands = [X if op == "QuantizeLinear" else X.astype(np.int8), np.array(scale, np.float32)]
     if op == "QuantizeLinear":
         operands.append(np.array(0, np.int8))
-    with pytest.raises(ModelError, match=f"{op} 'node' has the scale .*; scales are finite and above zero"):
+    with pytest.raises(ModelError, match=f"{op} 'node' has .* as a scale; scales are finite and above zero"):
         imported(make_operator(op, operands, 13, constants=(1, 2))[0])
 
 

@@ -138,7 +138,7 @@ def test_matmul_integer_with_a_zero_point_per_column(equals_onnxruntime: Any) ->
 
 def test_a_zero_point_per_row_is_refused(make_operator: Any, imported: Any) -> None:
     a, b = u8(5, 8), u8(8, 4)
-    with pytest.raises(UnsupportedError, match="MatMulInteger 'node' has a a scale or zero point with 5 entries"):
+    with pytest.raises(UnsupportedError, match="MatMulInteger 'node' has a scale or zero point of a with 5 entries"):
         imported(make_operator("MatMulInteger", [a, b, u8(5)], 10, constants=(1, 2))[0])
 
 
