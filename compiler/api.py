@@ -33,7 +33,7 @@ def compile_bundle(model: Model | Graph, target: Target, options: Options) -> Bu
     return make_bundle(build_program(graph, target), name, options.weights, options.recorded(), VERSION)
 
 
-def compile(  # noqa: A001 - the name users expect: subbyte.compile
+def compile(
     model: Model,
     *,
     target: str = "native",

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from subbyte.compiler.api import compile as compile  # noqa: A004 - the name users expect
+    from subbyte.compiler.api import compile as compile
     from subbyte.compiler.api import evaluate as evaluate
     from subbyte.compiler.errors import GraphError as GraphError
     from subbyte.compiler.errors import ModelError as ModelError
