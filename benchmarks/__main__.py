@@ -17,7 +17,7 @@ import typer
 import subbyte
 from benchmarks.agreement import agreements
 from benchmarks.engines import peers_of, subbyte_engine
-from benchmarks.isa_mask import LEVELS, MaskError, level_in_force, restart_with
+from benchmarks.isa_mask import LEVELS, MaskError, answered, restart_with, trap_in_force
 from benchmarks.machine import machine, programs
 from benchmarks.measure import interleave
 from benchmarks.report import Measured, as_data, as_markdown
@@ -47,7 +47,7 @@ def benchmark(
     """Time subbyte beside onnxruntime and LiteRT; their answers are compared first."""
     if isa not in ("native", *LEVELS):
         raise typer.BadParameter(f"'{isa}' is none of native, {', '.join(LEVELS)}", param_hint="--isa")
-    if isa != "native" and level_in_force() is None:
+    if isa != "native" and trap_in_force() is None:
         restart_with(isa)
     goal = find_target(target or ("native" if isa == "native" else LEVELS[isa]))
     paths = model or default_models()
@@ -59,6 +59,7 @@ def benchmark(
             "rounds": rounds,
             "block_ms": block_ms,
             "isa": isa,
+            "hidden_by": trap_in_force(),
             "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
         },
     }
@@ -66,6 +67,8 @@ def benchmark(
     for path in paths:
         typer.echo(f"{path.name} ...", err=True)
         measured.append(measure(path, goal.name, threads, rounds, block_ms / 1000, compiler))
+    if isa != "native" and not answered():
+        raise MaskError("no engine asked for the processor's instruction sets: what they ran on is not known.")
     text = as_markdown(measured, conditions)
     typer.echo(text, nl=False)
     if markdown is not None:

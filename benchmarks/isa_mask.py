@@ -1,13 +1,13 @@
-"""Hides instruction sets from every engine of the process: peers then take the path they take on lesser processors.
+"""Hides instruction sets from the peers, which then take the path that they take on lesser processors.
 
-`restart_with` starts this program again with cpuid_mask.c preloaded: it makes the CPUID instruction fault and answers
-in its place. That needs CPUID faulting, which Intel has since Ivy Bridge; many virtual machines do not pass it on.
+`restart_with` starts this program again with cpuid_mask.c preloaded, which answers the CPUID instruction in the
+processor's place. Where the machine has CPUID faulting (Intel since Ivy Bridge; many virtual machines do not pass it
+on) every library is deceived, else only the peers', of which patched_peers makes copies whose CPUID instructions trap.
 """
 
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
 import platform
 import subprocess
@@ -16,47 +16,57 @@ import tempfile
 from pathlib import Path
 from typing import NoReturn
 
+from benchmarks.patched_peers import PatchError, patched_packages
+
 SOURCE = Path(__file__).with_name("cpuid_mask.c")
 LEVELS = {"avx2": "x86-64-v3", "avxvnni": "x86-64-v3+avxvnni"}  # what is left of the processor, and subbyte's target
-_VARIABLE = "SUBBYTE_CPUID_LEVEL"  # cpuid_mask.c reads it
+PEERS = ("onnxruntime", "ai_edge_litert")
+_LEVEL, _TRAP = "SUBBYTE_CPUID_LEVEL", "SUBBYTE_CPUID_TRAP"  # cpuid_mask.c reads them
 _SYS_ARCH_PRCTL = 158
 _ARCH_SET_CPUID = 0x1012
 
 
 class MaskError(Exception):
-    """The processor cannot be masked."""
+    """Instruction sets cannot be hidden."""
 
 
-def level_in_force() -> str | None:
-    """The level this process runs under."""
-    return os.environ.get(_VARIABLE)
+def trap_in_force() -> str | None:
+    """How CPUID is made to trap in this process; None where it is not."""
+    return os.environ.get(_TRAP)
 
 
-def check_faulting() -> None:
-    """Raises MaskError where this machine has no CPUID faulting."""
-    reason = None
-    if sys.platform != "linux" or platform.machine() != "x86_64":
-        reason = "only Linux on x86-64 has it"
-    else:
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.syscall(_SYS_ARCH_PRCTL, _ARCH_SET_CPUID, 1) != 0:  # 1: as it is, CPUID allowed
-            code = ctypes.get_errno()
-            reason = "this processor or its hypervisor has none" if code == errno.ENODEV else os.strerror(code)
-    if reason is not None:
-        raise MaskError(
-            f"--isa other than native hides instruction sets from the peers by CPUID faulting: {reason}. "
-            "Run on an Intel processor outside a virtual machine, or measure with --isa native."
-        )
+def can_fault() -> bool:
+    """True where this machine has CPUID faulting."""
+    # 1: CPUID stays allowed; the call fails without faulting
+    return ctypes.CDLL(None).syscall(_SYS_ARCH_PRCTL, _ARCH_SET_CPUID, 1) == 0
+
+
+def answered() -> int:
+    """How many CPUID instructions were answered in the processor's place, in a process under the mask."""
+    return int(ctypes.CDLL(None).cpuid_mask_answers())
 
 
 def restart_with(level: str) -> NoReturn:
     """Replace this process by the same command line under the mask.  Raises MaskError."""
-    check_faulting()
-    folder = Path(tempfile.gettempdir()) / f"subbyte-cpuid-mask-{os.getuid()}"
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        raise MaskError("--isa other than native is for Linux on x86-64; measure with --isa native.")
+    folder = Path(tempfile.gettempdir()) / f"subbyte-isa-mask-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    library = build_mask(folder)
-    environment = {**os.environ, "LD_PRELOAD": str(library), _VARIABLE: level}
+    environment = {**os.environ, **mask(level, folder)}
     os.execve(sys.executable, [sys.executable, "-m", "benchmarks", *sys.argv[1:]], environment)
+
+
+def mask(level: str, folder: Path) -> dict[str, str]:
+    """The environment of a process that is to see no more than `level`; what it needs is written to `folder`."""
+    environment = {"LD_PRELOAD": str(build_mask(folder)), _LEVEL: level, _TRAP: "faulting"}
+    if not can_fault():
+        try:
+            packages = patched_packages(PEERS, folder / "packages")
+        except PatchError as error:
+            raise MaskError(f"--isa other than native needs CPUID faulting, or copies of the peers: {error}") from error
+        path = os.pathsep.join(filter(None, [str(packages), os.environ.get("PYTHONPATH")]))
+        environment |= {_TRAP: "patched", "PYTHONPATH": path}
+    return environment
 
 
 def build_mask(folder: Path) -> Path:

@@ -86,10 +86,17 @@ def _conditions(conditions: Mapping[str, Any]) -> str:
     lines = [
         f"Machine: {machine['processor']}, {machine['cores']} cores, {megahertz}, {governor}{virtual}, {seen}.",
         f"subbyte {programs['subbyte']} for `{programs['target']}`, {programs['compiler']}, `{programs['flags']}`.",
-        f"{peers}; instruction sets that every engine may know of: {run['isa']}.",
+        f"{peers}; they may know of these instruction sets: {_known(run)}.",
         f"{run['threads']} thread{plural}, {rounds}: `{run['command']}`",
     ]
     return "\n\n".join(lines)
+
+
+def _known(run: Mapping[str, Any]) -> str:
+    if run["hidden_by"] is None:
+        return "all of the processor's"
+    means = {"faulting": "CPUID faulting", "patched": "CPUID instructions that trap"}
+    return f"up to {run['isa']}, the others hidden by {means[run['hidden_by']]}"
 
 
 def _speeds(measured: list[Measured]) -> str:
