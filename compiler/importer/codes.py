@@ -91,7 +91,8 @@ def with_quant(op: Operator, value: Value, quant: QuantParams | None) -> Value:
     if isinstance(node, Constant):
         key = (node, quant)
         if key not in op.shared.with_quant:
-            op.shared.with_quant[key] = Constant(node.value, meant, sources=node.sources, tensor=node.tensor).out
+            sources = (*node.sources, *op.shared.dropped.get(node, ()))
+            op.shared.with_quant[key] = Constant(node.value, meant, sources=sources, tensor=node.tensor).out
         return op.shared.with_quant[key]
     if dtype.kind not in ("int", "uint") or dtype.bits > _MAX_TABLE_BITS:
         raise op.unsupported(

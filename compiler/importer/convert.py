@@ -27,7 +27,7 @@ from subbyte.compiler.importer import (  # noqa: F401 - each registers its conve
 from subbyte.compiler.importer.codes import quant_params
 from subbyte.compiler.importer.inputs import Reading, check_dims, first_meaning, tensor_type
 from subbyte.compiler.importer.load import LoadedModel, load
-from subbyte.compiler.importer.names import node_name, shown
+from subbyte.compiler.importer.names import labelled, node_name, shown
 from subbyte.compiler.importer.operator import Operator, Shared, converter_of
 from subbyte.compiler.importer.order import needed, producers, topological
 from subbyte.compiler.importer.problems import Problems
@@ -242,7 +242,8 @@ class _Importer:
             self._problems.add(error)
         except (GraphError, ModelError, NumericsError) as error:
             text = str(error)
-            self._problems.add(ModelError(text if name in text else f"{node.op_type} {shown(name)}: {text}"))
+            label = labelled(node.op_type, name)
+            self._problems.add(ModelError(text if label in text else f"{label}: {text}"))
         else:
             self._values.update((output, value) for output, value in zip(node.output, values, strict=False) if output)
 
@@ -256,7 +257,7 @@ class _Importer:
         missing = [entry for entry in node.input if entry and entry not in self._values]
         if missing:
             raise ModelError(
-                f"{node.op_type} {shown(name)} reads {', '.join(map(shown, missing))}, which is made by no node, and "
+                f"{labelled(node.op_type, name)} reads {', '.join(map(shown, missing))}, which is made by no node, and "
                 "is neither input nor initializer."
             )
         if domain == "":
@@ -288,7 +289,7 @@ class _Importer:
         except onnx.checker.ValidationError as error:
             reason = str(error).split("==>")[0].split("\n")[0].strip().rstrip(".")
             version = self._model.opset[""]
-            raise ModelError(f"{node.op_type} {shown(name)} is not as ONNX opset {version} says: {reason}.") from None
+            raise ModelError(f"{labelled(node.op_type, name)} is not as opset {version} says: {reason}.") from None
 
 
 def _check_unique(what: str, names: list[str]) -> None:

@@ -25,6 +25,11 @@ def node_name(node: NodeProto, index: int) -> str:
     return node.name or f"#{index} {node.op_type}"
 
 
+def labelled(op_type: str, name: str) -> str:
+    """How errors about a node begin: Conv 'name'."""
+    return f"{one_line(op_type)} {shown(name)}"
+
+
 def check_names(proto: ModelProto) -> None:
     """Refuse names that are not UTF-8: protobuf hands them over as bytes."""
     for name in _names(proto):

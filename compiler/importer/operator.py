@@ -13,7 +13,7 @@ from onnx import AttributeProto
 
 from subbyte.compiler.dtype import DType
 from subbyte.compiler.errors import ModelError, UnsupportedError
-from subbyte.compiler.importer.names import one_line, shown
+from subbyte.compiler.importer.names import labelled, one_line, shown
 from subbyte.compiler.importer.tensors import TensorReader, element_type
 from subbyte.compiler.ir.interpret import evaluate_node
 from subbyte.compiler.ir.node import Constant, Input, Node, Value
@@ -96,7 +96,7 @@ class Operator:
     @property
     def label(self) -> str:
         """The operator and its name, as errors begin."""
-        return f"{self.op_type} {shown(self.name)}"
+        return labelled(self.op_type, self.name)
 
     def broken(self, text: str) -> ModelError:
         """An error about a model that contradicts ONNX; `text` goes on after the label."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from onnx import GraphProto, NodeProto
 
 from subbyte.compiler.errors import ModelError
-from subbyte.compiler.importer.names import node_name, shown
+from subbyte.compiler.importer.names import labelled, node_name, shown
 
 
 def producers(graph: GraphProto, given: Iterable[str]) -> dict[str, int]:
@@ -20,9 +20,9 @@ def producers(graph: GraphProto, given: Iterable[str]) -> dict[str, int]:
             if not name:
                 continue
             if name in taken or name in found:
+                label = labelled(node.op_type, node_name(node, index))
                 raise ModelError(
-                    f"the tensor {shown(name)}, an output of {node.op_type} {shown(node_name(node, index))}, is made "
-                    "twice; each name stands for one tensor in ONNX."
+                    f"the tensor {shown(name)}, an output of {label}, is made twice; each name stands for one tensor."
                 )
             found[name] = index
     return found

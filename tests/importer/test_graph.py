@@ -248,12 +248,12 @@ def test_what_is_broken_comes_before_what_is_not_read(make_model: Any, imported:
 @pytest.mark.parametrize(
     ("node", "text"),
     [
-        (helper.make_node("Relu", ["x", "x"], ["y"], "n"), "Relu 'n' is not as ONNX opset 21 says"),
+        (helper.make_node("Relu", ["x", "x"], ["y"], "n"), "Relu 'n' is not as opset 21 says"),
         (helper.make_node("Relu", ["x"], ["y"], "n", slope=1.0), "Unrecognized attribute: slope"),
-        (helper.make_node("Softmax", ["x"], ["y"], "n", axis=1.0), "Softmax 'n' is not as ONNX opset 21 says"),
+        (helper.make_node("Softmax", ["x"], ["y"], "n", axis=1.0), "Softmax 'n' is not as opset 21 says"),
         (helper.make_node("Transpose", ["x"], ["y"], "n", perm=[0, 0]), "Transpose 'n'.*permutation"),
         (helper.make_node("MatMul", ["x", "x"], ["y"], "n"), "MatMul 'n'.*inner dimensions differ"),
-        (helper.make_node("Cast", ["x"], ["y"], "n"), "Cast 'n' is not as ONNX opset 21 says"),
+        (helper.make_node("Cast", ["x"], ["y"], "n"), "Cast 'n' is not as opset 21 says"),
     ],
 )
 def test_nodes_that_are_ill_formed_are_refused(make_model: Any, imported: Any, node: onnx.NodeProto, text: str) -> None:
