@@ -38,7 +38,7 @@ def trap_in_force() -> str | None:
 def can_fault() -> bool:
     """True where this machine has CPUID faulting."""
     # 1: CPUID stays allowed; the call fails without faulting
-    return ctypes.CDLL(None).syscall(_SYS_ARCH_PRCTL, _ARCH_SET_CPUID, 1) == 0
+    return bool(ctypes.CDLL(None).syscall(_SYS_ARCH_PRCTL, _ARCH_SET_CPUID, 1) == 0)
 
 
 def answered() -> int:
