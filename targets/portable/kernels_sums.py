@@ -176,8 +176,8 @@ def _conv_call(op: QConv | QConvTranspose) -> Call:
     )
 
 
-def _accepts_depthwise(name: str) -> Callable[[QConv], bool]:
-    return lambda op: _is_conv(op) and is_depthwise(op) and f"s{pack(op).sum.bits}" == name
+def _accepts_depthwise(variant: str) -> Callable[[QConv], bool]:
+    return lambda op: _is_conv(op) and is_depthwise(op) and pack(op).name == variant
 
 
 def _depthwise_call(op: QConv) -> Call:
@@ -185,11 +185,10 @@ def _depthwise_call(op: QConv) -> Call:
     finish = epilogue(op.requantization)
     weights = np.moveaxis(packed.weights[..., 0], 0, -1)  # [C, kernel...] -> [kernel..., C]
     return Call(
-        f"subbyte_depthwise_s{packed.sum.bits}",
+        f"subbyte_depthwise_{packed.name}",
         (
             operand(op, op.x),
             ConstantArray("weights", as_array(weights, packed.weight.numpy), "hwc"),
-            Integer(type_code(packed.weight)),
             bias_array(op.bias, packed.sum),
             finish.multiplier,
             finish.shift,
@@ -307,15 +306,10 @@ def _run_time_gemm_call(op: QGemm) -> Call:
 
 def _rows() -> Iterator[Kernel]:
     last = Storage.CHANNELS_LAST
-    for bits in (32, 64):
-        name = f"s{bits}"
-        yield row(
-            QConv, f"subbyte_depthwise_{name}", "depthwise.h", last, _depthwise_call, _accepts_depthwise(name),
-            f"codes codes -> codes, sums in {name}",
-        )  # fmt: skip
     for variant in VARIANTS:
         says = f"codes codes -> codes, as {variant}"
-        symbol = f"subbyte_conv_{variant}"
+        depthwise, symbol = f"subbyte_depthwise_{variant}", f"subbyte_conv_{variant}"
+        yield row(QConv, depthwise, "depthwise.h", last, _depthwise_call, _accepts_depthwise(variant), says)
         convolutions: tuple[type[Node], ...] = (QConv, QConvTranspose)
         for op in convolutions:
             yield row(op, symbol, "conv.h", last, _conv_call, _accepts_conv(variant), says)

@@ -6,8 +6,19 @@
 #include "codes.h"
 
 // to[i] = x[at + i] less its zero point, i < n.
-static inline void subbyte_centre_s16(int16_t* to, const void* x, int type, int32_t zero_point, int32_t at, int32_t n) {
+SUBBYTE_ONE_COPY void subbyte_centre_s16(int16_t* to, const void* x, int type, int32_t zero_point, int32_t at,
+                                         int32_t n) {
     int32_t codes[SUBBYTE_BLOCK], done, i;
+    if (type == SUBBYTE_TYPE_U8) {
+        const uint8_t* from = (const uint8_t*)x + at;
+        for (i = 0; i < n; ++i) to[i] = (int16_t)(from[i] - zero_point);
+        return;
+    }
+    if (type == SUBBYTE_TYPE_S8) {
+        const int8_t* from = (const int8_t*)x + at;
+        for (i = 0; i < n; ++i) to[i] = (int16_t)(from[i] - zero_point);
+        return;
+    }
     for (done = 0; done < n; done += SUBBYTE_BLOCK) {
         const int32_t block = subbyte_smaller(n - done, SUBBYTE_BLOCK);
         subbyte_load_codes(codes, x, type, at + done, 1, block, zero_point);
@@ -15,7 +26,8 @@ static inline void subbyte_centre_s16(int16_t* to, const void* x, int type, int3
     }
 }
 
-static inline void subbyte_centre_s32(int32_t* to, const void* x, int type, int32_t zero_point, int32_t at, int32_t n) {
+SUBBYTE_ONE_COPY void subbyte_centre_s32(int32_t* to, const void* x, int type, int32_t zero_point, int32_t at,
+                                         int32_t n) {
     subbyte_load_codes(to, x, type, at, 1, n, zero_point);
 }
 

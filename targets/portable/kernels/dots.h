@@ -17,6 +17,7 @@
 #define SUBBYTE_VALUE s16
 #define SUBBYTE_WEIGHT s8
 #define SUBBYTE_SUM s64
+#define SUBBYTE_RUN 256  // a product is at most 2^15 * 2^7
 #include "dots_body.h"
 #define SUBBYTE_VALUE s16
 #define SUBBYTE_WEIGHT s16

@@ -10,7 +10,8 @@
 #define SUBBYTE_STORE_SUMS SUBBYTE_OF(subbyte_store_sums_, SUBBYTE_SUM)
 
 // y[at + o] = the result of bias[o] + sum over k < depth of a[k] * w[o * depth + k], for o < n; their first channel, of
-// bias, multiplier and shift, is `channel`. bias may be null. Requires that every partial sum fits SUBBYTE_SUM.
+// bias, multiplier and shift, is `channel`. bias may be null. Requires that every partial sum fits SUBBYTE_SUM. With
+// SUBBYTE_RUN, so many products are summed in 32 bits, which hold them whatever they are, before they are added to the sum.
 static inline void SUBBYTE_DOTS(const SUBBYTE_VALUE_T* a, const SUBBYTE_WEIGHT_T* w, int32_t depth,
                                 const SUBBYTE_SUM_T* bias, const float* multiplier, const float* shift, void* y,
                                 const struct subbyte_epilogue* epilogue, int32_t at, int32_t channel, int32_t n) {
@@ -20,13 +21,23 @@ static inline void SUBBYTE_DOTS(const SUBBYTE_VALUE_T* a, const SUBBYTE_WEIGHT_T
         const int32_t block = subbyte_smaller(n - done, SUBBYTE_BLOCK);
         for (o = 0; o < block; ++o, w += depth) {
             SUBBYTE_SUM_T sum = bias ? bias[channel + done + o] : 0;
+#ifdef SUBBYTE_RUN
+            for (k = 0; k < depth;) {
+                const int32_t stop = k + subbyte_smaller(depth - k, SUBBYTE_RUN);
+                int32_t partial = 0;
+                for (; k < stop; ++k) partial += a[k] * w[k];
+                sum += partial;
+            }
+#else
             for (k = 0; k < depth; ++k) sum += (SUBBYTE_SUM_T)a[k] * w[k];
+#endif
             sums[o] = sum;
         }
         SUBBYTE_STORE_SUMS(y, at + done, sums, block, epilogue, multiplier, shift, channel + done);
     }
 }
 
+#undef SUBBYTE_RUN
 #undef SUBBYTE_STORE_SUMS
 #undef SUBBYTE_DOTS
 #undef SUBBYTE_VALUE_T
