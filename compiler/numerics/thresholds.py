@@ -28,7 +28,7 @@ def thresholds(r: Requantization, channel: int, low: int, high: int) -> Codes:
     Raises: NumericsError: the range is empty or beyond +-2**61.
     Source: design.md N5.
     """
-    return all_thresholds(r.channel(channel), [low], [high])[0]
+    return np.asarray(all_thresholds(r.channel(channel), [low], [high])[0])
 
 
 def all_thresholds(r: Requantization, low: Any, high: Any) -> Codes:
