@@ -137,11 +137,11 @@ def test_top1_is_the_oracles_wherever_a_second_engine_has_it(
                 "model": name,
                 "output": output,
                 "largest step": _shown(comparison.max_steps),
-                "second engine's": _shown(theirs.max_steps),
+                "the second's largest": _shown(theirs.max_steps),
                 "values that differ": f"{comparison.different} of {comparison.count}",
-                "second engine's ": f"{theirs.different}",
+                "the second's": f"{theirs.different}",
                 "same top-1": _shown(comparison.top1_agreement),
-                "second engine's  ": _shown(theirs.top1_agreement),
+                "the second's top-1": _shown(theirs.top1_agreement),
             },
         )
         if scores > 1:
