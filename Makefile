@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # What the installed package is made of; folders too, so that a file taken away counts as a change.
 SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE \
 	$(shell find compiler passes targets runtime_cpp -name __pycache__ -prune -o -print)
-C_SOURCES = $(shell find targets runtime_cpp -name '*.c' -o -name '*.cc' -o -name '*.h')
+C_SOURCES = $(shell find benchmarks targets runtime_cpp -name '*.c' -o -name '*.cc' -o -name '*.h')
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test lint types format bench clean

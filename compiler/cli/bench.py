@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,7 +34,7 @@ def bench(
         times = np.asarray(module.benchmark(inputs, repeats=repeats, warmup=max(10, repeats // 10))) / 1000
         steps = module.profile(inputs, repeats=max(20, repeats // 4)) if per_op else []
     low, median, high = (float(value) for value in np.percentile(times, (10, 50, 90)))
-    ops = [
+    ops: list[dict[str, Any]] = [
         {
             "name": step["name"],
             "sources": step["sources"],

@@ -175,7 +175,7 @@ class CPrinter:
         }
         unused = "".join(f"  (void){name};\n" for name, is_used in used.items() if not is_used)
         return (
-            f"/* {c_comment(' + '.join(step.sources))} */\n"
+            f"/* {c_comment(' + '.join(step.sources) or 'of no node of the model')} */\n"
             f"static int32_t step_{step.name}(const subbyte_context *context, int32_t begin, int32_t end, "
             f"int32_t thread) {{\n"
             f"{unused}{body}\n}}\n"

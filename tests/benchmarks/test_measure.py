@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -27,7 +28,7 @@ def test_engines_take_turns_and_another_begins_each_round() -> None:
         calls.append(name)
         time.sleep(0.0002)
 
-    interleave({name: lambda name=name: engine(name) for name in "abc"}, rounds=4, block_seconds=0.002)
+    interleave({name: partial(engine, name) for name in "abc"}, rounds=4, block_seconds=0.002)
     warm_up, rounds = "abc", ("abc", "bca", "cab", "abc")
     expected = warm_up + "".join(rounds)
     assert [name for name, _ in groupby(calls)] == [name for name, _ in groupby(expected)]

@@ -125,7 +125,15 @@ def test_the_runner_is_a_program_for_the_board(cli: Cli, mlp: Path, image: NDArr
     runner = tmp_path / "bundle" / "runner"
     assert runner.stat().st_mode & 0o111
     (tmp_path / "input").write_bytes(image.tobytes())
-    command = [runner, "--inputs", tmp_path / "input", "--outputs", tmp_path / "logits", "--threads", "2"]
+    command: list[str | Path] = [
+        runner,
+        "--inputs",
+        tmp_path / "input",
+        "--outputs",
+        tmp_path / "logits",
+        "--threads",
+        "2",
+    ]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert json.loads(ran.stdout)["samples"] == 1
     expected = subbyte.evaluate(mlp, {"input": image})["logits"]

@@ -121,7 +121,7 @@ static int32_t step_00_QuantizeLinear(const subbyte_context *context, int32_t be
   return SUBBYTE_OK;
 }
 
-/*  */
+/* of no node of the model */
 static int32_t step_01_Repack(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
   (void)thread;
   subbyte_copy((const int8_t *)(const void *)(context->arena + 0), (int8_t *)(void *)(context->arena + 64), &shape_01_Repack_1, begin, end);
@@ -141,7 +141,7 @@ static int32_t step_03_Lookup(const subbyte_context *context, int32_t begin, int
   return SUBBYTE_OK;
 }
 
-/*  */
+/* of no node of the model */
 static int32_t step_04_Repack(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
   (void)thread;
   subbyte_copy((const int8_t *)(const void *)(context->arena + 0), (int8_t *)(void *)(context->arena + 64), &shape_04_Repack_5, begin, end);
@@ -196,7 +196,7 @@ static const subbyte_model model = {
     .name = "small",
     .target = "portable",
     .features = "",
-    .digest = "15d445d8ed0a3d410e24abf7d7f483c1850856b787b0319413ba50837e91c2af",
+    .digest = "3c0f7f80254357244d13e31690c32ea2f944a5684ec75f97479c08d7df5bdc76",
     .input_count = 1,
     .inputs = model_inputs,
     .output_count = 1,
