@@ -34,10 +34,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_runtime": {"errors"},
     "runtime": _NUMBERS | {"manifest", "_runtime"},
     "knobs": {"errors"},
+    "samples": _GRAPHS,
+    "compare": _GRAPHS,
+    "oracle": _GRAPHS | {"compare"},
     "explain": _TARGETED | {"pass_manager", "passes"},
     "pipeline": _EVERYTHING,
     "api": _EVERYTHING | {"pipeline"},
-    "cli": _EVERYTHING | {"explain", "pipeline", "api"},
+    "cli": _EVERYTHING | {"explain", "samples", "compare", "oracle", "pipeline", "api"},
     "_root": _EVERYTHING | {"pipeline", "api"},
 }
 
