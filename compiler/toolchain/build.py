@@ -15,8 +15,13 @@ SHARED, STATIC, RUNNER = "libmodel.so", "libmodel.a", "runner"
 _RUNTIME = Path(__file__).parents[2] / "runtime_cpp"
 
 
-def build_bundle(bundle: Bundle, target: Target, compiler: Compiler, products: tuple[str, ...]) -> dict[str, bytes]:
-    """Compile `bundle` in a temporary folder; returns `products` (SHARED, STATIC, RUNNER), contents by file name."""
+def build_bundle(
+    bundle: Bundle, target: Target, compiler: Compiler, products: tuple[str, ...], *, warnings: bool = False
+) -> dict[str, bytes]:
+    """Compile `bundle` in a temporary folder; returns `products` (SHARED, STATIC, RUNNER), contents by file name.
+
+    warnings: see compile_c.
+    """
     with tempfile.TemporaryDirectory(prefix="subbyte-") as temporary:
         folder = Path(temporary)
         for path, content in bundle.files.items():
@@ -26,9 +31,9 @@ def build_bundle(bundle: Bundle, target: Target, compiler: Compiler, products: t
         model = folder / "model.c"
         if SHARED in products:
             shared = (*flags, "-fPIC", "-shared", "-s")
-            compile_c(compiler, shared, [model], folder / SHARED)
+            compile_c(compiler, shared, [model], folder / SHARED, warnings=warnings)
         if STATIC in products or RUNNER in products:
-            compile_c(compiler, (*flags, "-fPIC", "-c"), [model], folder / "model.o")
+            compile_c(compiler, (*flags, "-fPIC", "-c"), [model], folder / "model.o", warnings=warnings)
             archive(compiler, [folder / "model.o"], folder / STATIC)
         if RUNNER in products:
             _build_runner(compiler, target, folder)

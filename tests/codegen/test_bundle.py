@@ -33,7 +33,7 @@ def test_a_bundle_builds_without_warnings_and_runs(
     target: Target, toy_graph: ToyGraph, tmp_path: Path, weights: str, compiler: str
 ) -> None:
     bundle = make_bundle(build_program(toy_graph(), target), "toy", weights, {}, "0")
-    built = build_bundle(bundle, target, find_compiler(target, compiler), (SHARED, STATIC))
+    built = build_bundle(bundle, target, find_compiler(target, compiler), (SHARED, STATIC), warnings=True)
     write_bundle(bundle, tmp_path / "bundle", built)
     outputs = load(tmp_path / "bundle").run({"x": X})
     assert (outputs["y"] == X.clip(-98, 98)).all()
