@@ -13,7 +13,7 @@
 #define SUBBYTE_INLINE static inline __attribute__((always_inline))
 
 // Before a loop over registers: its bounds are constants after inlining.
-#define SUBBYTE_UNROLL _Pragma("GCC unroll 32")
+#define SUBBYTE_UNROLL _Pragma("GCC unroll 16")
 
 SUBBYTE_INLINE int32_t subbyte_x86_smaller(int32_t a, int32_t b) { return a < b ? a : b; }
 

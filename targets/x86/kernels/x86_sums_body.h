@@ -40,18 +40,19 @@ SUBBYTE_INLINE void F(subbyte_x86_multiply_)(INTS* sums, const CELL* x, int32_t 
     const int32_t run = g->dilation_width == 1 ? g->kernel_width * g->channels : g->channels;
     const int32_t groups = (run + GROUP - 1) / GROUP;
     const int8_t* ones = e->ones;
+    const INTS zero = V(subbyte_zero_)();
     INTS inputs[SUBBYTE_X86_PIXELS];
     int32_t ky, kx, k, m, v;
     SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
         const INTS bias = V(subbyte_load_)(e->bias + v * LANES);
         SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) sums[m * vectors + v] = bias;
     }
-    SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) inputs[m] = V(subbyte_zero_)();
+    SUBBYTE_UNROLL for (m = 0; m < SUBBYTE_X86_PIXELS; ++m) inputs[m] = zero;
     for (ky = 0; ky < g->kernel_height; ++ky)
         for (kx = 0; kx < taps; ++kx) {
             const CELL* at = x + ky * g->dilation_height * pitch + kx * g->dilation_width * g->channels;
             for (k = groups; k > 0; --k) {
-                INTS weights[SUBBYTE_X86_VECTORS];
+                INTS weights[SUBBYTE_X86_VECTORS] = {zero, zero, zero, zero, zero, zero, zero, zero};
                 SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) weights[v] =
                     F(subbyte_x86_weights_)(w + v * LANES * GROUP);
                 SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) {
@@ -70,9 +71,9 @@ SUBBYTE_INLINE void F(subbyte_x86_multiply_)(INTS* sums, const CELL* x, int32_t 
         }
     if (e->ones) {
         SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
-            const INTS zero = V(subbyte_load_)(e->weight_zero + v * LANES);
+            const INTS weight_zero = V(subbyte_load_)(e->weight_zero + v * LANES);
             SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) sums[m * vectors + v] =
-                V(subbyte_sub_s32_)(sums[m * vectors + v], V(subbyte_mul_s32_)(inputs[m], zero));
+                V(subbyte_sub_s32_)(sums[m * vectors + v], V(subbyte_mul_s32_)(inputs[m], weight_zero));
         }
     }
 }
@@ -120,6 +121,7 @@ SUBBYTE_INLINE void F(subbyte_x86_panel_)(const CELL* x, int32_t pitch, int32_t 
                                           int32_t vectors, int32_t outputs) {
     INTS sums[SUBBYTE_X86_SUMS];
     int32_t m, v;
+    SUBBYTE_UNROLL for (m = 0; m < SUBBYTE_X86_SUMS; ++m) sums[m] = V(subbyte_zero_)();
     F(subbyte_x86_multiply_)(sums, x, pitch, step, w, e, g, vectors);
     if (e->multiplier) {
         F(subbyte_x86_requantize_)((uint8_t*)y, sums, e, g, vectors, outputs);
