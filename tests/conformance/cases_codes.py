@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from subbyte.compiler.dtype import FLOAT16, FLOAT32, INT4, INT8, INT16, INT32, TERNARY, UINT4, UINT8, UINT16, DType
 from subbyte.compiler.ir.node import Node, Value
@@ -24,13 +25,14 @@ def _odd_zero(dtype: DType) -> int:
 
 def _channel_numbers(name: str, dtype: DType, channels: int) -> tuple[Any, Any]:
     random = generator(name)
-    return random.uniform(0.01, 0.3, channels), random.integers(dtype.min, dtype.max, channels, endpoint=True)
+    scale = random.uniform(50, 200, channels) / (dtype.max - dtype.min)
+    return scale, random.integers(dtype.min, dtype.max, channels, endpoint=True)
 
 
 @cases
 def quantize_linear() -> Iterator[Case]:
     for dtype in CODES:
-        quant = quantized(dtype, 0.25, _odd_zero(dtype))
+        quant = quantized(dtype, 128 / (dtype.max - dtype.min + 1), _odd_zero(dtype))
         x = reals(f"quantize_{dtype}", (3, 5, 7, 9), FLOAT32, spread=20.0, specials=True)
         yield Case(f"quantize_{dtype}", lambda v, d=dtype, q=quant: QuantizeLinear(v, d, q), (x,))
         scales = _channel_numbers(f"quantize_axis_{dtype}", dtype, 5)
@@ -103,7 +105,12 @@ def lookups() -> Iterator[Case]:
     yield Case("lookup_last_axis", lambda v: Lookup(v, table, INT8, meaning, 1), (every_code((60, 5), INT8),))
 
 
-BINARIES: tuple[type[QBinary], ...] = (QAdd, QSub, QMul, QDiv)
+REAL: dict[type[QBinary], Callable[[Any, Any], Any]] = {
+    QAdd: np.add,
+    QSub: np.subtract,
+    QMul: np.multiply,
+    QDiv: np.divide,
+}
 SHAPES = {
     "same": ((2, 5, 7, 9), (2, 5, 7, 9)),
     "scalar": ((2, 5, 7, 9), ()),
@@ -118,10 +125,29 @@ SHAPES = {
 }
 
 
+def _real(operand: Operand) -> NDArray[Any]:
+    if operand.quant is None:
+        return operand.values.astype(np.float64)
+    scale, zero = operand.quant.scalar()
+    return (operand.values.astype(np.float64) - zero) * scale
+
+
 def binary(
-    name: str, op: type[QBinary], a: Operand, b: Operand, y: DType, scale: float, zero: int, qmin: int | None = None
+    name: str,
+    op: type[QBinary],
+    a: Operand,
+    b: Operand,
+    y: DType,
+    zero: int,
+    scale: float | None = None,
+    qmin: int | None = None,
 ) -> Case:
-    quant = quantized(y, scale, zero, qmin=qmin)
+    """op(a, b) in codes of `y`; without a scale, one that spreads most of the results over the codes."""
+    with np.errstate(all="ignore"):
+        real = np.asarray(REAL[op](_real(a), _real(b)))
+    finite = np.abs(real[np.isfinite(real)])
+    step = np.quantile(finite, 0.8) / (y.max - y.min) * 2 if scale is None else scale
+    quant = quantized(y, step, zero, qmin=qmin)
 
     def build(left: Value, right: Value) -> Node:
         return op(left, right, y, quant)
@@ -131,34 +157,35 @@ def binary(
 
 @cases
 def binaries() -> Iterator[Case]:
-    for op in BINARIES:
+    for op in REAL:
         label = op.__name__.lower()
         for dtype in (UINT8, INT8, UINT16, INT16, UINT4):
             zero = _odd_zero(dtype)
             name = f"{label}_{dtype}"
             a = codes(f"{name} a", (2, 5, 7, 9), dtype, quantized(dtype, 0.02, zero))
             b = codes(f"{name} b", (2, 5, 7, 9), dtype, quantized(dtype, 0.031, zero - 1))
-            yield binary(name, op, a, b, dtype, 0.04, zero)
+            yield binary(name, op, a, b, dtype, zero)
         for shapes, (left, right) in SHAPES.items():
             name = f"{label}_{shapes}"
             a = codes(f"{name} a", left, UINT8, quantized(UINT8, 0.02, 117))
             b = codes(f"{name} b", right, UINT8, quantized(UINT8, 0.031, 5))
-            yield binary(name, op, a, b, UINT8, 0.05, 101)
+            yield binary(name, op, a, b, UINT8, 101)
         # every pair of codes, scales of powers of two: ties everywhere
         grid = quantized(UINT8, 0.25, 3)
         pairs = every_code((256, 1), UINT8, grid), every_code((1, 256), UINT8, grid)
-        yield binary(f"{label}_ties", op, *pairs, UINT8, 0.5, 127)
-        yield binary(f"{label}_ties_s8", op, *pairs, INT8, 0.5, -1, qmin=-1)
+        step = 16.0 if op is QMul else 0.5
+        yield binary(f"{label}_ties", op, *pairs, UINT8, 127, step)
+        yield binary(f"{label}_ties_s8", op, *pairs, INT8, -1, step, qmin=-1)
         a = codes(f"{label} mixed", (3, 70), UINT8, quantized(UINT8, 0.02, 117))
         b = codes(f"{label} mixed", (3, 70), INT8, quantized(INT8, 0.01, -7))
-        yield binary(f"{label}_mixed", op, a, b, INT16, 0.0001, 55)
+        yield binary(f"{label}_mixed", op, a, b, INT16, 55)
         constant = reals(f"{label} constant", (70,), FLOAT32, constant=True)
-        yield binary(f"{label}_float_constant", op, a, constant, UINT8, 0.05, 101)
-        yield binary(f"{label}_constant_float", op, constant, a, UINT8, 0.05, 101)
+        yield binary(f"{label}_float_constant", op, a, constant, UINT8, 101)
+        yield binary(f"{label}_constant_float", op, constant, a, UINT8, 101)
         known = Operand(b.values, b.dtype, b.quant, True)
-        yield binary(f"{label}_constant_codes", op, a, known, UINT8, 0.05, 101)
+        yield binary(f"{label}_constant_codes", op, a, known, UINT8, 101)
         weird = reals(f"{label} specials", (3, 70), FLOAT32, specials=True)
-        yield binary(f"{label}_specials", op, a, weird, UINT8, 0.05, 101)
+        yield binary(f"{label}_specials", op, a, weird, UINT8, 101)
     same = codes("twice", (3, 70), UINT8, quantized(UINT8, 0.02, 117))
     quant = quantized(UINT8, 0.04, 117)
     yield Case("qadd_twice", lambda v: QAdd(v, v, UINT8, quant), (same,))
@@ -173,7 +200,7 @@ def softmaxes() -> Iterator[Case]:
         build: Callable[[Value], Node] = lambda v: QSoftmax(v, table, y, quant, axis)  # noqa: E731
         return Case(name, build, (x,))
 
-    grid = quantized(UINT8, 0.05, 100)
+    grid = quantized(UINT8, 0.02, 100)
     for extent in (1, 2, 10, 15, 16, 17, 31, 33, 64, 65, 300):
         x = codes(f"softmax_{extent}", (3, extent), UINT8, grid)
         yield softmax(f"qsoftmax_{extent}", x, 1, UINT8, 1 / 256, 0)

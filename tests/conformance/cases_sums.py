@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from subbyte.compiler.dtype import BIPOLAR, INT2, INT4, INT8, INT16, INT32, INT64, TERNARY, UINT4, UINT8, UINT16, DType
-from subbyte.compiler.ir.node import Node, Value
+from subbyte.compiler.ir.interpret import evaluate_node
+from subbyte.compiler.ir.node import Constant, Node, Value
 from subbyte.compiler.ir.qops import QConv, QConvTranspose, QGemm
 from subbyte.compiler.ir.types import QuantParams
 from subbyte.compiler.numerics.requantize import Requantization
-from tests.conformance.cases import Case, Operand, cases, codes, generator, quantized
+from tests.conformance.cases import Array, Case, Operand, cases, codes, generator, quantized
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Numbers:
     bias: DType | None = INT32
     negative: bool = False
     spread: float = 40.0  # how many output steps the sums spread over
-    tie: bool = False  # a power of two as multiplier: many sums end halfway between two codes
+    tie: bool = False  # a power of two as multiplier: some sums end halfway between two codes
+    small: bool = False  # few codes of x and w, multiplier 1/2: every other sum ends halfway between two codes
     x_fill: str = "random"
     w_fill: str = "random"
     qmin: int | None = None
@@ -50,6 +52,8 @@ NUMBERS = {
     "s8u8s8": Numbers(x=INT8, w=UINT8, y=INT8, x_zero=7, w_zero=127),
     "one_multiplier": Numbers(per_channel=False),
     "ties": Numbers(per_channel=False, tie=True, x_zero=128),
+    "halves": Numbers(per_channel=False, small=True, x_zero=77),
+    "halves_s8": Numbers(x=INT8, y=INT8, per_channel=False, small=True, x_zero=-77),
     "negative": Numbers(negative=True),
     "shift": Numbers(shift=True, bias=None),
     "no_bias": Numbers(bias=None),
@@ -59,9 +63,12 @@ NUMBERS = {
     "extremes": Numbers(x_fill="extremes", w_fill="extremes", x_zero=0),
     "extremes_s8": Numbers(x=INT8, y=INT8, x_zero=0, x_fill="extremes", w_fill="extremes"),
     "raw": Numbers(y=INT32, bias=None),
+    "raw_highest": Numbers(y=INT32, bias=None, x_fill="highest", w_fill="highest", x_zero=0),
+    "raw_lowest": Numbers(y=INT32, bias=None, x_fill="highest", w_fill="lowest", x_zero=0),
+    "raw_extremes": Numbers(y=INT32, bias=None, x_fill="extremes", w_fill="extremes", x_zero=0),
     "raw_zeros": Numbers(w=UINT8, y=INT32, bias=None, w_zero=None, x_fill="extremes"),
     "raw64": Numbers(y=INT64, bias=INT64),
-    "wide_bias": Numbers(bias=INT64, spread=1e9),
+    "wide_bias": Numbers(bias=INT64),
     "u8s8u16": Numbers(y=UINT16, spread=9000.0),
     "s16s8s16": Numbers(x=INT16, y=INT16, x_zero=0, spread=9000.0),
     "s16s8s16_extremes": Numbers(x=INT16, y=INT16, x_zero=0, spread=9000.0, x_fill="extremes", w_fill="extremes"),
@@ -69,7 +76,7 @@ NUMBERS = {
     "s16u16s16": Numbers(x=INT16, w=UINT16, y=INT16, x_zero=0, w_zero=0, spread=9000.0),
     "u16s8u16": Numbers(x=UINT16, y=UINT16, x_zero=40001, spread=9000.0),
     "u16s16u16": Numbers(x=UINT16, w=INT16, y=UINT16, x_zero=32769, spread=9000.0),
-    "u16u16u16": Numbers(x=UINT16, w=UINT16, y=UINT16, x_zero=11, w_zero=None, spread=9000.0),
+    "u16u16u16": Numbers(x=UINT16, w=UINT16, y=UINT16, x_zero=32001, w_zero=None, spread=9000.0),
     "u16s8raw": Numbers(x=UINT16, y=INT32, bias=None, x_fill="highest", w_fill="highest", x_zero=0),
     "u8s4u8": Numbers(w=INT4),
     "u8s4raw": Numbers(w=INT4, y=INT32, bias=None),
@@ -80,21 +87,52 @@ NUMBERS = {
 }
 
 
-def _finish(name: str, n: Numbers, channels: int, depth: int) -> tuple[Requantization | None, QuantParams | None]:
-    """A requantization that spreads random sums over the output codes."""
-    if n.is_raw:
-        return None, None
+Make = Callable[[Value, Value, Value | None, Requantization | None, DType, QuantParams | None], Node]
+
+
+def _case(name: str, n: Numbers, make: Make, x: Operand, w: Operand, axis: int) -> Case:
+    """The case of `make`: bias and requantization are such that the results spread over the codes, along `axis` alike.
+
+    A bias off the sums of the case would leave nothing but codes at the ends of the range.
+    """
+    known = Constant(x.values, x.type).out, Constant(w.values, w.type).out
+    raw = make(*known, None, None, INT64, None)
+    sums = np.moveaxis(evaluate_node(raw, [x.values, w.values])[0], axis, 0)
+    sums = sums.reshape(sums.shape[0], -1).astype(np.float64)
     random = generator(name)
-    typical = np.sqrt(depth) * (n.x.max - n.x.min) / 3.5 * (n.w.max - n.w.min) / 3.5
-    multiplier: Any = random.uniform(0.5, 2.0, channels) * n.spread / typical
+    if n.x_fill == "random":  # centred by the bias, each channel alone where it has enough sums to tell
+        along = 1 if sums.shape[1] >= 8 else None
+        bias, reach = (np.broadcast_to(part, len(sums)) for part in (-sums.mean(axis=along), sums.std(axis=along)))
+    else:  # as large as they are
+        bias, reach = np.zeros(len(sums)), np.abs(sums).max(axis=1)
+    reach = np.full(len(sums), 2.0**40) if n.bias == INT64 else np.maximum(reach, 1.0)
+    bias = np.rint(bias + reach * random.uniform(-0.5, 0.5, len(sums)))
+    if n.bias is not None:
+        bias = np.clip(bias, max(n.bias.min, -(2.0**50)), min(n.bias.max, 2.0**50))
+    requantization, quant = (None, None) if n.is_raw else _requantization(random, n, bias, reach)
+
+    def build(data: Value, weights: Value, added: Value | None = None) -> Node:
+        return make(data, weights, added, requantization, n.y, quant)
+
+    held = () if n.bias is None else (Operand(bias.astype(n.bias.numpy), n.bias, None, True),)
+    return Case(name, build, (x, w, *held))
+
+
+def _requantization(
+    random: np.random.Generator, n: Numbers, bias: Array, reach: Array
+) -> tuple[Requantization, QuantParams]:
+    """Steps of such a size that `reach` is `spread` of them, or 1/2."""
+    multiplier: Any = random.uniform(0.5, 2.0, len(reach)) * n.spread / reach
     if not n.per_channel:
-        multiplier = multiplier[0]
+        multiplier = multiplier.min()
     if n.tie:
         multiplier = 2.0 ** np.round(np.log2(multiplier))
+    if n.small:
+        multiplier = 0.5
     if n.negative:
-        multiplier = multiplier * random.choice([-1.0, 1.0], channels)
-    zero_point = int(random.integers(n.y.min, n.y.max, endpoint=True)) | 1
-    shift = np.asarray(random.normal(0, n.spread, channels), np.float32) if n.shift else None
+        multiplier = multiplier * random.choice([-1.0, 1.0], len(reach))
+    zero_point = int(random.integers(3 * n.y.min + n.y.max, n.y.min + 3 * n.y.max) // 4) | 1
+    shift = np.asarray(bias * multiplier + random.normal(0, 3, len(reach)), np.float32) if n.shift else None
     quant = quantized(n.y, 0.037, zero_point, qmin=n.qmin, qmax=n.qmax)
     return Requantization(np.asarray(multiplier, np.float32), shift, zero_point, quant.qmin, quant.qmax), quant
 
@@ -108,20 +146,14 @@ def _weights(name: str, n: Numbers, shape: tuple[int, ...], axis: int) -> Operan
     if n.w is BIPOLAR:
         random = generator(f"{name} weights").choice([-1, 1], shape)
         return Operand(random.astype(np.int8), n.w, quantized(n.w, scale, zero), True)
-    quant = quantized(n.w, scale, zero, axis if np.ndim(zero) else None)
+    reach = (-2, 2) if n.small else (None, None)
+    quant = quantized(n.w, scale, zero, axis if np.ndim(zero) else None, *reach)
     return codes(f"{name} weights", shape, n.w, quant, n.w_fill, constant=True)
 
 
-def _bias(name: str, n: Numbers, channels: int, depth: int) -> tuple[Operand, ...]:
-    if n.bias is None:
-        return ()
-    reach = 2**40 if n.bias == INT64 else int(depth**0.5 * 3000)
-    values = generator(f"{name} bias").integers(-reach, reach, channels)
-    return (Operand(values.astype(n.bias.numpy), n.bias, None, True),)
-
-
 def _x(name: str, n: Numbers, shape: tuple[int, ...]) -> Operand:
-    return codes(f"{name} x", shape, n.x, quantized(n.x, 0.02, n.x_zero), n.x_fill)
+    reach = (n.x_zero - 5, n.x_zero + 5) if n.small else (None, None)
+    return codes(f"{name} x", shape, n.x, quantized(n.x, 0.02, n.x_zero, None, *reach), n.x_fill)
 
 
 def conv(
@@ -139,17 +171,14 @@ def conv(
     """A QConv over x [N, C, spatial...]."""
     rank = len(kernel)
     w = (outputs, x[1] // group, *kernel)
-    depth = int(np.prod(w[1:]))
-    requantization, quant = _finish(name, n, outputs, depth)
 
-    def build(data: Value, weights: Value, bias: Value | None = None) -> Node:
+    def make(data: Value, weights: Value, *rest: Any) -> Node:
         return QConv(
-            data, weights, bias, requantization, n.y, quant,
+            data, weights, *rest,
             strides or (1,) * rank, pads or (0,) * 2 * rank, dilations or (1,) * rank, group,
         )  # fmt: skip
 
-    operands = (_x(name, n, x), _weights(name, n, w, 0), *_bias(name, n, outputs, depth))
-    return Case(name, build, operands)
+    return _case(name, n, make, _x(name, n, x), _weights(name, n, w, 0), axis=1)
 
 
 def conv_transpose(
@@ -168,30 +197,22 @@ def conv_transpose(
     """A QConvTranspose over x [N, C, spatial...]."""
     rank = len(kernel)
     w = (x[1], outputs // group, *kernel)
-    depth = int(np.prod(kernel)) * x[1] // group
-    requantization, quant = _finish(name, n, outputs, depth)
 
-    def build(data: Value, weights: Value, bias: Value | None = None) -> Node:
+    def make(data: Value, weights: Value, *rest: Any) -> Node:
         return QConvTranspose(
-            data, weights, bias, requantization, n.y, quant,
+            data, weights, *rest,
             strides or (1,) * rank, pads or (0,) * 2 * rank, dilations or (1,) * rank, group,
             output_padding or (0,) * rank,
         )  # fmt: skip
 
-    operands = (_x(name, n, x), _weights(name, n, w, 1), *_bias(name, n, outputs, depth))
-    return Case(name, build, operands)
+    return _case(name, n, make, _x(name, n, x), _weights(name, n, w, 1), axis=1)
 
 
 def gemm(name: str, n: Numbers, a: tuple[int, ...], b: tuple[int, ...], *, constant: bool = True) -> Case:
     """A QGemm of a [..., M, K] and b [..., K, N]."""
-    requantization, quant = _finish(name, n, b[-1], a[-1])
-
-    def build(left: Value, right: Value, bias: Value | None = None) -> Node:
-        return QGemm(left, right, bias, requantization, n.y, quant)
-
     weights = _weights(name, n, b, len(b) - 1)
     right = Operand(weights.values, weights.dtype, weights.quant, constant)
-    return Case(name, build, (_x(name, n, a), right, *_bias(name, n, b[-1], a[-1])))
+    return _case(name, n, QGemm, _x(name, n, a), right, axis=-1)
 
 
 @cases
@@ -237,6 +258,8 @@ def convolutions() -> Iterator[Case]:
     yield conv("conv_deep_highest", deep, (1, 512, 3, 3), 4, (3, 3), pads=same)
     yield conv("conv_deep_lowest", NUMBERS["lowest"], (1, 512, 3, 3), 4, (3, 3), pads=same)
     yield conv("conv_deep_extremes", NUMBERS["extremes"], (1, 256, 3, 3), 4, (3, 3), pads=same)
+    yield conv("conv_deep_raw", NUMBERS["raw_extremes"], (1, 256, 3, 3), 4, (3, 3), pads=same)
+    yield conv("conv_deep_raw_lowest", NUMBERS["raw_lowest"], (1, 256, 3, 3), 4, (3, 3), pads=same)
 
 
 @cases
@@ -289,3 +312,5 @@ def matrix_products() -> Iterator[Case]:
     yield gemm("gemm_deep_highest", NUMBERS["highest"], (1, 4096), (4096, 5))
     yield gemm("gemm_deep_lowest", NUMBERS["lowest"], (1, 4096), (4096, 5))
     yield gemm("gemm_deep_extremes", NUMBERS["extremes"], (2, 4096), (4096, 5))
+    yield gemm("gemm_deep_raw", NUMBERS["raw_extremes"], (2, 4096), (4096, 5))
+    yield gemm("gemm_deep_raw_lowest", NUMBERS["raw_lowest"], (2, 4096), (4096, 5))

@@ -99,18 +99,18 @@ class Prepared:
 
 
 class Form:
-    """How a call is written in C: calls that differ in their data alone share one function.
+    """How a call is written in C: as in a model, geometry and numbers constant, so that kernels are specialised alike.
 
-    Pointers come out of `pointers`, integers but 0 (which may be the null pointer) out of `integers`, and so on.
+    Pointers to data come out of `pointers`; calls that differ in their data alone share one function.
     """
 
     def __init__(self, prepared: Prepared) -> None:
-        self.pointers: list[OperandPointer | ResultPointer | ConstantArray | ConstantStruct] = []
-        self.integers: list[int] = []
-        self.reals: list[float] = []
+        self.pointers: list[OperandPointer | ResultPointer | ConstantArray] = []
+        self._structs: list[str] = []
         arguments = ", ".join(self._argument(argument, prepared) for argument in prepared.call.arguments)
         call = f"{prepared.call.symbol}({arguments})"
-        self.body = f"return {call};" if prepared.call.checked else f"{call};\n    return 0;"
+        status = f"return {call};" if prepared.call.checked else f"{call};\n    return 0;"
+        self.body = "\n    ".join([*self._structs, status])
 
     def _argument(self, argument: Argument, prepared: Prepared) -> str:
         match argument:
@@ -124,19 +124,18 @@ class Form:
             case ConstantArray(data=data):
                 return self._pointer(f"const {c_type_of(data)}*", argument)
             case ConstantStruct(c_struct=c_struct):
-                return self._pointer(f"const struct {c_struct}*", argument)
-            case Integer(0):
-                return "0"
+                name = f"struct_{len(self._structs)}"
+                values = ", ".join(f".{field} = {_c_value(value)}" for field, value in argument.fields)
+                self._structs.append(f"static const struct {c_struct} {name} = {{{values}}};")
+                return f"&{name}"
             case Integer(value):
-                self.integers.append(value)
-                return f"integers[{len(self.integers) - 1}]"
+                return c_integer(value)
             case Real(value):
-                self.reals.append(value)
-                return f"reals[{len(self.reals) - 1}]"
+                return c_real(value)
             case Special():
                 return argument.value
 
-    def _pointer(self, c_type: str, argument: OperandPointer | ResultPointer | ConstantArray | ConstantStruct) -> str:
+    def _pointer(self, c_type: str, argument: OperandPointer | ResultPointer | ConstantArray) -> str:
         self.pointers.append(argument)
         return f"({c_type})pointers[{len(self.pointers) - 1}]"
 
@@ -147,31 +146,23 @@ def _c_value(value: Any) -> str:
     return c_real(value) if isinstance(value, float) else c_integer(int(value))
 
 
-def _c_struct(struct: ConstantStruct) -> str:
-    return "{" + ", ".join(f".{name} = {_c_value(value)}" for name, value in struct.fields) + "}"
-
-
 class Library:
-    """The calls of a target, compiled into one shared library."""
+    """The calls of a target, compiled into one shared library, with the flags that its models get and then `flags`."""
 
-    def __init__(self, target: Target, calls: Sequence[Prepared], folder: Path) -> None:
+    def __init__(self, target: Target, calls: Sequence[Prepared], folder: Path, flags: tuple[str, ...] = ()) -> None:
         for path in dict.fromkeys(path for call in calls for path in header_closure(call.kernel.header)):
             (folder / path.name).write_bytes(path.read_bytes())
         self._forms = {id(call): Form(call) for call in calls}
         bodies = {form.body: number for number, form in enumerate(self._forms.values())}
-        structs = dict.fromkeys(
-            pointer for form in self._forms.values() for pointer in form.pointers if isinstance(pointer, ConstantStruct)
-        )
         source = folder / "calls.c"
-        source.write_text(_source(dict.fromkeys(call.kernel.header.name for call in calls), bodies, structs))
+        source.write_text(_source(dict.fromkeys(call.kernel.header.name for call in calls), bodies))
         compiler = find_compiler(target)
-        compile_c(compiler, (*compiler.flags_for(target), "-fPIC", "-shared"), [source], folder / "calls.so")
+        shared = (*compiler.flags_for(target), "-fPIC", "-shared", *flags)
+        compile_c(compiler, shared, [source], folder / "calls.so", warnings=True)
         library = ctypes.CDLL(str(folder / "calls.so"))
         pointer, number = ctypes.c_void_p, ctypes.c_int32
-        signature = ctypes.CFUNCTYPE(number, pointer, pointer, pointer, number, number, pointer)
+        signature = ctypes.CFUNCTYPE(number, pointer, number, number, pointer)
         self._functions = {body: signature((f"call_{number}", library)) for body, number in bodies.items()}
-        addresses = list((pointer * max(len(structs), 1)).in_dll(library, "structs"))
-        self._structs = dict(zip(structs, addresses, strict=False))
 
     def _call(self, prepared: Prepared, operands: Sequence[int], results: Sequence[int], begin: int, end: int) -> int:
         """The call for tiles begin to end, with scratch memory of its own."""
@@ -185,12 +176,8 @@ class Library:
                     pointers.append(results[index])
                 case ConstantArray():
                     pointers.append(prepared.constants[id(argument)].address)
-                case ConstantStruct():
-                    pointers.append(self._structs[argument])
-        integers = (ctypes.c_int64 * max(len(form.integers), 1))(*form.integers)
-        reals = (ctypes.c_float * max(len(form.reals), 1))(*form.reals)
         scratch = Memory(prepared.call.scratch_bytes)
-        status = self._functions[form.body](_pointers(pointers), integers, reals, begin, end, scratch.address)
+        status = self._functions[form.body](_pointers(pointers), begin, end, scratch.address)
         assert not scratch.overrun, f"{prepared.name} writes beyond its scratch of {prepared.call.scratch_bytes} bytes"
         return int(status)
 
@@ -223,20 +210,14 @@ class Library:
         )
 
 
-def _source(headers: Iterable[str], bodies: Mapping[str, int], structs: Iterable[ConstantStruct]) -> str:
-    """The C file: a function for each form of a call, and the constant structs."""
-    arrays = "void* const* pointers, const int64_t* integers, const float* reals"
-    parameters = f"{arrays}, int32_t begin, int32_t end, void* scratch"
-    unused = "".join(f"(void){name}; " for name in ("pointers", "integers", "reals", "begin", "end", "scratch"))
+def _source(headers: Iterable[str], bodies: Mapping[str, int]) -> str:
+    """The C file: a function for each form of a call."""
+    parameters = "void* const* pointers, int32_t begin, int32_t end, void* scratch"
     lines = ["#include <stdint.h>", *(f'#include "{name}"' for name in headers)]
     for body, number in bodies.items():
         lines += [f"int32_t call_{number}({parameters});", f"int32_t call_{number}({parameters}) {{"]
-        lines += [f"    {unused}", f"    {body}", "}"]
-    names = []
-    for number, struct in enumerate(structs):
-        lines.append(f"static const struct {struct.c_struct} struct_{number} = {_c_struct(struct)};")
-        names.append(f"&struct_{number}")
-    lines += ["extern const void* const structs[];", f"const void* const structs[] = {{{', '.join(names) or '0'}}};"]
+        lines += [f"    (void){name};" for name in ("pointers", "begin", "end", "scratch")]
+        lines += [f"    {body}", "}"]
     return "\n".join(lines) + "\n"
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from subbyte.compiler.ir.interpret import evaluate_node
 from subbyte.compiler.ir.node import Constant, Node
-from subbyte.compiler.target import Kernel, Storage, Target, families
+from subbyte.compiler.target import Kernel, Storage, Target, families, find_target
 from tests.conformance import (  # noqa: F401  (each registers its cases)
     cases_codes,
     cases_floats,
@@ -81,10 +81,38 @@ def test_kernels_equal_the_interpreter(
     untried = [symbol for symbol, accepted in calls.items() if not accepted]
     assert not untried, f"no case reaches {', '.join(untried)}"
     flat = [prepared for accepted in calls.values() for prepared in accepted]
-    library = Library(target, flat, tmp_path)
+    wrong = _wrong(flat, Library(target, flat, tmp_path))
+    assert not wrong, _listed(wrong, len(flat))
+
+
+ROUNDING = (
+    "float_elementwise.h",
+    "float_sums.h",
+    "pool.h",
+    "quantization.h",
+    "quantized_binary.h",
+    "reduce.h",
+    "resize.h",
+    "softmax.h",
+)
+"""Headers of `portable` whose kernels compute in float32: what contraction to FMAs would change."""
+
+
+@pytest.mark.parametrize("header", ROUNDING)
+def test_flags_of_users_change_no_result(header: str, tmp_path: Path) -> None:
+    portable = find_target("portable")
+    rows = [kernel for kernel in portable.kernels if kernel.header.name == header]
+    calls = [prepared for kernel in rows for prepared in _prepared(kernel)]
+    assert calls, f"no case reaches {header}"
+    wrong = _wrong(calls, Library(portable, calls, tmp_path, flags=("-march=native", "-ffp-contract=fast")))
+    assert not wrong, _listed(wrong, len(calls))
+
+
+def _wrong(calls: Sequence[Prepared], library: Library) -> list[str]:
+    """The calls whose results differ from what the interpreter computes, each with what differs."""
     expected: dict[Node, Arrays] = {}
     wrong = []
-    for prepared in flat:
+    for prepared in calls:
         if prepared.op not in expected:
             expected[prepared.op] = evaluate_node(prepared.op, prepared.operands)
         wrong += [
@@ -92,7 +120,11 @@ def test_kernels_equal_the_interpreter(
             for how, results in _runs(library, prepared)
             if (difference := _difference(results, expected[prepared.op]))
         ]
-    assert not wrong, f"{len(wrong)} of {len(flat)} calls differ:\n" + "\n".join(wrong[:40])
+    return wrong
+
+
+def _listed(wrong: Sequence[str], calls: int) -> str:
+    return f"{len(wrong)} results of {calls} calls differ:\n" + "\n".join(wrong[:40])
 
 
 def _runs(library: Library, prepared: Prepared) -> Iterator[tuple[str, Arrays]]:
@@ -114,9 +146,8 @@ def _difference(results: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]
     for number, (result, wanted) in enumerate(zip(results, expected, strict=True)):
         if wanted.dtype.kind == "f":
             bits = f"u{wanted.itemsize}"
-            same = (result.view(bits) == np.ascontiguousarray(wanted).view(bits)) | (
-                np.isnan(result) & np.isnan(wanted)
-            )
+            equal = result.view(bits) == np.asarray(wanted, order="C").view(bits)
+            same = equal | (np.isnan(result) & np.isnan(wanted))
         else:
             same = result == wanted
         if not same.all():
