@@ -23,20 +23,17 @@ struct subbyte_x86_conv {
     int32_t x_zero, y_zero, qmin, qmax, wide;
 };
 
-// bias: [outputs], the terms of the input's zero point included. multiplier, shift: [outputs]; shift may be null, multiplier
-// where the result is the sum itself. All are padded to whole vectors.
-// more_of is null, or more[i], for i from more_of[panel] to more_of[panel + 1] - 1, is a further group of weights
-// [vectors][lanes][products] for the input of run more_at[2 * i], product more_at[2 * i + 1]: what is left of weights that
-// an instruction does not take at once.
-struct subbyte_x86_parameters {
+// bias: [outputs], sum zero point terms included. multiplier, shift, weight_zero: [outputs]; shift and weight_zero may be
+// null. ones: 4 bytes for every group of products, 1 where a product belongs to the window, else 0; null without
+// weight_zero. All are padded to whole panels. multiplier is null where the result is the sum itself.
+struct subbyte_x86_epilogue {
     const int32_t* bias;
     const float* multiplier;
     const float* shift;
-    const int32_t* more_of;
-    const int32_t* more_at;
-    const int8_t* more;
+    const int32_t* weight_zero;
+    const int8_t* ones;
 };
 
-enum { SUBBYTE_X86_SUMS = 32, SUBBYTE_X86_VECTORS = 8 };  // the most sums, and vectors, of a register tile
+enum { SUBBYTE_X86_SUMS = 32, SUBBYTE_X86_PIXELS = 16, SUBBYTE_X86_VECTORS = 8 };  // registers at most; pixels; vectors
 
 #endif  // SUBBYTE_X86_SUMS_H

@@ -27,57 +27,59 @@ SUBBYTE_INLINE INTS F(subbyte_x86_weights_)(const int8_t* w) {
 #endif
 }
 
-// Adds one group of products to every sum of a register tile: pixel m takes GROUP cells from x + m * step on.
-SUBBYTE_INLINE void F(subbyte_x86_add_group_)(INTS* sums, const CELL* x, int32_t step, const int8_t* w, int32_t pixels,
-                                              int32_t vectors) {
-    const INTS zero = V(subbyte_zero_)();
-    INTS weights[SUBBYTE_X86_VECTORS] = {zero, zero, zero, zero, zero, zero, zero, zero};
-    int32_t m, v;
-    SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) weights[v] = F(subbyte_x86_weights_)(w + v * LANES * GROUP);
-    SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) {
-        const INTS cells = V(subbyte_broadcast_)(x + m * step);
-        SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
-            INTS sum = F(subbyte_dot_)(sums[m * vectors + v], cells, weights[v]);
-            V(SUBBYTE_IN_PLACE_)(sum);
-            sums[m * vectors + v] = sum;
-        }
-    }
-}
-
-// A register tile of sums: sums[m * vectors + v] = bias + x * w for pixel m and vector v of outputs.
+// A register tile of sums: sums[m * vectors + v] = bias + x * w for pixel m and vector v of outputs, and, where there are
+// weight zero points, less weight_zero * sum(x).
 //
-// x: the first cell of the first window. Rows are `pitch` cells apart, pixels `step`. w: the panel,
-// [runs][groups of cells][vectors][LANES][GROUP]; a run is a row of the window, a tap where it is dilated.
+// x: cell 0 of the tile's first window. Window rows are `pitch` cells apart (taps within a row, where dilated, `gap`), pixels
+// `step`. w: the panel, [kernel rows][taps][groups of cells][vectors][LANES][GROUP].
 SUBBYTE_INLINE void F(subbyte_x86_multiply_)(INTS* sums, const CELL* x, int32_t pitch, int32_t step, const int8_t* w,
-                                             const struct subbyte_x86_parameters* p, const struct subbyte_x86_conv* g,
-                                             int32_t panel, int32_t vectors) {
+                                             const struct subbyte_x86_epilogue* e, const struct subbyte_x86_conv* g,
+                                             int32_t vectors) {
+    const int32_t pixels = g->pixels;
     const int32_t taps = g->dilation_width == 1 ? 1 : g->kernel_width;
     const int32_t run = g->dilation_width == 1 ? g->kernel_width * g->channels : g->channels;
+    const int32_t groups = (run + GROUP - 1) / GROUP;
+    const int8_t* ones = e->ones;
+    const INTS zero = V(subbyte_zero_)();
+    INTS inputs[SUBBYTE_X86_PIXELS];
     int32_t ky, kx, k, m, v;
     SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
-        const INTS bias = V(subbyte_load_)(p->bias + v * LANES);
-        SUBBYTE_UNROLL for (m = 0; m < g->pixels; ++m) sums[m * vectors + v] = bias;
+        const INTS bias = V(subbyte_load_)(e->bias + v * LANES);
+        SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) sums[m * vectors + v] = bias;
     }
+    SUBBYTE_UNROLL for (m = 0; m < SUBBYTE_X86_PIXELS; ++m) inputs[m] = zero;
     for (ky = 0; ky < g->kernel_height; ++ky)
         for (kx = 0; kx < taps; ++kx) {
             const CELL* at = x + ky * g->dilation_height * pitch + kx * g->dilation_width * g->channels;
-            for (k = (run + GROUP - 1) / GROUP; k > 0; --k) {
-                F(subbyte_x86_add_group_)(sums, at, step, w, g->pixels, vectors);
+            for (k = groups; k > 0; --k) {
+                INTS weights[SUBBYTE_X86_VECTORS] = {zero, zero, zero, zero, zero, zero, zero, zero};
+                SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) weights[v] =
+                    F(subbyte_x86_weights_)(w + v * LANES * GROUP);
+                SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) {
+                    const INTS cells = V(subbyte_broadcast_)(at + m * step);
+                    SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
+                        INTS sum = F(subbyte_dot_)(sums[m * vectors + v], cells, weights[v]);
+                        V(SUBBYTE_IN_PLACE_)(sum);
+                        sums[m * vectors + v] = sum;
+                    }
+                    if (ones) inputs[m] = F(subbyte_dot_)(inputs[m], cells, V(subbyte_broadcast_)(ones));
+                }
                 at += GROUP;
                 w += vectors * LANES * GROUP;
+                if (ones) ones += 4;
             }
         }
-    if (p->more_of)
-        for (k = p->more_of[panel]; k < p->more_of[panel + 1]; ++k) {
-            const int32_t row = p->more_at[2 * k] / taps * g->dilation_height;
-            const int32_t column = p->more_at[2 * k] % taps * g->dilation_width;
-            F(subbyte_x86_add_group_)(sums, x + row * pitch + column * g->channels + p->more_at[2 * k + 1], step,
-                                      p->more + k * g->vectors * LANES * GROUP, g->pixels, vectors);
+    if (e->ones) {
+        SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
+            const INTS weight_zero = V(subbyte_load_)(e->weight_zero + v * LANES);
+            SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) sums[m * vectors + v] =
+                V(subbyte_sub_s32_)(sums[m * vectors + v], V(subbyte_mul_s32_)(inputs[m], weight_zero));
         }
+    }
 }
 
 // The sums of a register tile to codes: y[m * g->outputs + i] for `outputs` values of i, at most vectors * LANES.
-SUBBYTE_INLINE void F(subbyte_x86_requantize_)(uint8_t* y, const INTS* sums, const struct subbyte_x86_parameters* p,
+SUBBYTE_INLINE void F(subbyte_x86_requantize_)(uint8_t* y, const INTS* sums, const struct subbyte_x86_epilogue* e,
                                                const struct subbyte_x86_conv* g, int32_t vectors, int32_t outputs) {
     const int32_t total = g->pixels * vectors;
     int32_t first, i;
@@ -87,9 +89,9 @@ SUBBYTE_INLINE void F(subbyte_x86_requantize_)(uint8_t* y, const INTS* sums, con
         SUBBYTE_UNROLL for (i = 0; i < 4; ++i) {
             const int32_t at = subbyte_x86_smaller(first + i, total - 1);
             const int32_t channel = at % vectors * LANES;
-            const FLOATS multiplier = V(subbyte_load_f32_)(p->multiplier + channel);
-            if (p->shift)
-                steps[i] = V(subbyte_scale_shift_)(sums[at], multiplier, V(subbyte_load_f32_)(p->shift + channel));
+            const FLOATS multiplier = V(subbyte_load_f32_)(e->multiplier + channel);
+            if (e->shift)
+                steps[i] = V(subbyte_scale_shift_)(sums[at], multiplier, V(subbyte_load_f32_)(e->shift + channel));
             else if (g->wide)
                 steps[i] = V(subbyte_scale_wide_)(sums[at], multiplier);
             else
@@ -115,14 +117,14 @@ SUBBYTE_INLINE void F(subbyte_x86_requantize_)(uint8_t* y, const INTS* sums, con
 
 // One panel of outputs for one register tile; y: the first of them of the first pixel.
 SUBBYTE_INLINE void F(subbyte_x86_panel_)(const CELL* x, int32_t pitch, int32_t step, const int8_t* w, void* y,
-                                          const struct subbyte_x86_parameters* p, const struct subbyte_x86_conv* g,
-                                          int32_t panel, int32_t vectors, int32_t outputs) {
+                                          const struct subbyte_x86_epilogue* e, const struct subbyte_x86_conv* g,
+                                          int32_t vectors, int32_t outputs) {
     INTS sums[SUBBYTE_X86_SUMS];
     int32_t m, v;
     SUBBYTE_UNROLL for (m = 0; m < SUBBYTE_X86_SUMS; ++m) sums[m] = V(subbyte_zero_)();
-    F(subbyte_x86_multiply_)(sums, x, pitch, step, w, p, g, panel, vectors);
-    if (p->multiplier) {
-        F(subbyte_x86_requantize_)((uint8_t*)y, sums, p, g, vectors, outputs);
+    F(subbyte_x86_multiply_)(sums, x, pitch, step, w, e, g, vectors);
+    if (e->multiplier) {
+        F(subbyte_x86_requantize_)((uint8_t*)y, sums, e, g, vectors, outputs);
         return;
     }
     SUBBYTE_UNROLL for (m = 0; m < g->pixels; ++m) {
@@ -177,7 +179,7 @@ SUBBYTE_INLINE void F(subbyte_x86_window_)(CELL* window, const uint8_t* image, c
 }
 
 SUBBYTE_INLINE void F(subbyte_x86_tiles_)(const uint8_t* x, const int8_t* w, void* y, int32_t y_bytes,
-                                          const struct subbyte_x86_parameters* p, const struct subbyte_x86_conv* g,
+                                          const struct subbyte_x86_epilogue* e, const struct subbyte_x86_conv* g,
                                           int32_t begin, int32_t end, CELL* scratch) {
     const int32_t taps = g->dilation_width == 1 ? 1 : g->kernel_width;
     const int32_t run = g->dilation_width == 1 ? g->kernel_width * g->channels : g->channels;
@@ -206,10 +208,11 @@ SUBBYTE_INLINE void F(subbyte_x86_tiles_)(const uint8_t* x, const int8_t* w, voi
 #endif
         for (panel = 0; panel * panel_outputs < g->outputs; ++panel) {
             const int32_t output = panel * panel_outputs;
-            struct subbyte_x86_parameters own = *p;
+            struct subbyte_x86_epilogue own = *e;
             own.bias += output;
             if (own.multiplier) own.multiplier += output;
             if (own.shift) own.shift += output;
+            if (own.weight_zero) own.weight_zero += output;
             for (row = row_0; row < row_1; ++row)
                 for (column = column_0; column < column_1; column += g->pixels) {
                     // The last register tile of a row begins early enough to be full.
@@ -230,21 +233,20 @@ SUBBYTE_INLINE void F(subbyte_x86_tiles_)(const uint8_t* x, const int8_t* w, voi
 
 // y = N4 of x * w + bias, codes 0..255.
 SUBBYTE_INLINE void F(subbyte_x86_sums_u8s8u8_)(const uint8_t* x, const int8_t* w, const int32_t* bias,
-                                                const float* multiplier, const float* shift, const int32_t* more_of,
-                                                const int32_t* more_at, const int8_t* more, uint8_t* y,
-                                                const struct subbyte_x86_conv* g, int32_t begin, int32_t end,
-                                                void* scratch) {
-    const struct subbyte_x86_parameters p = {bias, multiplier, shift, more_of, more_at, more};
-    F(subbyte_x86_tiles_)(x, w, y, 1, &p, g, begin, end, (CELL*)scratch);
+                                                const float* multiplier, const float* shift, const int32_t* weight_zero,
+                                                const int8_t* ones, uint8_t* y, const struct subbyte_x86_conv* g,
+                                                int32_t begin, int32_t end, void* scratch) {
+    const struct subbyte_x86_epilogue e = {bias, multiplier, shift, weight_zero, ones};
+    F(subbyte_x86_tiles_)(x, w, y, 1, &e, g, begin, end, (CELL*)scratch);
 }
 
 // y = x * w + bias, 32 bits.
 SUBBYTE_INLINE void F(subbyte_x86_sums_u8s8s32_)(const uint8_t* x, const int8_t* w, const int32_t* bias,
-                                                 const int32_t* more_of, const int32_t* more_at, const int8_t* more,
-                                                 int32_t* y, const struct subbyte_x86_conv* g, int32_t begin,
-                                                 int32_t end, void* scratch) {
-    const struct subbyte_x86_parameters p = {bias, 0, 0, more_of, more_at, more};
-    F(subbyte_x86_tiles_)(x, w, y, 4, &p, g, begin, end, (CELL*)scratch);
+                                                 const int32_t* weight_zero, const int8_t* ones, int32_t* y,
+                                                 const struct subbyte_x86_conv* g, int32_t begin, int32_t end,
+                                                 void* scratch) {
+    const struct subbyte_x86_epilogue e = {bias, 0, 0, weight_zero, ones};
+    F(subbyte_x86_tiles_)(x, w, y, 4, &e, g, begin, end, (CELL*)scratch);
 }
 
 #undef V
