@@ -33,11 +33,13 @@ from subbyte.targets.common.constants import centred, constant_of, is_constant, 
 from subbyte.targets.common.geometry import is_channels_last
 from subbyte.targets.common.windows import Spatial, is_spatial, spatial
 from subbyte.targets.x86.dots import DOTS
+from subbyte.targets.x86.packing import summands
 from subbyte.targets.x86.proofs import may_reach_int32
 from subbyte.targets.x86.registers import WINDOW_BYTES, Dot, ceil_div
 from subbyte.targets.x86.rows import is_signed_byte, is_unsigned_byte, is_unsigned_grid, row
 
 _TILE_PRODUCTS = 1 << 17  # about a microsecond of work
+_MOST_EXTRAS = 16  # SUBBYTE_X86_EXTRA_TAPS of kernels/x86_depthwise.h
 _MOST_BLOCKS = 16  # of parameters, before a row is worked off pixel by pixel
 
 
@@ -50,11 +52,11 @@ class Blocks:
     blocks: int
 
 
-def blocks_of(channels: int, out_width: int, block_bytes: int) -> Blocks:
-    """The whole row where its channels repeat within a few blocks, else a segment for each pixel."""
+def blocks_of(channels: int, out_width: int, block_bytes: int, stride: int = 1) -> Blocks:
+    """The whole row where its channels repeat within a few blocks and nothing is skipped, else a segment a pixel."""
     period = channels // math.gcd(channels, block_bytes)
     needed = min(period, ceil_div(channels * out_width, block_bytes))
-    if needed <= max(_MOST_BLOCKS, ceil_div(channels, block_bytes)):
+    if stride == 1 and needed <= max(_MOST_BLOCKS, ceil_div(channels, block_bytes)):
         return Blocks(1, channels * out_width, needed)
     return Blocks(out_width, channels, ceil_div(channels, block_bytes))
 
@@ -88,11 +90,10 @@ class Tiles:
 
 def _tiles(s: Spatial, channels: int, block_bytes: int) -> Tiles:
     columns = (s.results[1] - 1) * s.strides[1] + (s.kernel[1] - 1) * s.dilations[1] + 1
-    pitch = ceil_div(columns, s.strides[1]) * channels * s.strides[1]
 
     def window(tiles: int) -> int:
         rows = (ceil_div(s.results[0], tiles) - 1) * s.strides[0] + (s.kernel[0] - 1) * s.dilations[0] + 1
-        return rows * pitch + block_bytes
+        return rows * columns * channels + block_bytes
 
     tiles = max(1, min(s.results[0], math.prod(s.results) * math.prod(s.kernel) * channels // _TILE_PRODUCTS))
     while tiles < s.results[0] and window(tiles) > WINDOW_BYTES:
@@ -104,13 +105,26 @@ def is_depthwise(op: QConv) -> bool:
     return op.group == op.x.type.shape[1] == op.type.shape[1]
 
 
+@dataclass(frozen=True, eq=False)
+class Taps:
+    """weights [channels, slots] as the instruction takes them: the taps of the window, then what is left of some."""
+
+    weights: NDArray[np.int64]
+    extra: tuple[int, ...]
+
+
 @lru_cache(maxsize=8)
-def _weights(op: QConv) -> NDArray[np.int64]:
-    """[channels, taps], less the zero points."""
-    return centred(op.w, axis=0).reshape(op.w.type.shape[0], -1)
+def taps_of(op: QConv, dot: Dot) -> Taps:
+    """The weights less their zero points; where a byte does not hold one, its tap is multiplied again by the rest."""
+    weights = centred(op.w, axis=0).reshape(op.w.type.shape[0], -1)
+    if dot.words:
+        return Taps(weights, ())
+    main, *rests = summands(weights, dot, 255)
+    extra = [(tap, rest) for rest in rests for tap in np.flatnonzero(rest.any(axis=0)).tolist()]
+    return Taps(np.stack([*main.T, *(rest[:, tap] for tap, rest in extra)], axis=1), tuple(tap for tap, _ in extra))
 
 
-def _struct(op: QConv, s: Spatial, blocks: Blocks, tiles: Tiles) -> ConstantStruct:
+def _struct(op: QConv, s: Spatial, blocks: Blocks, tiles: Tiles, extra: tuple[int, ...]) -> ConstantStruct:
     """The struct subbyte_x86_depthwise of kernels/x86_depthwise.h."""
     r = op.requantization
     assert r is not None
@@ -139,15 +153,17 @@ def _struct(op: QConv, s: Spatial, blocks: Blocks, tiles: Tiles) -> ConstantStru
             ("qmin", r.qmin),
             ("qmax", r.qmax),
             ("wide", int(may_reach_int32(op))),
+            ("extras", len(extra)),
+            ("extra", extra + (0,) * (_MOST_EXTRAS - len(extra))),
         ),
     )
 
 
 def _call(op: QConv, dot: Dot) -> Call:
-    s, weights, r = spatial(op), _weights(op), op.requantization
+    s, own, r = spatial(op), taps_of(op, dot), op.requantization
     assert r is not None
     channels, block_bytes = op.type.shape[1], 4 * dot.lanes
-    blocks = blocks_of(channels, s.results[1], block_bytes)
+    blocks = blocks_of(channels, s.results[1], block_bytes, s.strides[1])
     tiles = _tiles(s, channels, block_bytes)
     bias = np.zeros(channels, np.int64) if op.bias is None else constant_of(op.bias).astype(np.int64)
 
@@ -155,17 +171,17 @@ def _call(op: QConv, dot: Dot) -> Call:
         spread = np.broadcast_to(values, (channels,))
         return ConstantArray(role, as_array(pack_channels(spread, blocks.blocks, block_bytes), dtype))
 
-    taps = pack_taps(weights, blocks.blocks, block_bytes, dot.group)
+    taps = pack_taps(own.weights, blocks.blocks, block_bytes, dot.group)
     return Call(
         _symbol(dot),
         (
             operand(op, op.x),
             ConstantArray("weights", as_array(taps, np.int16 if dot.words else np.int8), f"taps{dot.group}"),
-            packed("bias", bias - zero_point(op.x.type) * weights.sum(axis=1), np.int32),
+            packed("bias", bias - zero_point(op.x.type) * own.weights.sum(axis=1), np.int32),
             packed("multiplier", r.multiplier, np.float32),
             Integer(0) if r.shift is None else packed("shift", r.shift, np.float32),
             ResultPointer(),
-            _struct(op, s, blocks, tiles),
+            _struct(op, s, blocks, tiles, own.extra),
             Special.TILE_BEGIN,
             Special.TILE_END,
             Special.SCRATCH,
@@ -202,8 +218,7 @@ def _accepts(op: QConv, dot: Dot) -> bool:
             return False
     except NumericsError:
         return False
-    weights = _weights(op)
-    return dot.words or (weights.min(initial=0) >= -128 and weights.max(initial=0) <= 127)
+    return len(taps_of(op, dot).extra) <= _MOST_EXTRAS
 
 
 def _cost(dot: Dot) -> Callable[[Node, TargetFacts], float]:

@@ -7,7 +7,7 @@ outputs; so is a convolution 1x1 without strides and pads, whose pixels are one 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subbyte.compiler.dtype import INT32, INT64
+from subbyte.compiler.dtype import INT32
 from subbyte.compiler.errors import NumericsError
 from subbyte.compiler.ir.accumulators import accumulator_of
 from subbyte.compiler.ir.macs import multiply_accumulates
@@ -34,11 +34,11 @@ from subbyte.compiler.target import (
     TargetFacts,
     as_array,
 )
-from subbyte.targets.common.constants import constant_of, is_constant, operand, zero_point, zero_points
+from subbyte.targets.common.constants import centred, constant_of, is_constant, operand, zero_point
 from subbyte.targets.common.geometry import is_channels_last, is_row_major
 from subbyte.targets.common.windows import is_spatial, spatial
 from subbyte.targets.x86.dots import DOTS
-from subbyte.targets.x86.packing import layout_id, pack_ones, pack_weights, padded_to, saturates
+from subbyte.targets.x86.packing import PackedWeights, layout_id, pack_weights, padded_to
 from subbyte.targets.x86.proofs import may_reach_int32
 from subbyte.targets.x86.registers import (
     Dot,
@@ -110,28 +110,13 @@ def _data(op: SumOfProducts) -> Value:
     return op.a if isinstance(op, QGemm) else op.x
 
 
-@dataclass(frozen=True, eq=False)
-class Weights:
-    """[outputs, runs, products] codes, and the zero points that the kernel subtracts; None: the codes are less them."""
-
-    codes: NDArray[np.int64]
-    zeros: NDArray[np.int64] | None
-
-
-def _weights(op: SumOfProducts) -> Weights:
-    """Codes less their zero points where that fits a byte, else both."""
+def _weights(op: SumOfProducts) -> NDArray[np.int64]:
+    """[outputs, runs, products], less the zero points."""
     if isinstance(op, QGemm):
-        codes = constant_of(op.b).reshape(op.b.type.shape[-2:]).T.astype(np.int64)
-        zeros = zero_points(op.b.type, op.b.type.rank - 1)
+        values = centred(op.b, axis=op.b.type.rank - 1).reshape(op.b.type.shape[-2:]).T
     else:
-        codes = np.moveaxis(constant_of(op.w), 1, -1).astype(np.int64)  # [O, kernel..., C]
-        zeros = zero_points(op.w.type, 0)
-    runs, products = geometry(op).runs
-    codes = codes.reshape(codes.shape[0], runs, products)
-    centred = codes - zeros[:, None, None]
-    if centred.min(initial=0) >= -128 and centred.max(initial=0) <= 127:
-        return Weights(centred, None)
-    return Weights(codes, zeros)
+        values = np.moveaxis(centred(op.w, axis=0), 1, -1)  # [O, kernel..., C]
+    return values.reshape(values.shape[0], *geometry(op).runs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,38 +128,29 @@ class Plan:
     register_tile: RegisterTile
     tiles: Tiles
     in_window: bool
-    packed: NDArray[np.int8]
+    packed: PackedWeights
     bias: NDArray[np.int32]
-    zeros: NDArray[np.int32] | None
-    wide: bool
 
 
 @lru_cache(maxsize=8)
 def plan(op: SumOfProducts, dot: Dot) -> Plan:
     """Pack the weights and fold the zero point of the input into the bias; choose the tiles."""
     g = geometry(op)
-    w = _weights(op)
+    weights = _weights(op)
     runs, products = g.runs
-    groups = runs * ceil_div(products, dot.group)
-    register_tile = choose_register_tile(dot, g.results[1], g.outputs, groups, sums_inputs=w.zeros is not None)
+    register_tile = choose_register_tile(dot, g.results[1], g.outputs, runs * ceil_div(products, dot.group))
     in_window = dot.words or not g.stays_inside or products % dot.group != 0
     window = Window(g.strides, g.reach, g.channels, dot) if in_window else None
-    tiles = choose_tiles(*g.results, g.outputs * runs * products, register_tile.pixels, window)
-    zero_of_x = zero_point(_data(op).type)
     bias = np.zeros(g.outputs, np.int64) if op.bias is None else constant_of(op.bias).astype(np.int64)
-    bias = bias - zero_of_x * w.codes.sum(axis=(1, 2))
-    if w.zeros is not None:
-        bias = bias + runs * products * zero_of_x * w.zeros
+    bias = bias - zero_point(_data(op).type) * weights.sum(axis=(1, 2))
     return Plan(
         g,
         dot,
         register_tile,
-        tiles,
+        choose_tiles(*g.results, g.outputs * runs * products, register_tile.pixels, window),
         in_window,
-        pack_weights(w.codes, dot.lanes, dot.group, register_tile),
+        pack_weights(weights, dot, register_tile.vectors, _data(op).type.code_range()[1]),
         padded_to(bias, 0, dot.lanes).astype(np.int32),
-        None if w.zeros is None else padded_to(w.zeros, 0, dot.lanes).astype(np.int32),
-        may_reach_int32(op),
     )
 
 
@@ -208,7 +184,7 @@ def _struct(op: SumOfProducts, p: Plan) -> ConstantStruct:
             ("y_zero", 0 if r is None else r.zero_point),
             ("qmin", 0 if r is None else r.qmin),
             ("qmax", 0 if r is None else r.qmax),
-            ("wide", int(p.wide)),
+            ("wide", int(may_reach_int32(op))),
         ),
     )
 
@@ -226,21 +202,21 @@ def _call(op: SumOfProducts, dot: Dot) -> Call:
     if r is not None:
         shift = null if r.shift is None else _per_output("shift", r.shift, p)
         n4 = (_per_output("multiplier", r.multiplier, p), shift)
-    zeros: tuple[Argument, ...] = (null, null)
-    if p.zeros is not None:
-        ones = pack_ones(*p.geometry.runs, dot.group)
-        zeros = (
-            ConstantArray("zero_points", as_array(p.zeros, np.int32)),
-            ConstantArray("ones", as_array(ones, np.int8)),
+    more: tuple[Argument, ...] = (null, null, null)
+    if p.packed.more.size:
+        more = (
+            ConstantArray("more_of", as_array(p.packed.more_of, np.int32)),
+            ConstantArray("more_at", as_array(p.packed.more_at, np.int32)),
+            ConstantArray("more_weights", as_array(p.packed.more, np.int8), layout_id(dot.lanes, dot.group)),
         )
     return Call(
         _symbol(dot, raw=r is None),
         (
             operand(op, _data(op)),
-            ConstantArray("weights", as_array(p.packed, np.int8), layout_id(dot.lanes, dot.group)),
+            ConstantArray("weights", as_array(p.packed.main, np.int8), layout_id(dot.lanes, dot.group)),
             ConstantArray("bias", as_array(p.bias, np.int32)),
             *n4,
-            *zeros,
+            *more,
             ResultPointer(),
             _struct(op, p),
             Special.TILE_BEGIN,
@@ -273,18 +249,25 @@ def _accepts(op: SumOfProducts, dot: Dot, *, raw: bool) -> bool:
     if isinstance(op, QGemm):
         if not is_row_major(op.a.type) or not is_row_major(op.type) or math.prod(op.b.type.shape[:-2]) != 1:
             return False
-    elif op.group != 1 or not is_spatial(op.x.type) or not is_channels_last(op.x.type) or not is_channels_last(op.type):
+    elif (
+        op.group != 1
+        or min(op.pads) < 0
+        or not is_spatial(op.x.type)
+        or not is_channels_last(op.x.type)
+        or not is_channels_last(op.type)
+    ):
         return False
     try:
-        if accumulator_of(op) == INT64:
-            return False
+        return accumulator_of(op) == INT32
     except NumericsError:
         return False
-    return not dot.name.endswith("maddubs") or not saturates(plan(op, dot).packed, data.type.code_range()[1])
 
 
-def _cost(dot: Dot) -> Callable[[Node, TargetFacts], float]:
-    return lambda op, facts: multiply_accumulates(op) / dot.rate * 1e-9
+def _cost(op: SumOfProducts, facts: TargetFacts, dot: Dot) -> float:
+    """The products, and those that are left of weights which the instruction does not take at once."""
+    del facts
+    packed = plan(op, dot).packed
+    return multiply_accumulates(op) * (1 + packed.more.size / packed.main.size) / dot.rate * 1e-9
 
 
 def _row(op: type[Node], dot: Dot, storage: Storage, *, raw: bool) -> Kernel:
@@ -297,7 +280,7 @@ def _row(op: type[Node], dot: Dot, storage: Storage, *, raw: bool) -> Kernel:
         partial(_accepts, dot=dot, raw=raw),
         f"u8 s8 -> {'s32' if raw else 'u8'}",
         dot.features,
-        _cost(dot),
+        partial(_cost, dot=dot),
     )
     return replace(made, tile=(dot.lanes, dot.group))
 

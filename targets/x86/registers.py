@@ -44,6 +44,11 @@ class Dot:
     features: frozenset[str]
 
     @property
+    def saturates(self) -> bool:
+        """Two products are added in 16 bits."""
+        return self.name.endswith("maddubs")
+
+    @property
     def words(self) -> bool:
         """The products are of 16-bit integers."""
         return self.group == 2
@@ -67,12 +72,11 @@ def ceil_div(a: int, b: int) -> int:
     return -(-a // b)
 
 
-def choose_register_tile(dot: Dot, width: int, outputs: int, groups: int, *, sums_inputs: bool) -> RegisterTile:
+def choose_register_tile(dot: Dot, width: int, outputs: int, groups: int) -> RegisterTile:
     """The fastest tile for rows of `width` pixels with `outputs` outputs, each the sum of `groups` groups of products.
 
     The model: two vector multiplications and two loads a cycle; a chain of four cycles from sum to sum; a few
-    instructions for each sum at the end, and for each tile. sums_inputs: the inputs are summed too, for weight zero
-    points.
+    instructions for each sum at the end, and for each tile.
     """
     vectors_of_all = ceil_div(outputs, dot.lanes)
     best: tuple[float, RegisterTile] | None = None
@@ -80,12 +84,12 @@ def choose_register_tile(dot: Dot, width: int, outputs: int, groups: int, *, sum
         full, rest = divmod(outputs, vectors * dot.lanes)
         last = ceil_div(rest, dot.lanes)
         for pixels in range(1, min(width, MOST_PIXELS) + 1):
-            sums = pixels * (vectors + sums_inputs)
+            sums = pixels * vectors
             if sums > MOST_SUMS or (pixels > 1 and sums + vectors + 1 + dot.spare > dot.registers):
                 continue
-            cycles = full * _tile_cycles(dot, pixels, vectors, groups, sums_inputs)
+            cycles = full * _tile_cycles(dot, pixels, vectors, groups)
             if last:
-                cycles += _tile_cycles(dot, pixels, last, groups, sums_inputs)
+                cycles += _tile_cycles(dot, pixels, last, groups)
             cycles *= ceil_div(width, pixels)
             if best is None or cycles < best[0]:
                 best = (cycles, RegisterTile(pixels, vectors, last))
@@ -93,9 +97,8 @@ def choose_register_tile(dot: Dot, width: int, outputs: int, groups: int, *, sum
     return best[1]
 
 
-def _tile_cycles(dot: Dot, pixels: int, vectors: int, groups: int, sums_inputs: bool) -> float:
-    sums = pixels * (vectors + sums_inputs)
-    step = max(sums * dot.instructions / 2, (pixels + vectors) / 2, 4.5) + 0.3
+def _tile_cycles(dot: Dot, pixels: int, vectors: int, groups: int) -> float:
+    step = max(pixels * vectors * dot.instructions / 2, (pixels + vectors) / 2, 4.5) + 0.3
     return groups * step + 2.5 * pixels * vectors + 8
 
 

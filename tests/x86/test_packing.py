@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
-from subbyte.compiler.numerics.accumulate import saturating_pairs
 from subbyte.targets.x86.dots import DOTS
 from subbyte.targets.x86.kernels_depthwise import blocks_of, pack_channels, pack_taps
-from subbyte.targets.x86.packing import pack_ones, pack_weights, saturates
+from subbyte.targets.x86.packing import pack_weights, summands
 from subbyte.targets.x86.registers import (
     MOST_PIXELS,
     MOST_SUMS,
     MOST_VECTORS,
     Dot,
-    RegisterTile,
     Window,
     ceil_div,
     choose_register_tile,
@@ -24,53 +24,69 @@ from subbyte.targets.x86.registers import (
 BY_NAME = {dot.name: dot for dot in DOTS}
 
 
-@pytest.mark.parametrize("lanes", [8, 16])
-@pytest.mark.parametrize("group", [2, 4])
+@pytest.mark.parametrize("dot", DOTS, ids=lambda dot: dot.name)
 @pytest.mark.parametrize("vectors", [1, 2, 3])
 @pytest.mark.parametrize("outputs", [1, 15, 16, 17, 40, 70])
-def test_weights_are_panels_of_runs_of_groups_of_vectors(lanes: int, group: int, vectors: int, outputs: int) -> None:
-    runs, products = 2, 7
-    weights = np.random.default_rng(outputs).integers(-128, 128, (outputs, runs, products))
-    packed = pack_weights(weights, lanes, group, RegisterTile(1, vectors, 0))
-    groups = ceil_div(products, group)
+def test_weights_are_panels_of_runs_of_groups_of_vectors(dot: Dot, vectors: int, outputs: int) -> None:
+    weights = np.random.default_rng(outputs).integers(-60, 61, (outputs, 2, 7))
+    packed = pack_weights(weights, dot, vectors, 255)
     at = 0
-    for panel in range(0, ceil_div(outputs, lanes), vectors):
-        here = min(vectors, ceil_div(outputs, lanes) - panel)
-        for run in range(runs):
-            for g in range(groups):
-                for v in range(here):
-                    for lane in range(lanes):
-                        for k in range(group):
-                            o, i = (panel + v) * lanes + lane, g * group + k
-                            expected = weights[o, run, i] if o < outputs and i < products else 0
-                            assert packed[at] == expected
-                            at += 1
-    assert at == packed.size
+    for panel in range(0, ceil_div(outputs, dot.lanes), vectors):
+        here = range(panel, min(panel + vectors, ceil_div(outputs, dot.lanes)))
+        order = product(range(2), range(ceil_div(7, dot.group)), here, range(dot.lanes), range(dot.group))
+        for run, group, vector, lane, k in order:
+            output, i = vector * dot.lanes + lane, group * dot.group + k
+            assert packed.main[at] == (weights[output, run, i] if output < outputs and i < 7 else 0)
+            at += 1
+    assert at == packed.main.size
+    assert packed.more.size == 0
 
 
-def test_ones_mark_the_products_of_a_run() -> None:
-    assert pack_ones(2, 5, 4).tolist() == [1, 1, 1, 1, 1, 0, 0, 0] * 2
-    assert pack_ones(1, 3, 2).view(np.int16).tolist() == [1, 1, 1, 0]
+def test_what_a_byte_does_not_hold_is_a_further_group_of_its_panel() -> None:
+    dot, weights = BY_NAME["avx512vnni"], np.zeros((40, 2, 7), np.int64)
+    weights[33, 1, 5], weights[2, 0, 0] = 200, -255
+    packed = pack_weights(weights, dot, 2, 255)
+    assert packed.more_of.tolist() == [0, 1, 2]
+    assert packed.more_at.tolist() == [[0, 0], [1, 4]]
+    more = packed.more.reshape(2, 2, 16, 4)
+    assert (more[0, 0, 2, 0], more[1, 0, 1, 1], np.count_nonzero(more)) == (-127, 200 - 127, 2)
+
+
+@pytest.mark.parametrize("dot", DOTS, ids=lambda dot: dot.name)
+@pytest.mark.parametrize("qmax", [1, 15, 128, 255])
+def test_summands_add_up_to_the_weights_and_are_multiplied_exactly(dot: Dot, qmax: int) -> None:
+    edges = [-255, -254, -129, -128, -127, -65, -64, -1, 0, 1, 63, 64, 65, 127, 128, 129, 254, 255]
+    weights = np.array([[a, b, b, a] for a in edges for b in edges])
+    parts = summands(weights, dot, qmax)
+    assert (sum(parts) == weights).all()
+    for part in parts:
+        assert (part * np.sign(weights) >= 0).all()
+        assert (np.abs(part) <= np.abs(weights)).all()
+        assert part.min() >= -128
+        assert part.max() <= 127
+        if dot.saturates:
+            pairs = part.reshape(-1, 2)
+            assert qmax * np.maximum(pairs, 0).sum(axis=1).max() <= 32767
+            assert qmax * np.minimum(pairs, 0).sum(axis=1).min() >= -32768
 
 
 @pytest.mark.parametrize(
-    ("pair", "qmax", "expected"),
+    ("pair", "qmax", "parts"),
     [
-        ((64, 64), 255, False),  # 255 * 128 = 32640
-        ((65, 64), 255, True),
-        ((-64, -64), 255, False),  # -32640
-        ((-65, -64), 255, True),
-        ((127, -128), 255, False),
-        ((127, 127), 129, False),  # 129 * 254 = 32766
-        ((127, 127), 130, True),
-        ((-128, -128), 128, False),  # -32768, the smallest
-        ((-128, -128), 129, True),
+        ((64, 64), 255, 1),  # 255 * 128 = 32640
+        ((65, 64), 255, 2),
+        ((-64, -64), 255, 1),  # -32640
+        ((-65, -64), 255, 2),
+        ((127, -128), 255, 1),
+        ((127, 127), 129, 1),  # 129 * 254 = 32766
+        ((127, 127), 130, 2),
+        ((-128, -128), 128, 1),  # -32768, the smallest
+        ((-128, -128), 129, 2),
     ],
 )
-def test_a_pair_saturates_beyond_16_bits(pair: tuple[int, int], qmax: int, expected: bool) -> None:
-    packed = np.array([pair, (0, 0)], np.int8).reshape(-1)
-    assert saturates(packed, qmax) is expected
-    assert bool(saturating_pairs(packed.reshape(-1, 2), qmax).any()) is expected
+def test_a_pair_is_split_where_it_may_saturate_16_bits(pair: tuple[int, int], qmax: int, parts: int) -> None:
+    assert len(summands(np.array([pair]), BY_NAME["avx2_maddubs"], qmax)) == parts
+    assert len(summands(np.array([pair]), BY_NAME["avxvnni"], qmax)) == 1
 
 
 @pytest.mark.parametrize("block_bytes", [32, 64])
@@ -98,20 +114,19 @@ def test_a_row_of_a_depthwise_result_is_covered_once(channels: int, width: int) 
     assert blocks.segments * blocks.length == channels * width
     assert blocks.blocks * 64 >= min(blocks.length, blocks.blocks * 64)
     assert blocks.segments == 1 or blocks.blocks == ceil_div(channels, 64)
+    assert blocks_of(channels, width, 64, stride=2).segments == width
 
 
 @pytest.mark.parametrize("dot", DOTS, ids=lambda dot: dot.name)
-@pytest.mark.parametrize("sums_inputs", [False, True])
 @pytest.mark.parametrize("outputs", [1, 8, 16, 17, 64, 1001])
 @pytest.mark.parametrize("width", [1, 5, 16, 125])
-def test_a_register_tile_fits_the_registers(dot: Dot, sums_inputs: bool, outputs: int, width: int) -> None:
-    tile = choose_register_tile(dot, width, outputs, 36, sums_inputs=sums_inputs)
+def test_a_register_tile_fits_the_registers(dot: Dot, outputs: int, width: int) -> None:
+    tile = choose_register_tile(dot, width, outputs, 36)
     assert 1 <= tile.pixels <= min(width, MOST_PIXELS)
     assert 1 <= tile.vectors <= MOST_VECTORS
     assert tile.pixels * tile.vectors <= MOST_SUMS
     if tile.pixels > 1:
-        used = tile.pixels * (tile.vectors + sums_inputs) + tile.vectors + 1 + dot.spare
-        assert used <= dot.registers
+        assert tile.pixels * tile.vectors + tile.vectors + 1 + dot.spare <= dot.registers
     rest = outputs % (tile.vectors * dot.lanes)
     assert tile.last_vectors == ceil_div(rest, dot.lanes) <= tile.vectors
 

@@ -43,22 +43,22 @@ SUBBYTE_INLINE void F(subbyte_x86_add_taps_)(INTS* sums, const INTS* taps, const
     sums[3] = F(subbyte_dot_)(sums[3], d, V(subbyte_load_)(w + 3 * LANES * GROUP));
 }
 
-// The codes of one block of a row. x: its first byte in the first row of the window; `pitch` bytes a row, whose columns stand
-// sorted by their remainder by the stride, `phase` bytes for each remainder.
-SUBBYTE_INLINE INTS F(subbyte_x86_depthwise_block_)(const uint8_t* x, int32_t pitch, int32_t phase, const WEIGHT* w,
+// The codes of one block of a row; x: its first byte in the first row of the window, `pitch` bytes a row.
+SUBBYTE_INLINE INTS F(subbyte_x86_depthwise_block_)(const uint8_t* x, int32_t pitch, const WEIGHT* w,
                                                     const int32_t* bias, const float* multiplier, const float* shift,
                                                     const struct subbyte_x86_depthwise* g) {
-    const int32_t count = g->kernel_height * g->kernel_width;
+    const int32_t plain = g->kernel_height * g->kernel_width, count = plain + g->extras;
     INTS sums[4];
     int32_t first, i;
     SUBBYTE_UNROLL for (i = 0; i < 4; ++i) sums[i] = V(subbyte_load_)(bias + i * LANES);
     SUBBYTE_UNROLL for (first = 0; first < count; first += GROUP) {
         INTS taps[GROUP];
         SUBBYTE_UNROLL for (i = 0; i < GROUP; ++i) {
-            const int32_t row = (first + i) / g->kernel_width * g->dilation_height;
-            const int32_t column = (first + i) % g->kernel_width * g->dilation_width;
-            const int32_t at = column % g->stride_width * phase + column / g->stride_width * g->channels;
-            taps[i] = first + i < count ? V(subbyte_load_)(x + row * pitch + at) : V(subbyte_zero_)();
+            const int32_t slot = subbyte_x86_smaller(first + i, count - 1);
+            const int32_t tap = slot < plain ? slot : g->extra[slot - plain];
+            const int32_t row = tap / g->kernel_width * g->dilation_height;
+            const int32_t column = tap % g->kernel_width * g->dilation_width;
+            taps[i] = first + i < count ? V(subbyte_load_)(x + row * pitch + column * g->channels) : V(subbyte_zero_)();
         }
         F(subbyte_x86_add_taps_)(sums, taps, w + first * BLOCK);
     }
@@ -74,31 +74,15 @@ SUBBYTE_INLINE INTS F(subbyte_x86_depthwise_block_)(const uint8_t* x, int32_t pi
     return V(subbyte_pack_codes_in_lanes_)(sums[0], sums[1], sums[2], sums[3], g->y_zero, g->qmin, g->qmax);
 }
 
-// One input row, columns `left` to left + columns, with the zero point around it, sorted by their remainder by the stride.
-SUBBYTE_INLINE void F(subbyte_x86_sorted_row_)(uint8_t* to, const uint8_t* row, int32_t phase, int32_t columns,
+// One input row, columns -pad_left to columns - pad_left, the zero point where they are outside; row is null outside.
+SUBBYTE_INLINE void F(subbyte_x86_padded_row_)(uint8_t* to, const uint8_t* row, int32_t columns,
                                                const struct subbyte_x86_depthwise* g) {
-    const int32_t stride = g->stride_width, channels = g->channels;
-    int32_t column;
-    if (!row) {
-        V(subbyte_fill_)(to, g->x_zero, stride * phase);
-        return;
-    }
-    if (stride == 1) {
-        const int32_t before = g->pad_left > 0 ? subbyte_x86_smaller(g->pad_left, columns) : 0;
-        const int32_t inside = subbyte_x86_smaller(columns - before, g->width - (before - g->pad_left));
-        V(subbyte_fill_)(to, g->x_zero, before * channels);
-        V(subbyte_copy_)(to + before * channels, row + (before - g->pad_left) * channels, inside * channels);
-        V(subbyte_fill_)(to + (before + inside) * channels, g->x_zero, (columns - before - inside) * channels);
-        return;
-    }
-    for (column = 0; column < columns; ++column) {
-        const int32_t from = column - g->pad_left;
-        uint8_t* cell = to + column % stride * phase + column / stride * channels;
-        if (from < 0 || from >= g->width)
-            V(subbyte_fill_)(cell, g->x_zero, channels);
-        else
-            V(subbyte_copy_)(cell, row + from * channels, channels);
-    }
+    const int32_t before = row ? subbyte_x86_smaller(g->pad_left, columns) : columns;
+    const int32_t inside = row ? subbyte_x86_smaller(columns - before, g->width + g->pad_left - before) : 0;
+    V(subbyte_fill_)(to, g->x_zero, before * g->channels);
+    if (row)
+        V(subbyte_copy_)(to + before * g->channels, row + (before - g->pad_left) * g->channels, inside * g->channels);
+    V(subbyte_fill_)(to + (before + inside) * g->channels, g->x_zero, (columns - before - inside) * g->channels);
 }
 
 // y = N4 of the sums, codes 0..255.
@@ -110,9 +94,8 @@ SUBBYTE_INLINE void F(subbyte_x86_depthwise_u8s8u8_)(const uint8_t* x, const WEI
                                                      const struct subbyte_x86_depthwise* g, int32_t begin, int32_t end,
                                                      void* scratch) {
     const int32_t columns = (g->out_width - 1) * g->stride_width + (g->kernel_width - 1) * g->dilation_width + 1;
-    const int32_t phase = (columns + g->stride_width - 1) / g->stride_width * g->channels;
-    const int32_t pitch = phase * g->stride_width;
-    const int32_t groups = (g->kernel_height * g->kernel_width + GROUP - 1) / GROUP;
+    const int32_t pitch = columns * g->channels, step = g->stride_width * g->channels;
+    const int32_t groups = (g->kernel_height * g->kernel_width + g->extras + GROUP - 1) / GROUP;
     uint8_t* window = (uint8_t*)scratch;
     int32_t tile, row, segment, at;
     for (tile = begin; tile < end; ++tile) {
@@ -125,17 +108,17 @@ SUBBYTE_INLINE void F(subbyte_x86_depthwise_u8s8u8_)(const uint8_t* x, const WEI
         for (row = 0; row < rows; ++row) {
             const int32_t from = top + row;
             const uint8_t* in_row = from < 0 || from >= g->height ? 0 : of_image + from * g->width * g->channels;
-            F(subbyte_x86_sorted_row_)(window + row * pitch, in_row, phase, columns, g);
+            F(subbyte_x86_padded_row_)(window + row * pitch, in_row, columns, g);
         }
         for (row = row_0; row < row_1; ++row)
             for (segment = 0; segment < g->segments; ++segment) {
-                const uint8_t* from = window + (row - row_0) * g->stride_height * pitch + segment * g->length;
+                const uint8_t* from = window + (row - row_0) * g->stride_height * pitch + segment * step;
                 uint8_t* to = y + ((image * g->out_height + row) * g->segments + segment) * g->length;
                 int32_t block = 0;
                 for (at = 0; at < g->length; at += BLOCK) {
                     const int32_t rest = subbyte_x86_smaller(g->length - at, BLOCK);
                     const INTS codes = F(subbyte_x86_depthwise_block_)(
-                        from + at, pitch, phase, w + block * groups * GROUP * BLOCK, bias + block * BLOCK,
+                        from + at, pitch, w + block * groups * GROUP * BLOCK, bias + block * BLOCK,
                         multiplier + block * BLOCK, shift ? shift + block * BLOCK : shift, g);
                     if (rest == BLOCK)
                         V(subbyte_store_)(to + at, codes);

@@ -23,17 +23,36 @@ struct subbyte_x86_conv {
     int32_t x_zero, y_zero, qmin, qmax, wide;
 };
 
-// bias: [outputs], sum zero point terms included. multiplier, shift, weight_zero: [outputs]; shift and weight_zero may be
-// null. ones: 4 bytes for every group of products, 1 where a product belongs to the window, else 0; null without
-// weight_zero. All are padded to whole panels. multiplier is null where the result is the sum itself.
-struct subbyte_x86_epilogue {
+// bias: [outputs], the terms of the input's zero point included. multiplier, shift: [outputs]; shift may be null, multiplier
+// where the result is the sum itself. All are padded to whole vectors.
+// more_of is null, or more[i], for i from more_of[panel] to more_of[panel + 1] - 1, is a further group of weights
+// [vectors][lanes][products] for the input of run more_at[2 * i], product more_at[2 * i + 1]: what is left of weights that
+// an instruction does not take at once.
+struct subbyte_x86_parameters {
     const int32_t* bias;
     const float* multiplier;
     const float* shift;
-    const int32_t* weight_zero;
-    const int8_t* ones;
+    const int32_t* more_of;
+    const int32_t* more_at;
+    const int8_t* more;
 };
 
-enum { SUBBYTE_X86_SUMS = 32, SUBBYTE_X86_PIXELS = 16, SUBBYTE_X86_VECTORS = 8 };  // registers at most; pixels; vectors
+enum { SUBBYTE_X86_SUMS = 32, SUBBYTE_X86_VECTORS = 8 };  // the most sums, and vectors, of a register tile
+
+// Pixels of the result of one image: rows row_0 to row_1 - 1, columns column_0 to column_1 - 1.
+struct subbyte_x86_area {
+    int32_t image, row_0, row_1, column_0, column_1;
+};
+
+SUBBYTE_INLINE struct subbyte_x86_area subbyte_x86_area(const struct subbyte_x86_conv* g, int32_t tile) {
+    const int32_t row = tile / g->column_tiles % g->row_tiles, column = tile % g->column_tiles;
+    struct subbyte_x86_area area;
+    area.image = tile / (g->row_tiles * g->column_tiles);
+    area.row_0 = row * g->out_height / g->row_tiles;
+    area.row_1 = (row + 1) * g->out_height / g->row_tiles;
+    area.column_0 = column * g->out_width / g->column_tiles;
+    area.column_1 = (column + 1) * g->out_width / g->column_tiles;
+    return area;
+}
 
 #endif  // SUBBYTE_X86_SUMS_H

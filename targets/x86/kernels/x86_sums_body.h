@@ -27,59 +27,57 @@ SUBBYTE_INLINE INTS F(subbyte_x86_weights_)(const int8_t* w) {
 #endif
 }
 
-// A register tile of sums: sums[m * vectors + v] = bias + x * w for pixel m and vector v of outputs, and, where there are
-// weight zero points, less weight_zero * sum(x).
-//
-// x: cell 0 of the tile's first window. Window rows are `pitch` cells apart (taps within a row, where dilated, `gap`), pixels
-// `step`. w: the panel, [kernel rows][taps][groups of cells][vectors][LANES][GROUP].
-SUBBYTE_INLINE void F(subbyte_x86_multiply_)(INTS* sums, const CELL* x, int32_t pitch, int32_t step, const int8_t* w,
-                                             const struct subbyte_x86_epilogue* e, const struct subbyte_x86_conv* g,
-                                             int32_t vectors) {
-    const int32_t pixels = g->pixels;
-    const int32_t taps = g->dilation_width == 1 ? 1 : g->kernel_width;
-    const int32_t run = g->dilation_width == 1 ? g->kernel_width * g->channels : g->channels;
-    const int32_t groups = (run + GROUP - 1) / GROUP;
-    const int8_t* ones = e->ones;
+// Adds one group of products to every sum of a register tile: pixel m takes GROUP cells from x + m * step on.
+SUBBYTE_INLINE void F(subbyte_x86_add_group_)(INTS* sums, const CELL* x, int32_t step, const int8_t* w, int32_t pixels,
+                                              int32_t vectors) {
     const INTS zero = V(subbyte_zero_)();
-    INTS inputs[SUBBYTE_X86_PIXELS];
-    int32_t ky, kx, k, m, v;
-    SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
-        const INTS bias = V(subbyte_load_)(e->bias + v * LANES);
-        SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) sums[m * vectors + v] = bias;
-    }
-    SUBBYTE_UNROLL for (m = 0; m < SUBBYTE_X86_PIXELS; ++m) inputs[m] = zero;
-    for (ky = 0; ky < g->kernel_height; ++ky)
-        for (kx = 0; kx < taps; ++kx) {
-            const CELL* at = x + ky * g->dilation_height * pitch + kx * g->dilation_width * g->channels;
-            for (k = groups; k > 0; --k) {
-                INTS weights[SUBBYTE_X86_VECTORS] = {zero, zero, zero, zero, zero, zero, zero, zero};
-                SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) weights[v] =
-                    F(subbyte_x86_weights_)(w + v * LANES * GROUP);
-                SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) {
-                    const INTS cells = V(subbyte_broadcast_)(at + m * step);
-                    SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
-                        INTS sum = F(subbyte_dot_)(sums[m * vectors + v], cells, weights[v]);
-                        V(SUBBYTE_IN_PLACE_)(sum);
-                        sums[m * vectors + v] = sum;
-                    }
-                    if (ones) inputs[m] = F(subbyte_dot_)(inputs[m], cells, V(subbyte_broadcast_)(ones));
-                }
-                at += GROUP;
-                w += vectors * LANES * GROUP;
-                if (ones) ones += 4;
-            }
-        }
-    if (e->ones) {
+    INTS weights[SUBBYTE_X86_VECTORS] = {zero, zero, zero, zero, zero, zero, zero, zero};
+    int32_t m, v;
+    SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) weights[v] = F(subbyte_x86_weights_)(w + v * LANES * GROUP);
+    SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) {
+        const INTS cells = V(subbyte_broadcast_)(x + m * step);
         SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
-            const INTS weight_zero = V(subbyte_load_)(e->weight_zero + v * LANES);
-            SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) sums[m * vectors + v] =
-                V(subbyte_sub_s32_)(sums[m * vectors + v], V(subbyte_mul_s32_)(inputs[m], weight_zero));
+            INTS sum = F(subbyte_dot_)(sums[m * vectors + v], cells, weights[v]);
+            V(SUBBYTE_IN_PLACE_)(sum);
+            sums[m * vectors + v] = sum;
         }
     }
 }
 
+// A register tile of sums: sums[m * vectors + v] = bias + x * w for pixel m and vector v of outputs.
+//
+// x: the first cell of the first window. Rows are `pitch` cells apart, pixels `step`. w: the panel,
+// [runs][groups of cells][vectors][LANES][GROUP]; a run is a row of the window, a tap where it is dilated.
+SUBBYTE_INLINE void F(subbyte_x86_multiply_)(INTS* sums, const CELL* x, int32_t pitch, int32_t step, const int8_t* w,
+                                             const struct subbyte_x86_parameters* p, const struct subbyte_x86_conv* g,
+                                             int32_t panel, int32_t vectors) {
+    const int32_t taps = g->dilation_width == 1 ? 1 : g->kernel_width;
+    const int32_t run = g->dilation_width == 1 ? g->kernel_width * g->channels : g->channels;
+    int32_t ky, kx, k, m, v;
+    SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
+        const INTS bias = V(subbyte_load_)(p->bias + v * LANES);
+        SUBBYTE_UNROLL for (m = 0; m < g->pixels; ++m) sums[m * vectors + v] = bias;
+    }
+    for (ky = 0; ky < g->kernel_height; ++ky)
+        for (kx = 0; kx < taps; ++kx) {
+            const CELL* at = x + ky * g->dilation_height * pitch + kx * g->dilation_width * g->channels;
+            for (k = (run + GROUP - 1) / GROUP; k > 0; --k) {
+                F(subbyte_x86_add_group_)(sums, at, step, w, g->pixels, vectors);
+                at += GROUP;
+                w += vectors * LANES * GROUP;
+            }
+        }
+    if (p->more_of)
+        for (k = p->more_of[panel]; k < p->more_of[panel + 1]; ++k) {
+            const int32_t row = p->more_at[2 * k] / taps * g->dilation_height;
+            const int32_t column = p->more_at[2 * k] % taps * g->dilation_width;
+            F(subbyte_x86_add_group_)(sums, x + row * pitch + column * g->channels + p->more_at[2 * k + 1], step,
+                                      p->more + k * g->vectors * LANES * GROUP, g->pixels, vectors);
+        }
+}
+
 // The sums of a register tile to codes: y[m * g->outputs + i] for `outputs` values of i, at most vectors * LANES.
-SUBBYTE_INLINE void F(subbyte_x86_requantize_)(uint8_t* y, const INTS* sums, const struct subbyte_x86_epilogue* e,
+SUBBYTE_INLINE void F(subbyte_x86_requantize_)(uint8_t* y, const INTS* sums, const struct subbyte_x86_parameters* p,
                                                const struct subbyte_x86_conv* g, int32_t vectors, int32_t outputs) {
     const int32_t total = g->pixels * vectors;
     int32_t first, i;
@@ -89,9 +87,9 @@ SUBBYTE_INLINE void F(subbyte_x86_requantize_)(uint8_t* y, const INTS* sums, con
         SUBBYTE_UNROLL for (i = 0; i < 4; ++i) {
             const int32_t at = subbyte_x86_smaller(first + i, total - 1);
             const int32_t channel = at % vectors * LANES;
-            const FLOATS multiplier = V(subbyte_load_f32_)(e->multiplier + channel);
-            if (e->shift)
-                steps[i] = V(subbyte_scale_shift_)(sums[at], multiplier, V(subbyte_load_f32_)(e->shift + channel));
+            const FLOATS multiplier = V(subbyte_load_f32_)(p->multiplier + channel);
+            if (p->shift)
+                steps[i] = V(subbyte_scale_shift_)(sums[at], multiplier, V(subbyte_load_f32_)(p->shift + channel));
             else if (g->wide)
                 steps[i] = V(subbyte_scale_wide_)(sums[at], multiplier);
             else
@@ -117,14 +115,14 @@ SUBBYTE_INLINE void F(subbyte_x86_requantize_)(uint8_t* y, const INTS* sums, con
 
 // One panel of outputs for one register tile; y: the first of them of the first pixel.
 SUBBYTE_INLINE void F(subbyte_x86_panel_)(const CELL* x, int32_t pitch, int32_t step, const int8_t* w, void* y,
-                                          const struct subbyte_x86_epilogue* e, const struct subbyte_x86_conv* g,
-                                          int32_t vectors, int32_t outputs) {
+                                          const struct subbyte_x86_parameters* p, const struct subbyte_x86_conv* g,
+                                          int32_t panel, int32_t vectors, int32_t outputs) {
     INTS sums[SUBBYTE_X86_SUMS];
     int32_t m, v;
     SUBBYTE_UNROLL for (m = 0; m < SUBBYTE_X86_SUMS; ++m) sums[m] = V(subbyte_zero_)();
-    F(subbyte_x86_multiply_)(sums, x, pitch, step, w, e, g, vectors);
-    if (e->multiplier) {
-        F(subbyte_x86_requantize_)((uint8_t*)y, sums, e, g, vectors, outputs);
+    F(subbyte_x86_multiply_)(sums, x, pitch, step, w, p, g, panel, vectors);
+    if (p->multiplier) {
+        F(subbyte_x86_requantize_)((uint8_t*)y, sums, p, g, vectors, outputs);
         return;
     }
     SUBBYTE_UNROLL for (m = 0; m < g->pixels; ++m) {
@@ -178,75 +176,79 @@ SUBBYTE_INLINE void F(subbyte_x86_window_)(CELL* window, const uint8_t* image, c
     F(subbyte_x86_fill_)(window, 0, GROUP);
 }
 
-SUBBYTE_INLINE void F(subbyte_x86_tiles_)(const uint8_t* x, const int8_t* w, void* y, int32_t y_bytes,
-                                          const struct subbyte_x86_epilogue* e, const struct subbyte_x86_conv* g,
-                                          int32_t begin, int32_t end, CELL* scratch) {
+// All panels of one area; x: the first cell of the window of its first pixel, in rows of `pitch` cells.
+SUBBYTE_INLINE void F(subbyte_x86_area_)(const CELL* x, int32_t pitch, const int8_t* w, uint8_t* y, int32_t y_bytes,
+                                         const struct subbyte_x86_parameters* p, const struct subbyte_x86_conv* g,
+                                         const struct subbyte_x86_area* area) {
     const int32_t taps = g->dilation_width == 1 ? 1 : g->kernel_width;
     const int32_t run = g->dilation_width == 1 ? g->kernel_width * g->channels : g->channels;
     const int32_t panel_bytes = g->kernel_height * taps * ((run + GROUP - 1) / GROUP) * g->vectors * LANES * GROUP;
-    const int32_t panel_outputs = g->vectors * LANES, panels = g->outputs / panel_outputs;
-    const int32_t step = g->stride_width * g->channels;
-    int32_t tile, panel, row, column;
+    const int32_t panel_outputs = g->vectors * LANES, step = g->stride_width * g->channels;
+    int32_t panel, row, column;
+    for (panel = 0; panel * panel_outputs < g->outputs; ++panel) {
+        const int32_t output = panel * panel_outputs, rest = g->outputs - output;
+        const int8_t* weights = w + panel * panel_bytes;
+        struct subbyte_x86_parameters own = *p;
+        own.bias += output;
+        if (own.multiplier) own.multiplier += output;
+        if (own.shift) own.shift += output;
+        for (row = area->row_0; row < area->row_1; ++row)
+            for (column = area->column_0; column < area->column_1; column += g->pixels) {
+                // The last register tile of a row begins early enough to be full.
+                const int32_t at = subbyte_x86_smaller(column, area->column_1 - g->pixels);
+                const int32_t pixel = (area->image * g->out_height + row) * g->out_width + at;
+                const CELL* from = x + (row - area->row_0) * g->stride_height * pitch + (at - area->column_0) * step;
+                uint8_t* to = y + (size_t)(pixel * g->outputs + output) * (size_t)y_bytes;
+                if (rest >= panel_outputs)
+                    F(subbyte_x86_panel_)(from, pitch, step, weights, to, &own, g, panel, g->vectors, panel_outputs);
+                else
+                    F(subbyte_x86_panel_)(from, pitch, step, weights, to, &own, g, panel, g->last_vectors,
+                                          g->outputs % panel_outputs);
+            }
+    }
+}
+
+SUBBYTE_INLINE void F(subbyte_x86_tiles_)(const uint8_t* x, const int8_t* w, void* y, int32_t y_bytes,
+                                          const struct subbyte_x86_parameters* p, const struct subbyte_x86_conv* g,
+                                          int32_t begin, int32_t end, CELL* scratch) {
+    int32_t tile;
     for (tile = begin; tile < end; ++tile) {
-        const int32_t row_tile = tile / g->column_tiles % g->row_tiles, column_tile = tile % g->column_tiles;
-        const int32_t image = tile / (g->row_tiles * g->column_tiles);
-        const int32_t row_0 = row_tile * g->out_height / g->row_tiles;
-        const int32_t row_1 = (row_tile + 1) * g->out_height / g->row_tiles;
-        const int32_t column_0 = column_tile * g->out_width / g->column_tiles;
-        const int32_t column_1 = (column_tile + 1) * g->out_width / g->column_tiles;
-        const int32_t top = row_0 * g->stride_height - g->pad_top, left = column_0 * g->stride_width - g->pad_left;
-        const int32_t rows = (row_1 - row_0 - 1) * g->stride_height + (g->kernel_height - 1) * g->dilation_height + 1;
+        const struct subbyte_x86_area area = subbyte_x86_area(g, tile);
+        const int32_t top = area.row_0 * g->stride_height - g->pad_top;
+        const int32_t left = area.column_0 * g->stride_width - g->pad_left;
+        const int32_t rows =
+            (area.row_1 - area.row_0 - 1) * g->stride_height + (g->kernel_height - 1) * g->dilation_height + 1;
         const int32_t columns =
-            (column_1 - column_0 - 1) * g->stride_width + (g->kernel_width - 1) * g->dilation_width + 1;
-        const int32_t pitch = (g->window ? columns : g->width) * g->channels;
-        const uint8_t* of_image = x + image * g->height * g->width * g->channels;
+            (area.column_1 - area.column_0 - 1) * g->stride_width + (g->kernel_width - 1) * g->dilation_width + 1;
+        const uint8_t* image = x + area.image * g->height * g->width * g->channels;
         const CELL* first = scratch;
-        if (g->window) F(subbyte_x86_window_)(scratch, of_image, g, top, rows, left, columns, pitch);
+        if (g->window) F(subbyte_x86_window_)(scratch, image, g, top, rows, left, columns, columns * g->channels);
 #if !SUBBYTE_WORDS
         else
-            first = of_image + (top * g->width + left) * g->channels;
+            first = image + (top * g->width + left) * g->channels;
 #endif
-        for (panel = 0; panel * panel_outputs < g->outputs; ++panel) {
-            const int32_t output = panel * panel_outputs;
-            struct subbyte_x86_epilogue own = *e;
-            own.bias += output;
-            if (own.multiplier) own.multiplier += output;
-            if (own.shift) own.shift += output;
-            if (own.weight_zero) own.weight_zero += output;
-            for (row = row_0; row < row_1; ++row)
-                for (column = column_0; column < column_1; column += g->pixels) {
-                    // The last register tile of a row begins early enough to be full.
-                    const int32_t at = subbyte_x86_smaller(column, column_1 - g->pixels);
-                    const CELL* from = first + (row - row_0) * g->stride_height * pitch + (at - column_0) * step;
-                    uint8_t* to = (uint8_t*)y +
-                                  (((image * g->out_height + row) * g->out_width + at) * g->outputs + output) * y_bytes;
-                    if (panel < panels)
-                        F(subbyte_x86_panel_)(from, pitch, step, w + panel * panel_bytes, to, &own, g, g->vectors,
-                                              panel_outputs);
-                    else
-                        F(subbyte_x86_panel_)(from, pitch, step, w + panel * panel_bytes, to, &own, g, g->last_vectors,
-                                              g->outputs - output);
-                }
-        }
+        F(subbyte_x86_area_)(first, (g->window ? columns : g->width) * g->channels, w, (uint8_t*)y, y_bytes, p, g,
+                             &area);
     }
 }
 
 // y = N4 of x * w + bias, codes 0..255.
 SUBBYTE_INLINE void F(subbyte_x86_sums_u8s8u8_)(const uint8_t* x, const int8_t* w, const int32_t* bias,
-                                                const float* multiplier, const float* shift, const int32_t* weight_zero,
-                                                const int8_t* ones, uint8_t* y, const struct subbyte_x86_conv* g,
-                                                int32_t begin, int32_t end, void* scratch) {
-    const struct subbyte_x86_epilogue e = {bias, multiplier, shift, weight_zero, ones};
-    F(subbyte_x86_tiles_)(x, w, y, 1, &e, g, begin, end, (CELL*)scratch);
+                                                const float* multiplier, const float* shift, const int32_t* more_of,
+                                                const int32_t* more_at, const int8_t* more, uint8_t* y,
+                                                const struct subbyte_x86_conv* g, int32_t begin, int32_t end,
+                                                void* scratch) {
+    const struct subbyte_x86_parameters p = {bias, multiplier, shift, more_of, more_at, more};
+    F(subbyte_x86_tiles_)(x, w, y, 1, &p, g, begin, end, (CELL*)scratch);
 }
 
 // y = x * w + bias, 32 bits.
 SUBBYTE_INLINE void F(subbyte_x86_sums_u8s8s32_)(const uint8_t* x, const int8_t* w, const int32_t* bias,
-                                                 const int32_t* weight_zero, const int8_t* ones, int32_t* y,
-                                                 const struct subbyte_x86_conv* g, int32_t begin, int32_t end,
-                                                 void* scratch) {
-    const struct subbyte_x86_epilogue e = {bias, 0, 0, weight_zero, ones};
-    F(subbyte_x86_tiles_)(x, w, y, 4, &e, g, begin, end, (CELL*)scratch);
+                                                 const int32_t* more_of, const int32_t* more_at, const int8_t* more,
+                                                 int32_t* y, const struct subbyte_x86_conv* g, int32_t begin,
+                                                 int32_t end, void* scratch) {
+    const struct subbyte_x86_parameters p = {bias, 0, 0, more_of, more_at, more};
+    F(subbyte_x86_tiles_)(x, w, y, 4, &p, g, begin, end, (CELL*)scratch);
 }
 
 #undef V
