@@ -15,12 +15,12 @@ from subbyte.compiler.numerics.unary import FUNCTIONS, unary
 
 ULP_LIMITS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], float, tuple[float, float]]] = {
     "exp": (float32.exp, mpmath.exp, 1.0, (-104, 88.7)),
-    "expm1": (float32.expm1, mpmath.expm1, 3.3, (-20, 88.7)),
-    "log": (float32.log, mpmath.log, 0.8, (1e-45, 3e38)),
-    "log1p": (float32.log1p, mpmath.log1p, 2.4, (0, 3e38)),
+    "expm1": (float32.expm1, mpmath.expm1, 3.4, (-20, 88.7)),
+    "log": (float32.log, mpmath.log, 0.9, (1e-45, 3e38)),
+    "log1p": (float32.log1p, mpmath.log1p, 2.5, (0, 3e38)),
     "erf": (float32.erf, mpmath.erf, 1.2, (-4.5, 4.5)),
-    "tanh": (float32.tanh, mpmath.tanh, 1.4, (-10, 10)),
-    "sigmoid": (float32.sigmoid, lambda x: 1 / (1 + mpmath.exp(-x)), 2.3, (-104, 20)),
+    "tanh": (float32.tanh, mpmath.tanh, 1.5, (-10, 10)),
+    "sigmoid": (float32.sigmoid, lambda x: 1 / (1 + mpmath.exp(-x)), 2.5, (-104, 20)),
     "sqrt": (float32.sqrt, mpmath.sqrt, 0.5, (0, 3e38)),
     "rsqrt": (float32.rsqrt, lambda x: 1 / mpmath.sqrt(x), 1.5, (1e-45, 3e38)),
 }
