@@ -28,7 +28,7 @@ def accumulator_of(op: Node) -> DType:
 
 
 def accumulator_range_of(op: Node) -> tuple[Codes, Codes]:
-    """Bounds [C] of every partial sum of `op` in any order, its bias and zero-point terms included (accumulate.py)."""
+    """Bounds, [C] or one for all channels, of every partial sum of `op` in any order, bias and zero points included."""
     if op not in _RANGES:
         if not isinstance(op, SumOfProducts):
             raise NumericsError(f"{op.label} is no sum of products; it has no accumulator")
@@ -63,19 +63,16 @@ def _range(op: SumOfProducts) -> tuple[Codes, Codes]:
         shift = np.zeros(1, np.int64) if bias is None else bias.astype(np.int64)
         return min(b[0] for b in of_codes) + np.minimum(shift, 0), max(b[1] for b in of_codes) + np.maximum(shift, 0)
     swapped = isinstance(op, QGemm) and weights is op.a
-    if swapped and bias is not None:  # any entry of the bias may meet any row
-        bias = np.array([min(int(bias.min()), 0), max(int(bias.max()), 0)])
-        bounds = [
-            accumulator_range(rows, weight_zeros, qmin, qmax, zero_point, b)
-            for rows in _by_channel(op, constant, swapped)
-            for b in bias
-        ]
-    else:
-        bounds = [
-            accumulator_range(rows, weight_zeros, qmin, qmax, zero_point, bias)
-            for rows in _by_channel(op, constant, swapped)
-        ]
-    return np.minimum.reduce([low for low, _ in bounds]), np.maximum.reduce([high for _, high in bounds])
+    biases = [bias]
+    if swapped and bias is not None:  # the rows of the left operand are no channels: any bias may meet any of them
+        biases = [np.asarray(min(int(bias.min()), 0)), np.asarray(max(int(bias.max()), 0))]
+    bounds = [
+        accumulator_range(rows, weight_zeros, qmin, qmax, zero_point, b)
+        for rows in _by_channel(op, constant, swapped)
+        for b in biases
+    ]
+    low, high = np.minimum.reduce([low for low, _ in bounds]), np.maximum.reduce([high for _, high in bounds])
+    return (low.min(keepdims=True), high.max(keepdims=True)) if swapped else (low, high)
 
 
 def _by_channel(op: SumOfProducts, w: Codes, swapped: bool) -> Codes:

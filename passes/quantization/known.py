@@ -24,12 +24,14 @@ class Known:
     """What is known of one float value.
 
     coded: it is a function of codes. sum: it is a sum of products that waits for its quantization.
-    quantized: the codes of it that were asked for and could be built.
+    quantized: the codes of it that were asked for and could be built from codes; of_floats: from floats, which may be
+        NaN: they may be moved, but neither clamped nor ordered.
     """
 
     coded: Coded | None = None
     sum: Sum | None = None
     quantized: dict[Demand, Value] = field(default_factory=dict)
+    of_floats: dict[Demand, Value] = field(default_factory=dict)
 
 
 _NOTHING = Known()
@@ -55,10 +57,15 @@ class Folding:
         for demand, origin in self.demands.get(Value(node, index), {}).items():
             yield demand, Origin(tuple(dict.fromkeys(node.sources + origin.sources)), origin.tensor)
 
-    def codes(self, value: Value, demand: Demand, origin: Origin | None = None) -> Value | None:
-        """The codes of a float value under `demand`; None where only a QuantizeLinear of the float can make them."""
+    def codes(
+        self, value: Value, demand: Demand, origin: Origin | None = None, *, of_floats: bool = False
+    ) -> Value | None:
+        """The codes of a float value under `demand`; None where only a QuantizeLinear of the float can make them.
+
+        of_floats: the codes that such a QuantizeLinear has made already are as good.
+        """
         known = self._known.setdefault(value, Known())
-        found = known.quantized.get(demand)
+        found = known.quantized.get(demand) or (known.of_floats.get(demand) if of_floats else None)
         if found is None:
             origin = origin or Origin(self.demands.get(value, {}).get(demand, Origin()).sources)
             constant = value.constant
@@ -74,10 +81,10 @@ class Folding:
 
     def quantize(self, value: Value, demand: Demand, origin: Origin) -> Value:
         """The codes of a float value, by a QuantizeLinear where there is no better way."""
-        found = self.codes(value, demand, origin)
+        found = self.codes(value, demand, origin, of_floats=True)
         if found is None:
             found = demand.quantize_linear(self.real(value), sources=origin.sources, tensor=origin.tensor).out
-            self._known.setdefault(value, Known()).quantized[demand] = found
+            self._known.setdefault(value, Known()).of_floats[demand] = found
         return found
 
     def constant(self, value: Value) -> Floats | None:

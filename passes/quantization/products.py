@@ -113,7 +113,7 @@ def _convolution(
         made: Node = q_type(x, w, bias, requantization, dtype, quant, **geometry, sources=sources, tensor=tensor)
         return made
 
-    total = Sum(make, node.type, 1, _scale(x), _scale(w), w, weight_axis, node.sources)
+    total = Sum(make, node.type, 1, 1, _scale(x), _scale(w), w, weight_axis, node.sources)
     if b is None:
         return total
     bias = term(b, node.type.shape[1:2], 0, folding)
@@ -150,7 +150,7 @@ def _matrix_product(node: Node, a: Value | None, b: Value | None) -> Sum | None:
         return qops.QGemm(a, w, bias, requantization, dtype, quant, sources=sources, tensor=tensor)
 
     axis = node.type.rank - 1
-    return Sum(make, node.type, axis, _scale(a), _scale(b), b, b.type.rank - 1, node.sources)
+    return Sum(make, node.type, axis, axis, _scale(a), _scale(b), b, b.type.rank - 1, node.sources)
 
 
 def _gemm(node: ops.Gemm, total: Sum | None, folding: Folding) -> Sum | None:

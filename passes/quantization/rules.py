@@ -259,7 +259,9 @@ def _movement(node: Node, folding: Folding) -> None:
     if moved is not None and len(moved) == 1:
         moved = [_named(moved[0], folding.asked(node))]
     for output in outputs:
-        folding.learn(output, Known(None if moved is None else moved[output.index]))
+        total = folding.of(floats[0]).sum if len(floats) == 1 else None
+        following = total.moved(node) if total is not None and isinstance(node, (ops.Reshape, ops.Transpose)) else None
+        folding.learn(output, Known(None if moved is None else moved[output.index], following))
     if moved is not None:
         return
     for output in outputs:
@@ -276,18 +278,21 @@ def _move_demanded(
     Not before it is ordered: how NaN compares is the float operation's business.
     """
     grows = node.type.elements >= sum(operand.type.elements for operand in floats)
+    moves = isinstance(node, MOVES)
     operands: dict[Value, Value] = {}
     for operand in floats:
-        codes = folding.codes(operand, demand)
-        if codes is None and isinstance(node, MOVES) and grows:
+        codes = folding.codes(operand, demand, of_floats=moves)
+        if codes is None and moves and grows:
             codes = folding.quantize(operand, demand, folding.demands[operand][demand])
         if codes is None:
             return
         operands[operand] = codes
+    of_floats = any(demand in folding.of(operand).of_floats for operand in floats)
     if isinstance(node, ops.Pad):
         node = node.replace(value=demand.codes(node.value) if node.mode == "constant" else 0)
     tensor = origin.tensor if len(node.types) == 1 else ""
-    folding.of(output).quantized[demand] = folding.moved(node, operands, tensor)[output.index]
+    known = folding.of(output)
+    (known.of_floats if of_floats else known.quantized)[demand] = folding.moved(node, operands, tensor)[output.index]
 
 
 def _named(moved: Coded, asked: Iterable[tuple[Demand, Origin]]) -> Coded:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,12 +41,15 @@ class Sum:
 
     make(w, bias, requantization, dtype, quant, sources, tensor) builds the integer operation.
     type: of the float result; axis: of its channels; weight_axis: where w has them, None where they are not apart.
+    tail: Reshapes and Transposes that follow and keep the channels apart; type and axis are those after them, made_axis
+        is the channels' axis before.
     bias: int64 [C] in units of gain * unit; gain, shift: float64 [] or [C]; None for 0, 1 and 0.
     """
 
     make: Callable[..., Node]
     type: TensorType
     axis: int
+    made_axis: int
     input_scale: NDArray[np.float32]
     weight_scale: NDArray[np.float32]
     w: Value
@@ -54,6 +58,7 @@ class Sum:
     gain: Doubles | None = None
     bias: NDArray[np.int64] | None = None
     shift: Doubles | None = None
+    tail: tuple[ops.Reshape | ops.Transpose, ...] = ()
 
     @property
     def channels(self) -> int:
@@ -88,18 +93,22 @@ class Sum:
             sources=self.sources + sources,
         )
         silent = np.broadcast_to(factor == 0, (self.channels,))
-        if not silent.any():
-            return scaled
-        weights = self.w.constant
-        if self.weight_axis is None or weights is None or scaled.gain is None or self.w.type.quant is None:
-            return None
-        weights, along = weights.copy(), np.moveaxis(weights, self.weight_axis, 0).shape
-        zero_point = np.broadcast_to(self.w.type.quant.static()[1], (self.channels,))
-        by_channel = np.moveaxis(weights, self.weight_axis, 0)
-        by_channel[silent] = zero_point[silent].reshape([-1] + [1] * (len(along) - 1))
-        w = Constant(weights, self.w.type, sources=self.w.node.sources)
-        bias = None if self.bias is None else np.where(silent, 0, self.bias)
-        return replace(scaled, w=w.out, bias=bias, gain=np.where(scaled.gain == 0, 1.0, scaled.gain))
+        return scaled._silenced(silent) if silent.any() else scaled
+
+    def moved(self, node: Node) -> Sum | None:
+        """The sum behind a Reshape or Transpose; None where that does not keep the channels on an axis of their own."""
+        match node:
+            case ops.Transpose(perm=perm):
+                axis = perm.index(self.axis)
+            case ops.Reshape(shape=shape):
+                before, extent = math.prod(self.type.shape[: self.axis]), self.type.shape[self.axis]
+                axes = [i for i, n in enumerate(shape) if n == extent and math.prod(shape[:i]) == before]
+                if not axes:
+                    return None
+                axis = axes[-1]
+            case _:
+                return None
+        return replace(self, type=node.type, axis=axis, tail=(*self.tail, node), sources=self.sources)
 
     def quantized(self, demand: Demand, origin: Origin) -> Value | None:
         """The integer operation that ends in N4; None where the demand is not N2 with one scale."""
@@ -107,25 +116,33 @@ class Sum:
             return None
         scale, zero_point = demand.quant.scalar()
         sources = tuple(dict.fromkeys(self.sources + origin.sources))
+        silent = self._vanishing(scale)
+        if silent.any():
+            quiet = self._silenced(silent)
+            return None if quiet is None else quiet.quantized(demand, origin)
+        gain = 1 if self.gain is None else self.gain
         try:
-            factor = multiplier(
-                self.input_scale, self.weight_scale, np.float32(scale), 1 if self.gain is None else self.gain
-            )
+            factor = multiplier(self.input_scale, self.weight_scale, np.float32(scale), gain)
             shift = None if self.shift is None else np.asarray(self.shift / np.float64(scale), np.float32)
             requantization = Requantization(factor, shift, zero_point, demand.quant.qmin, demand.quant.qmax)
         except NumericsError as error:
             raise NumericsError(f"'{' + '.join(sources)}': {error}") from error
-        return self._make(requantization, demand.dtype, demand.quant, sources, origin.tensor).out
+        tensor = "" if self.tail else origin.tensor
+        return self._moved(self._make(requantization, demand.dtype, demand.quant, sources, tensor).out, origin.tensor)
 
     def real(self) -> Value:
         """The float value: the exact sum, dequantized; gain and shift that are no scale follow in float."""
         positive = self.gain is None or bool((self.gain > 0).all())
         gain = np.float32(1) if self.gain is None or not positive else self.gain
-        scale = np.asarray(np.asarray(gain, np.float32) * self.input_scale * self.weight_scale, np.float32)
+        with np.errstate(under="ignore"):
+            scale = np.asarray(np.asarray(gain, np.float32) * self.input_scale * self.weight_scale, np.float32)
+        quiet = self._silenced(np.broadcast_to(scale == 0, (self.channels,))) if (scale == 0).any() else None
+        if quiet is not None:
+            return quiet.real()
         total = self._make(None, INT32, self._sum_quant(scale, INT32), self.sources, "")
         if accumulator_of(total) != INT32:
             total = self._make(None, INT64, self._sum_quant(scale, INT64), self.sources, "")
-        value = ops.DequantizeLinear(total.out, FLOAT32).out
+        value = ops.DequantizeLinear(self._moved(total.out, ""), FLOAT32).out
         if not positive and self.gain is not None:
             value = ops.Mul(value, self._along(self.gain), sources=self.sources).out
         if self.shift is not None:
@@ -146,17 +163,50 @@ class Sum:
             bias = Constant.of(self.bias, INT32 if fits else INT64).out
         return self.make(self.w, bias, requantization, dtype, quant, sources, tensor)
 
+    def _moved(self, value: Value, tensor: str) -> Value:
+        """The codes or sums after the tail."""
+        for node in self.tail:
+            value = node.replace(x=value, tensor=tensor if node is self.tail[-1] else "").out
+        return value
+
+    def _vanishing(self, output_scale: float) -> NDArray[np.bool_]:
+        """[C]: channels whose multiplier is 0 in float32 while no sum of them would reach a quarter of a step."""
+        gain = 1.0 if self.gain is None else self.gain
+        with np.errstate(under="ignore"):
+            rounded = np.asarray(gain, np.float32) * self.input_scale * self.weight_scale / np.float32(output_scale)
+            exact = gain * np.float64(self.input_scale) * self.weight_scale.astype(np.float64) / output_scale
+        vanishes = (rounded == 0) & (np.abs(exact) < 2.0**-33)
+        return np.broadcast_to(vanishes, (self.channels,))
+
+    def _silenced(self, silent: NDArray[np.bool_]) -> Sum | None:
+        """The sum with some channels reduced to their shift: weights of the zero point add up to nothing.
+
+        None where the weights of a channel are not apart, or not known.
+        """
+        weights, quant = self.w.constant, self.w.type.quant
+        if self.weight_axis is None or weights is None or quant is None:
+            return None
+        weights = weights.copy()
+        by_channel = np.moveaxis(weights, self.weight_axis, 0)
+        zero_point = np.broadcast_to(quant.static()[1], (self.channels,))[silent]
+        by_channel[silent] = zero_point.reshape([-1] + [1] * (by_channel.ndim - 1))
+        return replace(
+            self,
+            w=Constant(weights, self.w.type, sources=self.w.node.sources).out,
+            bias=None if self.bias is None else np.where(silent, 0, self.bias),
+            gain=None if self.gain is None else np.where(silent, 1.0, self.gain),
+            weight_scale=np.where(silent, np.float32(1), self.weight_scale),
+        )
+
     def _sum_quant(self, scale: NDArray[np.float32], dtype: DType) -> QuantParams:
-        axis = self.axis if scale.ndim else None
-        return QuantParams(scale, np.zeros(scale.shape, np.int64), dtype.min, dtype.max, axis)
+        zero_point = np.zeros(scale.shape, np.int64)
+        return QuantParams(scale, zero_point, dtype.min, dtype.max, self.made_axis if scale.ndim else None)
 
     def _along(self, values: Doubles) -> Value:
         """A float constant that broadcasts along the channels."""
         shape = [1] * self.type.rank
-        shape[self.axis] = -1
-        return Constant.of(
-            np.asarray(values, np.float32).reshape(shape if values.ndim else [1] * self.type.rank), FLOAT32
-        ).out
+        shape[self.axis] = values.size
+        return Constant.of(np.asarray(values, np.float32).reshape(shape), FLOAT32).out
 
     def _on_grid(self, term: Term) -> NDArray[np.int64] | None:
         """The term in whole units of gain * unit, or None."""

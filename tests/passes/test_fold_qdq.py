@@ -15,7 +15,7 @@ from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.interpret import evaluate
 from subbyte.compiler.ir.node import Constant, Input, Value
 from subbyte.compiler.ir.stages import verify
-from subbyte.compiler.ir.types import TensorType
+from subbyte.compiler.ir.types import QuantParams, TensorType
 from subbyte.passes.fold_qdq import fold_qdq
 from tests.passes.builders import (
     bias,
@@ -181,6 +181,40 @@ def test_weights_quantized_in_the_graph_are_codes() -> None:
     assert only(graph, qops.QConv).w.type.dtype == INT8
 
 
+def test_a_bias_behind_a_reshape_is_that_of_the_sum() -> None:
+    """What a dense layer on a sequence becomes: Reshape, MatMul, Reshape, Add."""
+    x = ops.Reshape(real_input("x", (1, 6, 8), 0.1, 3), (6, 8)).out
+    y = ops.Reshape(ops.MatMul(x, weights(int8(8, 4), [0.01, 0.02, 0.03, 0.04], axis=1)).out, (1, 6, 4)).out
+    b = bias([50, -60, 70, 0], np.float32(0.1) * np.float32([0.01, 0.02, 0.03, 0.04]), axis=0)
+    graph = folded(graph_of(quantize(unary(ops.Add(y, b).out, "Relu"), 0.1, -128)))
+    assert operations(graph) == ["Reshape", "QGemm", "Reshape"]
+    assert only(graph, qops.QGemm).bias.constant.tolist() == [50, -60, 70, 0]
+    assert [node.tensor for node in graph.operations()] == ["", "", "quantize Unary 'relu'"]
+
+
+def test_a_bias_behind_a_transpose_is_that_of_the_sum() -> None:
+    x, w = real_input("x", (1, 3, 4, 4), 0.1, 4), weights(int8(2, 3, 1, 1), [0.01, 0.03], axis=0)
+    y = ops.Add(ops.Transpose(conv(x, w), (0, 2, 3, 1)).out, floats([1.0, -2.0])).out
+    assert operations(folded(graph_of(quantize(y, 0.1)))) == ["QConv", "Transpose"]
+    assert operations(folded(graph_of(y), steps=1e-5)) == ["QConv", "Transpose", "DequantizeLinear", "Add"]
+
+
+def test_a_reshape_that_joins_the_channels_ends_the_sum() -> None:
+    x, w = real_input("x", (1, 3, 2, 2), 0.1, 4), weights(int8(2, 3, 1, 1), [0.01, 0.03], axis=0)
+    y = ops.Add(ops.Reshape(conv(x, w), (1, 8)).out, floats(np.arange(8))).out
+    assert "Add" in operations(folded(graph_of(quantize(y, 0.1))))
+
+
+def test_a_pruned_channel_with_a_vanishing_scale_is_its_bias() -> None:
+    """s_x * s_w is 0 in float32, and no multiplier may be."""
+    codes = int8(2, 3, 1, 1)
+    x, w = real_input("x", (1, 3, 4, 4), 1e-4), weights(codes, np.float32([1e-42, 0.02]), axis=0)
+    graph = folded(graph_of(quantize(conv(x, w, floats([2.0, 0.0])), 0.25)))
+    assert (evaluate(graph, random_inputs(graph, GENERATOR))["y"][:, 0] == 8).all()
+    graph = folded(graph_of(conv(x, w, floats([2.0, 0.0]))), steps=1e-6)
+    assert (evaluate(graph, random_inputs(graph, GENERATOR))["y"][:, 0] == 2).all()
+
+
 # Biases ---------------------------------------------------------------------------------------------------------------
 
 
@@ -278,6 +312,18 @@ def test_a_clamp_of_floats_stays_before_their_quantization() -> None:
     x = Input("x", TensorType(FLOAT32, (50,))).out
     graph = folded(graph_of(quantize(unary(x, "Relu"), 0.1, 7)), steps=0)
     assert operations(graph) == ["Unary", "QuantizeLinear"]
+
+
+@pytest.mark.parametrize("other_first", [True, False])
+def test_codes_of_floats_are_neither_clamped_nor_ordered(other_first: bool) -> None:
+    """Not even where the very codes are at hand, because somebody else asked for them."""
+    x = Input("x", TensorType(FLOAT32, (1, 1, 8, 8))).out
+    narrow = ops.QuantizeLinear(x, INT8, QuantParams(np.float32(0.1), np.int64(7), 7, 127)).out
+    pooled = ops.MaxPool(x, (2, 2), (2, 2), (0, 0, 0, 0), (1, 1), False).out
+    asked = [quantize(unary(x, "Relu"), 0.1, 7), quantize(pooled, 0.1, 7), quantize(x, 0.1, 7)]
+    graph = folded(graph_of(*([narrow, *asked] if other_first else [*asked, narrow])), steps=0)
+    assert {"Unary", "MaxPool"} <= set(operations(graph))
+    assert only(graph, ops.MaxPool).type.dtype == FLOAT32
 
 
 @pytest.mark.parametrize(
@@ -475,7 +521,7 @@ def test_one_float_operation_leaves_the_others_integer() -> None:
     x, w = real_input("x", (1, 3, 4, 4), 0.1, 3), weights(int8(3, 3, 1, 1), 0.02)
     first = dequantize(quantize(conv(x, w), 0.2))
     second = conv(ops.Add(first, dequantize(codes)).out, w)
-    graph = folded(graph_of(quantize(conv(dequantize(quantize(second, 0.3)), w), 0.4)))
+    graph = folded(graph_of(quantize(conv(dequantize(quantize(second, 0.3)), w), 0.4)), steps=12)  # three sums deep
     found = operations(graph)
     assert found.count("QConv") == 2
     assert found.count("Conv") == found.count("Add") == 1
