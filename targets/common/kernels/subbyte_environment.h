@@ -9,10 +9,10 @@
  * 1 + 2^-24 is a tie and stays 1 (upward: more); -1 - 2^-24 likewise (downward); 1 + 3 * 2^-25 goes up (toward zero:
  * stays); half the smallest normal number is not zero, and a subnormal operand is not taken for zero. */
 static inline int subbyte_float_environment_is_default(void) {
-  const volatile float one = 1.0f, tie = 0x1p-24f, above = 0x1.8p-24f, smallest = 0x1p-126f, half = 0.5f;
-  const volatile float up = one + tie, down = -one - tie, near = one + above, subnormal = smallest * half;
-  const volatile float doubled = subnormal + subnormal;
-  return up == 1.0f && down == -1.0f && near > 1.0f && subnormal != 0.0f && doubled == smallest;
+    const volatile float one = 1.0f, tie = 0x1p-24f, above = 0x1.8p-24f, smallest = 0x1p-126f, half = 0.5f;
+    const volatile float up = one + tie, down = -one - tie, near = one + above, subnormal = smallest * half;
+    const volatile float doubled = subnormal + subnormal;
+    return up == 1.0f && down == -1.0f && near > 1.0f && subnormal != 0.0f && doubled == smallest;
 }
 
 #endif
