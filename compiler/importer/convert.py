@@ -22,6 +22,7 @@ from subbyte.compiler.importer import (  # noqa: F401 - each registers its conve
     convert_resize,
     convert_sums,
     qdq,
+    qonnx,
     qoperator,
 )
 from subbyte.compiler.importer.codes import quant_params

@@ -79,7 +79,8 @@ def _per_tensor(node: Node, x: Value) -> QuantParams | None:
 class QuantizeLinear(Node):
     """saturate(rne(x / scale) + zero_point) into `dtype`; scale, zero point, axis and range stand in `quant`.
 
-    Source: design.md N2; ONNX QuantizeLinear.
+    rounding: a name of numerics/rounding.py. Bipolar codes have rounding BIPOLAR (+1 where x >= 0, else -1) and zero
+    point 0, and no other codes have either.  Source: design.md N2; ONNX QuantizeLinear; QONNX Quant, BipolarQuant.
     """
 
     x: Value
@@ -93,8 +94,13 @@ class QuantizeLinear(Node):
             raise GraphError(f"x is {self.x.type}; float32, or float16, is needed")
         if self.rounding not in Rounding.__members__:
             raise GraphError(f"there is no rounding '{self.rounding}'; there are {', '.join(Rounding.__members__)}")
-        if self.dtype.kind == "bipolar" or self.quant.levels is not None:
-            raise GraphError("real numbers are not rounded to bipolar codes, nor to those of a codebook")
+        if self.quant.levels is not None:
+            raise GraphError("real numbers are not rounded to the codes of a codebook")
+        bipolar = self.dtype.kind == "bipolar"
+        if bipolar != (self.rounding == Rounding.BIPOLAR.name):
+            raise GraphError(f"{self.dtype} codes are made with rounding {self.rounding}; BIPOLAR is for bipolar codes")
+        if bipolar and (not self.quant.is_static or self.quant.static()[1].any()):
+            raise GraphError("the zero point of bipolar codes is not the constant 0")
         return TensorType(self.dtype, self.x.type.shape, self.quant)
 
 

@@ -45,6 +45,11 @@ class Demand:
             return False
         return self.quant.is_per_tensor and (not self.zero_point_first or self.quant.scalar()[1] == 0)
 
+    @property
+    def is_sign(self) -> bool:
+        """True where it is +1 from zero on, else -1, on one scale: bipolar codes."""
+        return self.rounding == Rounding.BIPOLAR.name and self.quant.is_static and self.quant.is_per_tensor
+
     def codes(self, real: float) -> int:
         """The code of one real number; of a per-tensor demand."""
         scale, zero_point = self.quant.static()

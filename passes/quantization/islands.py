@@ -115,7 +115,16 @@ def _of_codes(node: Node, codes: Value) -> str:
 def _of_result(node: Node, readers: dict[Value, list[Node]], shown: dict[Value, str]) -> str:
     for reader in readers.get(Value(node, 0), []):
         if isinstance(reader, ops.QuantizeLinear) and not Demand.of(reader).is_plain:
-            return f"{reader.label} quantizes its result per axis, or with the rounding {reader.rounding}"
+            return f"{reader.label} quantizes its result {_unusual(reader)}"
         return f"its result is read by {reader.label} before it is quantized"
     name = shown.get(Value(node, 0))
     return f"its result is the float output '{name}'" if name is not None else "the model does not quantize its result"
+
+
+def _unusual(reader: ops.QuantizeLinear) -> str:
+    """How a quantization that is not N2 with one scale differs from it."""
+    if reader.rounding != "HALF_EVEN":
+        return f"with the rounding {reader.rounding}; integer forms round half to even"
+    if reader.quant.is_static and reader.quant.is_per_tensor:
+        return "with the zero point added before the rounding; integer forms add it after"
+    return "per axis; integer forms have one scale for the tensor"

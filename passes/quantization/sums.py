@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from subbyte.compiler.dtype import FLOAT32, INT32, INT64, DType
 from subbyte.compiler.errors import NumericsError
 from subbyte.compiler.ir import ops
-from subbyte.compiler.ir.accumulators import accumulator_of
+from subbyte.compiler.ir.accumulators import accumulator_of, accumulator_range_of
 from subbyte.compiler.ir.node import Constant, Node, Value
 from subbyte.compiler.ir.types import QuantParams, TensorType
 from subbyte.compiler.numerics.requantize import Requantization, multiplier
@@ -102,7 +104,9 @@ class Sum:
         return replace(scaled, w=w.out, bias=bias, gain=np.where(scaled.gain == 0, 1.0, scaled.gain))
 
     def quantized(self, demand: Demand, origin: Origin) -> Value | None:
-        """The integer operation that ends in N4; None where the demand is not N2 with one scale."""
+        """The integer operation that ends in N4; None where the demand is neither N2 with one scale nor a sign."""
+        if demand.is_sign:
+            return self._sign(demand, origin)
         if not demand.is_plain:
             return None
         scale, zero_point = demand.quant.scalar()
@@ -116,6 +120,32 @@ class Sum:
         except NumericsError as error:
             raise NumericsError(f"'{' + '.join(sources)}': {error}") from error
         return self._make(requantization, demand.dtype, demand.quant, sources, origin.tensor).out
+
+    def _sign(self, demand: Demand, origin: Origin) -> Value:
+        """+1 where gain * unit * (acc + bias) + shift >= 0, else -1, as N4: clamp(2 * (acc + bias - t) + 1, -1, 1).
+
+        t is the smallest sum whose real is not negative, in exact rational arithmetic; 2 * n + 1 is odd, and positive
+        from n = 0 on. Where the gain is negative, t is the largest such sum, and the factor is -2.
+        """
+        sources = tuple(dict.fromkeys(self.sources + origin.sources))
+        unit = np.broadcast_to(np.float64(self.input_scale) * self.weight_scale, (self.channels,))
+        gain = np.broadcast_to(np.ones(()) if self.gain is None else self.gain, (self.channels,))
+        shift = np.broadcast_to(np.zeros(()) if self.shift is None else self.shift, (self.channels,))
+        zeros = (Fraction(-float(b)) / (Fraction(float(u)) * Fraction(float(g)))
+                 for b, u, g in zip(shift, unit, gain, strict=True))  # fmt: skip
+        steps = [math.ceil(zero) if g > 0 else math.floor(zero) for zero, g in zip(zeros, gain, strict=True)]
+        biases = np.zeros(self.channels, np.int64) if self.bias is None else self.bias
+        low, high = accumulator_range_of(self.make(self.w, None, None, INT32, None, (), ""))
+        lowest, highest = int(low.min()) - 1, int(high.max()) + 1  # beyond these all sums are on one side
+        offsets = [min(max(int(b) - t, -highest), -lowest) for b, t in zip(biases, steps, strict=True)]
+        rising = gain > 0
+        factor = np.where(rising, 2, -2).astype(np.float32)
+        requantization = Requantization(
+            factor if rising.any() and not rising.all() else factor[0], np.ones((), np.float32), 0,
+            demand.quant.qmin, demand.quant.qmax,
+        )  # fmt: skip
+        total = replace(self, bias=np.array(offsets, np.int64) if any(offsets) else None)
+        return total._make(requantization, demand.dtype, demand.quant, sources, origin.tensor).out
 
     def real(self) -> Value:
         """The float value: the exact sum, dequantized; gain and shift that are no scale follow in float."""

@@ -7,7 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from subbyte.compiler.dtype import FLOAT16, FLOAT32, INT4, INT8, INT16, INT32, TERNARY, UINT4, UINT8, UINT16, DType
+from subbyte.compiler.dtype import (
+    BIPOLAR,
+    FLOAT16,
+    FLOAT32,
+    INT4,
+    INT8,
+    INT16,
+    INT32,
+    TERNARY,
+    UINT4,
+    UINT8,
+    UINT16,
+    DType,
+)
 from subbyte.compiler.ir.node import Node, Value
 from subbyte.compiler.ir.ops import DequantizeLinear, QuantizeLinear
 from subbyte.compiler.ir.qops import Clamp, Lookup, OffsetCodes, QAdd, QBinary, QDiv, QMul, QSoftmax, QSub
@@ -38,12 +51,17 @@ def quantize_linear() -> Iterator[Case]:
         yield Case(f"quantize_axis_{dtype}", lambda v, d=dtype, q=by_axis: QuantizeLinear(v, d, q), (x,))
     quant = quantized(INT8, 0.5, -3, qmin=-100, qmax=90)
     for mode in Rounding:
+        if mode is Rounding.BIPOLAR:
+            continue
         for first in (False, True):
             name = f"quantize_{mode.name}_{first}"
             x = reals(name, (70,), FLOAT32, spread=30.0, specials=True)
             halves = np.arange(70, dtype=np.float32) / 4 - 8
             x = Operand(np.where(np.arange(70) % 2, x.values, halves).astype(np.float32), FLOAT32)
             yield Case(name, lambda v, m=mode, f=first: QuantizeLinear(v, INT8, quant, m.name, f), (x,))
+    sign = quantized(BIPOLAR, 0.5, 0)
+    x = reals("quantize_bipolar", (3, 70), FLOAT32, specials=True)
+    yield Case("quantize_bipolar", lambda v: QuantizeLinear(v, BIPOLAR, sign, "BIPOLAR"), (x,))
     half = reals("quantize_float16", (3, 50), FLOAT16, specials=True)
     yield Case("quantize_float16", lambda v: QuantizeLinear(v, INT8, quant), (half,))
     long = reals("quantize_long", (5000,), FLOAT32, spread=50.0)
