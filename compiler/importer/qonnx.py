@@ -17,6 +17,7 @@ from subbyte.compiler.importer.qonnx_grid import bit_width, code_type, known, qo
 from subbyte.compiler.ir import ops, qops
 from subbyte.compiler.ir.node import Value
 from subbyte.compiler.ir.types import QuantParams
+from subbyte.compiler.numerics.arrays import Floats
 from subbyte.compiler.numerics.rounding import Rounding, apply_rounding
 
 _DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
@@ -76,6 +77,7 @@ def convert_trunc(op: Operator) -> Value:
     Version 2 (6 operands): k = rne(log2(out_scale / scale)), the codes are clamped to out_bits, and the result is
     (code - zeropt / 2^k) * out_scale.
     x holds codes of in_bits: signed ones, or unsigned where x cannot be negative; what lies beyond them saturates.
+    Version 1 does not clamp: where the rounding goes up, the largest codes need one bit more.
     """
     second = len(op.operands) > 5
     x = _real(op)
@@ -87,12 +89,20 @@ def convert_trunc(op: Operator) -> Value:
     if scale.ndim:
         raise op.unsupported("has scales along an axis; one for the whole tensor is read. Quantize it per tensor.")
     if second:
-        return _truncated(op, x, given, quant, *_second_trunc(op, quant, out_bits))
-    shift = in_bits - out_bits
-    if shift < 0:
-        raise op.broken(f"truncates {in_bits} bits to {out_bits}; a result has at most the bits of its operand.")
-    dtype = DType(given.kind, out_bits + (0 if zero_point == 0 else 1))
-    return _truncated(op, x, given, quant, shift, QuantParams(scale, zero_point, dtype.min, dtype.max), dtype)
+        shift, out, dtype = _second_trunc(op, quant, out_bits)
+        every = np.clip(_shifted_codes(op, given, shift), out.qmin, out.qmax)
+    else:
+        shift = in_bits - out_bits
+        if shift < 0:
+            raise op.broken(f"truncates {in_bits} bits to {out_bits}; a result has at most the bits of its operand.")
+        every = _shifted_codes(op, given, shift)
+        reach = range(min(int(every.min()), int(zero_point)), max(int(every.max()), int(zero_point)) + 1)
+        fits = (DType(given.kind, bits) for bits in range(out_bits, in_bits + 2))
+        dtype = next(one for one in fits if one.min <= reach[0] and reach[-1] <= one.max)
+        out = QuantParams(scale, zero_point, int(every.min()), int(every.max()))
+    codes = op.emit(ops.QuantizeLinear(x, given, quant, "HALF_EVEN", bool(zero_point), **op.inner))
+    truncated = op.emit(qops.Lookup(codes, every.astype(dtype.numpy), dtype, out, **op.inner))
+    return op.emit(ops.DequantizeLinear(truncated, FLOAT32, **op.marks))
 
 
 def _second_trunc(op: Operator, quant: QuantParams, out_bits: int) -> tuple[int, QuantParams, DType]:
@@ -112,16 +122,10 @@ def _second_trunc(op: Operator, quant: QuantParams, out_bits: int) -> tuple[int,
     return shift, QuantParams(np.array(out, np.float32), np.array(zero_point >> shift), qmin, qmax), dtype
 
 
-def _truncated(
-    op: Operator, x: Value, given: DType, quant: QuantParams, shift: int, out: QuantParams, dtype: DType
-) -> Value:
-    """The codes of x by N2, then a table of their truncations, then N1."""
-    first = bool(quant.static()[1])
-    codes = op.emit(ops.QuantizeLinear(x, given, quant, "HALF_EVEN", first, **op.inner))
+def _shifted_codes(op: Operator, given: DType, shift: int) -> Floats:
+    """round(code / 2^shift) for every code of `given`, in order."""
     every = np.arange(given.min, given.max + 1).astype(np.float32)
-    table = apply_rounding(every / np.float32(1 << shift), rounding_mode(op, "FLOOR"))
-    clamped = np.clip(table, out.qmin, out.qmax).astype(dtype.numpy)
-    return op.emit(ops.DequantizeLinear(op.emit(qops.Lookup(codes, clamped, dtype, out, **op.inner)), **op.marks))
+    return apply_rounding(every / np.float32(1 << shift), rounding_mode(op, "FLOOR"))
 
 
 def _fake_quantized(op: Operator, x: Value, dtype: DType, quant: QuantParams, rounding: Rounding) -> Value:

@@ -58,7 +58,7 @@ def rounding_mode(op: Operator, default: str) -> Rounding:
 def qonnx_grid(
     op: Operator, scale_index: int, zero_index: int | None, dtype: DType, shape: tuple[int, ...]
 ) -> QuantParams:
-    """Scale and zero point, broadcast against x of `shape` as in NumPy: per tensor, or one for each entry of an axis."""
+    """Scale and zero point, broadcast against x of `shape` as in NumPy: one of each, or as many as an axis is long."""
     scales = _numbers(op, scale_index, "scale").astype(np.float32)
     wrong = ~(np.isfinite(scales) & (scales > 0))
     if wrong.any():
@@ -74,8 +74,9 @@ def qonnx_grid(
     if axis is None:
         return QuantParams(scales.reshape(-1)[0], zeros.reshape(-1)[0], dtype.min, dtype.max)
     along = (shape[axis],)
-    scales, zeros = (np.broadcast_to(part.reshape(-1), along) for part in (scales, zeros))
-    return QuantParams(scales, zeros, dtype.min, dtype.max, axis)
+    scale = np.broadcast_to(scales.reshape(-1), along)
+    zero_point = np.broadcast_to(zeros.reshape(-1).astype(np.int64), along)
+    return QuantParams(scale, zero_point, dtype.min, dtype.max, axis)
 
 
 def _numbers(op: Operator, index: int, what: str) -> NDArray[Any]:

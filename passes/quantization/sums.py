@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subbyte.compiler.dtype import FLOAT32, INT32, INT64, DType
+from subbyte.compiler.dtype import FLOAT32, INT32, INT64, TERNARY, DType
 from subbyte.compiler.errors import NumericsError
 from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.accumulators import accumulator_of, accumulator_range_of
@@ -79,7 +79,8 @@ class Sum:
     def times(self, factor: Doubles, sources: tuple[str, ...]) -> Sum | None:
         """The sum multiplied by constants of either sign; None where one is not finite, or zero and not separable.
 
-        A channel times zero is its shift: its weights become their zero point, which adds up to nothing.
+        A channel times zero is its shift: its weights become their zero point, which adds up to nothing (0 is no
+        bipolar code: such weights become ternary).
         """
         if not np.isfinite(factor).all():
             return None
@@ -99,7 +100,9 @@ class Sum:
         zero_point = np.broadcast_to(self.w.type.quant.static()[1], (self.channels,))
         by_channel = np.moveaxis(weights, self.weight_axis, 0)
         by_channel[silent] = zero_point[silent].reshape([-1] + [1] * (len(along) - 1))
-        w = Constant(weights, self.w.type, sources=self.w.node.sources)
+        dtype = TERNARY if self.w.type.dtype.kind == "bipolar" else self.w.type.dtype
+        of_type = TensorType(dtype, self.w.type.shape, self.w.type.quant)
+        w = Constant(weights, of_type, sources=self.w.node.sources)
         bias = None if self.bias is None else np.where(silent, 0, self.bias)
         return replace(scaled, w=w.out, bias=bias, gain=np.where(scaled.gain == 0, 1.0, scaled.gain))
 

@@ -156,6 +156,26 @@ def _lookup_call(op: Lookup) -> Call:
     )
 
 
+def _accepts_wide_lookup(op: Lookup) -> bool:
+    return op.x.type.dtype.container_bits == 16 and op.axis is None and same_order(op.x.type, op.type)
+
+
+def _wide_lookup_call(op: Lookup) -> Call:
+    x = op.x.type
+    return Call(
+        "subbyte_lookup_wide",
+        (
+            operand(op, op.x),
+            ResultPointer(),
+            ConstantArray("table", as_array(op.table, op.table.dtype), "by_code"),
+            *map(Integer, (int(x.dtype.is_signed), x.dtype.min, op.table.itemsize, x.elements, CHUNK)),
+            Special.TILE_BEGIN,
+            Special.TILE_END,
+        ),
+        tiles=pieces(x.elements, CHUNK),
+    )
+
+
 # Arithmetic between two tensors ---------------------------------------------------------------------------------------
 
 OPERATIONS: dict[type[Node], int] = {QAdd: 0, QSub: 1, QMul: 2, QDiv: 3}  # enum subbyte_operation
@@ -209,6 +229,10 @@ def _rows() -> Iterator[Kernel]:
     yield row(
         Lookup, "subbyte_lookup", "lookup.h", anyhow, _lookup_call, _accepts_lookup, "8-bit codes -> anything", (0,)
     )
+    yield row(
+        Lookup, "subbyte_lookup_wide", "lookup.h", anyhow, _wide_lookup_call, _accepts_wide_lookup,
+        "codes of 9 to 16 bits -> anything",
+    )  # fmt: skip
     for binary in OPERATIONS:
         yield row(
             binary, "subbyte_quantized_binary", "quantized_binary.h", anyhow, _binary_call, _accepts_binary,

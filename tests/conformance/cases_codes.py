@@ -114,6 +114,13 @@ def lookups() -> Iterator[Case]:
         table = generator("table").integers(0, 256, 256).astype(np.uint8)
         meaning = quantized(UINT8, 0.1, 0)
         yield Case(f"lookup_length_{extent}", lambda v, t=table, m=meaning: Lookup(v, t, UINT8, m), (x,))
+    for dtype in (INT16, UINT16, DType("int", 9), DType("uint", 14)):
+        for result in (UINT8, INT16, FLOAT32):
+            name = f"lookup_{dtype}_{result}"
+            table = generator(name).integers(0, 100, 1 << dtype.bits).astype(result.numpy)
+            meaning = None if result == FLOAT32 else quantized(result, 0.05, 0)
+            x = codes(name, (3, 5, 7, 41), dtype, quantized(dtype, 0.1, 0))
+            yield Case(name, lambda v, t=table, r=result, m=meaning: Lookup(v, t, r, m), (x,))
     table = generator("channels").integers(-128, 128, (5, 256)).astype(np.int8)
     meaning = quantized(INT8, 0.1, 0)
     x = every_code((2, 5, 7, 9), UINT8, quantized(UINT8, 0.1, 0))
