@@ -21,6 +21,7 @@ from subbyte.compiler.importer import (  # noqa: F401 - each registers its conve
     convert_pools,
     convert_resize,
     convert_sums,
+    dynamic,
     qdq,
     qonnx,
     qoperator,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from subbyte.compiler.target import Kernel
 from subbyte.targets.portable import (
     kernels_codes,
+    kernels_dynamic,
     kernels_float_sums,
     kernels_floats,
     kernels_movement,
@@ -15,6 +16,7 @@ from subbyte.targets.portable import (
 KERNELS: tuple[Kernel, ...] = (
     *kernels_sums.ROWS,
     *kernels_codes.ROWS,
+    *kernels_dynamic.ROWS,
     *kernels_windows.ROWS,
     *kernels_movement.ROWS,
     *kernels_float_sums.ROWS,

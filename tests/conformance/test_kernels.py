@@ -17,6 +17,7 @@ from subbyte.compiler.ir.node import Constant, Node
 from subbyte.compiler.target import Kernel, Storage, Target, families
 from tests.conformance import (  # noqa: F401  (each registers its cases)
     cases_codes,
+    cases_dynamic,
     cases_floats,
     cases_movement,
     cases_sums,
