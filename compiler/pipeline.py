@@ -25,6 +25,7 @@ from subbyte.passes.fuse_activation import fuse_activation
 from subbyte.passes.fuse_padding import fuse_padding
 from subbyte.passes.fuse_scales import fuse_scales
 from subbyte.passes.lower_to_kernels import lower_to_kernels
+from subbyte.passes.recognize_fake_quantize import recognize_fake_quantize
 from subbyte.passes.refuse_fallbacks import refuse_fallbacks
 from subbyte.passes.refuse_islands import refuse_islands
 from subbyte.passes.remove_dead_nodes import remove_dead_nodes
@@ -69,6 +70,7 @@ def meaning_passes(options: Options) -> tuple[Pass, ...]:
     """Importer's graph -> QUANTIZED: the model's meaning. Only these may move a number, each by what it declares."""
     passes: list[Pass] = [
         fold_constants,
+        recognize_fake_quantize,  # before the weights of fake-quantized products are scaled
         fold_batch_norm,  # float weights; behind quantized ones fold_qdq takes the gain into the requantization
         remove_dead_nodes,
         fold_qdq,
