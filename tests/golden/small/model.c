@@ -38,7 +38,7 @@ static const float multiplier_02_QConv[3] SUBBYTE_ALIGN(64) = {
 };
 
 /* table, by_byte: 1 x 256 */
-static const int8_t table_04_Lookup[256] SUBBYTE_ALIGN(64) = {
+static const int8_t table_03_Lookup[256] SUBBYTE_ALIGN(64) = {
     -14, -13, -12, -12, -11, -10, -9, -8, -7, -6, -5, -4, -4, -3, -2, -1, 0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9, 10, 11,
     12, 12, 13, 14, 15, 16, 17, 18, 19, 20, 20, 21, 22, 23, 24, 25, 26, 27, 28, 28, 29, 30, 31, 32, 33, 34, 35, 36,
     36, 37, 38, 39, 40, 41, 42, 43, 44, 44, 45, 46, 47, 48, 49, 50, 51, 52, 52, 53, 54, 55, 56, 57, 58, 59, 60, 60,
@@ -93,12 +93,12 @@ static const struct subbyte_epilogue shape_02_QConv_3 = {
     .type = 1, .per_channel = 1, .zero_point = -128, .qmin = -128, .qmax = 127,
 };
 
-static const struct subbyte_copy shape_03_Repack_4 = {
-    .extents = {1, 1, 1, 1, 1, 1, 3, 16}, .strides = {0, 0, 0, 0, 0, 0, 1, 3}, .start = 0, .bytes = 1,
+static const struct subbyte_lookup shape_03_Lookup_4 = {
+    .channels = 1, .inner = 48, .bytes = 1, .elements = 48, .chunk = 2048,
 };
 
-static const struct subbyte_lookup shape_04_Lookup_5 = {
-    .channels = 1, .inner = 48, .bytes = 1, .elements = 48, .chunk = 2048,
+static const struct subbyte_copy shape_04_Repack_5 = {
+    .extents = {1, 1, 1, 1, 1, 1, 3, 16}, .strides = {0, 0, 0, 0, 0, 0, 1, 3}, .start = 0, .bytes = 1,
 };
 
 static const struct subbyte_gemm shape_05_QGemm_6 = {
@@ -134,17 +134,17 @@ static int32_t step_02_QConv(const subbyte_context *context, int32_t begin, int3
   return SUBBYTE_OK;
 }
 
-/*  */
-static int32_t step_03_Repack(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
+/* add + sum_q_quantize */
+static int32_t step_03_Lookup(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
   (void)thread;
-  subbyte_copy((const int8_t *)(const void *)(context->arena + 0), (int8_t *)(void *)(context->arena + 64), &shape_03_Repack_4, begin, end);
+  subbyte_lookup((const int8_t *)(const void *)(context->arena + 0), (int8_t *)(void *)(context->arena + 0), table_03_Lookup, &shape_03_Lookup_4, begin, end);
   return SUBBYTE_OK;
 }
 
-/* add + sum_q_quantize */
-static int32_t step_04_Lookup(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
+/*  */
+static int32_t step_04_Repack(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
   (void)thread;
-  subbyte_lookup((const int8_t *)(const void *)(context->arena + 64), (int8_t *)(void *)(context->arena + 64), table_04_Lookup, &shape_04_Lookup_5, begin, end);
+  subbyte_copy((const int8_t *)(const void *)(context->arena + 0), (int8_t *)(void *)(context->arena + 64), &shape_04_Repack_5, begin, end);
   return SUBBYTE_OK;
 }
 
@@ -180,10 +180,10 @@ static const subbyte_step model_steps[] = {
      "subbyte_copy", 0, 64, 16, step_01_Repack},
     {"02_QConv", "conv + relu + y_q_quantize",
      "subbyte_conv_s16s8s32", 864, 158, 4, step_02_QConv},
-    {"03_Repack", "",
-     "subbyte_copy", 0, 96, 3, step_03_Repack},
-    {"04_Lookup", "add + sum_q_quantize",
-     "subbyte_lookup", 0, 352, 1, step_04_Lookup},
+    {"03_Lookup", "add + sum_q_quantize",
+     "subbyte_lookup", 0, 352, 1, step_03_Lookup},
+    {"04_Repack", "",
+     "subbyte_copy", 0, 96, 3, step_04_Repack},
     {"05_QGemm", "product + product_q_quantize",
      "subbyte_gemm_s16s8s32", 96, 158, 1, step_05_QGemm},
     {"06_DequantizeLinear", "out_dequantize",
@@ -196,7 +196,7 @@ static const subbyte_model model = {
     .name = "small",
     .target = "portable",
     .features = "",
-    .digest = "190b83824d6a72d1aeff13c828dbb49c1c4bfb6ca7ec7f2e822322673c8e4156",
+    .digest = "15d445d8ed0a3d410e24abf7d7f483c1850856b787b0319413ba50837e91c2af",
     .input_count = 1,
     .inputs = model_inputs,
     .output_count = 1,
