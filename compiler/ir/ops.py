@@ -467,9 +467,10 @@ class Reduce(Node):
 
     def infer_type(self) -> TensorType:
         shape = reduce_shape(self.x.type.shape, self.axes, self.keepdims)
-        if self.x.type.dtype in (BOOL, FLOAT64) or self.x.type.elements == 0:
+        of_bools = self.x.type.dtype == BOOL and not isinstance(self, (ReduceMax, ReduceMin))
+        if of_bools or self.x.type.dtype == FLOAT64 or self.x.type.elements == 0:
             raise GraphError(
-                f"{self.x.type} cannot be reduced; float32, float16 and integers can, of one element or more"
+                f"{self.x.type} cannot be reduced so; float32, float16 and integers can, of one element or more"
             )
         quant = _per_tensor(self, self.x)
         if quant is not None and not isinstance(self, (ReduceMax, ReduceMin)):
@@ -483,6 +484,10 @@ class ReduceSum(Reduce):
 
 class ReduceMean(Reduce):
     """Floats: f32((tree over k of x_k) / n); integers: their exact sum / n, toward zero.  Source: ONNX ReduceMean."""
+
+
+class ReduceProd(Reduce):
+    """The product over k, one factor after the other: p_k = f32(p_(k-1) * x_k); integers wrap.  Source: ReduceProd."""
 
 
 class ReduceMax(Reduce):

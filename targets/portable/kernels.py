@@ -8,6 +8,8 @@ from subbyte.targets.portable import (
     kernels_dynamic,
     kernels_float_sums,
     kernels_floats,
+    kernels_indexing,
+    kernels_logic,
     kernels_movement,
     kernels_sums,
     kernels_windows,
@@ -21,4 +23,6 @@ KERNELS: tuple[Kernel, ...] = (
     *kernels_movement.ROWS,
     *kernels_float_sums.ROWS,
     *kernels_floats.ROWS,
+    *kernels_logic.ROWS,
+    *kernels_indexing.ROWS,
 )

@@ -96,7 +96,7 @@ ILL_TYPED: dict[str, Callable[[], Node]] = {
     "reduce twice": lambda: ops.ReduceMax(x(2, 2), (0, 0), True),
     "reduce no axis": lambda: ops.ReduceMax(x(2, 2), (2,), True),
     "sum codes with a scale": lambda: ops.ReduceSum(q(2), (0,), True),
-    "reduce bools": lambda: ops.ReduceMax(x(2, dtype=BOOL), (0,), True),
+    "sum bools": lambda: ops.ReduceSum(x(2, dtype=BOOL), (0,), True),
     "reduce nothing": lambda: ops.ReduceMax(x(2, 0), (0,), True),
     "reshape to another size": lambda: ops.Reshape(x(2, 3), (4,)),
     "reshape a channel away": lambda: ops.Reshape(by_channel(2, 3, 4), (2, 12)),
