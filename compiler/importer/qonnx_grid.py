@@ -40,10 +40,10 @@ def bit_width(op: Operator, index: int, what: str, most: int) -> int:
     """An operand that is the number of bits: one whole number from 1 to `most`."""
     array = op.constant(index, what)
     if array.size != 1 or array.dtype.kind not in "fiu":
-        raise op.broken(f"has a {what} of type {array.dtype}{list(array.shape)}; one number for the tensor is needed.")
+        raise op.broken(f"has the {what} as {array.dtype}{list(array.shape)}; one number for the tensor is needed.")
     number = float(array.reshape(()))
     if not 1 <= number <= most or number != int(number):
-        raise op.broken(f"has a {what} of {number:g}; a whole number from 1 to {most} is needed here.")
+        raise op.broken(f"has the {what} {number:g}; a whole number from 1 to {most} is needed here.")
     return int(number)
 
 
