@@ -20,12 +20,14 @@ from subbyte.passes.dequantize_constants import dequantize_constants
 from subbyte.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
 from subbyte.passes.expose_codes import expose_codes
 from subbyte.passes.fold_batch_norm import fold_batch_norm
+from subbyte.passes.fold_blocks import fold_blocks
 from subbyte.passes.fold_constant_codes import fold_constant_codes
 from subbyte.passes.fold_constants import fold_constants
 from subbyte.passes.fold_qdq import fold_qdq
 from subbyte.passes.fuse_activation import fuse_activation
 from subbyte.passes.fuse_padding import fuse_padding
 from subbyte.passes.fuse_scales import fuse_scales
+from subbyte.passes.keep_weights_packed import keep_weights_packed
 from subbyte.passes.lower_to_kernels import lower_to_kernels
 from subbyte.passes.narrow_ranges import narrow_ranges
 from subbyte.passes.recognize_fake_quantize import recognize_fake_quantize
@@ -81,6 +83,7 @@ def meaning_passes(options: Options) -> tuple[Pass, ...]:
         fold_batch_norm,  # float weights; behind quantized ones fold_qdq takes the gain into the requantization
         remove_dead_nodes,
         fold_qdq,
+        fold_blocks,  # what has a scale for each block is no operand of fold_qdq's sums
         fuse_scales,
         fuse_padding,
         fuse_activation,
@@ -110,7 +113,8 @@ def target_passes(options: Options) -> tuple[Pass, ...]:
     """QUANTIZED -> LOWERED for a target: all exact."""
     passes: list[Pass] = [
         *work_passes(options),
-        dequantize_constants,  # weights of float islands
+        keep_weights_packed,
+        dequantize_constants,  # other weights of float islands
         unsign_activations,  # before the layouts: its nodes are free wherever they end up
         choose_layout,
         lower_to_kernels,

@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subbyte.compiler.ir import qops_dynamic
+from subbyte.compiler.errors import GraphError
+from subbyte.compiler.ir import qops_blocks, qops_dynamic
 from subbyte.compiler.ir.interpret_registry import interprets
-from subbyte.compiler.numerics.affine import quantize
-from subbyte.compiler.numerics.dynamic import dynamic_range
+from subbyte.compiler.ir.node import Value
+from subbyte.compiler.ir.types import QuantParams
+from subbyte.compiler.numerics.affine import quantize, spread, to_real
+from subbyte.compiler.numerics.dynamic import block_products, dynamic_range, quantize_blocks
+from subbyte.compiler.numerics.float32 import tree_matmul
 
 Array = NDArray[Any]
 
@@ -29,3 +33,29 @@ def quantize_at_run_time(node: qops_dynamic.DynamicQuantize, x: Array, scale: Ar
 @interprets(qops_dynamic.Centre)
 def centre(node: qops_dynamic.Centre, x: Array, zero_point: Array) -> Array:
     return x.astype(np.int64) - zero_point.astype(np.int64)
+
+
+@interprets(qops_blocks.WeightOnlyMatMul)
+def multiply_by_weights(node: qops_blocks.WeightOnlyMatMul, a: Array, b: Array) -> Array:
+    return tree_matmul(a, to_real(b, _quant(node.b)))
+
+
+@interprets(qops_blocks.QuantizeBlocks)
+def quantize_by_blocks(node: qops_blocks.QuantizeBlocks, x: Array) -> tuple[Array, Array]:
+    return quantize_blocks(x, node.block)
+
+
+@interprets(qops_blocks.QBlockGemm)
+def multiply_blocks(node: qops_blocks.QBlockGemm, a: Array, *others: Array) -> Array:
+    b, weights = others[-1], _quant(node.b)
+    scale, zero_point = _quant(node.a).scalar()
+    b_scales, b_zeros = weights.static()
+    centred = b.astype(np.int64) - spread(b_zeros, b.shape, weights.axis, weights.block)
+    a_scales = others[0] if node.a_scale is not None else np.float32(scale)
+    return block_products(a.astype(np.int64) - zero_point, a_scales, centred, b_scales, weights.block or 1)
+
+
+def _quant(value: Value) -> QuantParams:
+    if value.type.quant is None:
+        raise GraphError(f"{value.type} has no scale, so its codes stand for no real numbers")
+    return value.type.quant

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from subbyte.compiler.dtype import FLOAT32
-from subbyte.compiler.ir import ops, qops, qops_dynamic
+from subbyte.compiler.ir import ops, qops, qops_blocks, qops_dynamic
 from subbyte.compiler.ir.accumulators import SumOfProducts
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.macs import multiply_accumulates
@@ -16,7 +16,7 @@ from subbyte.passes.quantization.products import NARROW_BITS
 
 _BORDER = (
     ops.QuantizeLinear, ops.DequantizeLinear, ops.Repack, qops.Lookup, qops.QBinary,
-    qops_dynamic.DynamicRange, qops_dynamic.DynamicQuantize,
+    qops_dynamic.DynamicRange, qops_dynamic.DynamicQuantize, qops_blocks.QuantizeBlocks, qops_blocks.QBlockGemm,
 )  # fmt: skip
 _PRODUCTS = (ops.Conv, ops.ConvTranspose, ops.MatMul, ops.Gemm)
 _NARROW_ARITHMETIC = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from subbyte.compiler.target import Kernel
 from subbyte.targets.portable import (
+    kernels_blocks,
     kernels_codes,
     kernels_dynamic,
     kernels_float_sums,
@@ -17,6 +18,7 @@ from subbyte.targets.portable import (
 
 KERNELS: tuple[Kernel, ...] = (
     *kernels_sums.ROWS,
+    *kernels_blocks.ROWS,
     *kernels_codes.ROWS,
     *kernels_dynamic.ROWS,
     *kernels_windows.ROWS,

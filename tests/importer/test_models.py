@@ -74,7 +74,6 @@ def test_a_real_model_is_imported_in_less_than_a_second(shared_model: Callable[[
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("kws_dynamic_u8", "DynamicQuantizeLinear .* and 5 more: this operator is not read"),
         ("branched_w4a4", "qonnx.custom_op.general.Quant 'Quant_0', .* and 33 more: this operator is not read"),
         ("bnn_fc_1layer", "onnx.brevitas.BipolarQuant .*onnx.brevitas.Quant"),
     ],
