@@ -35,9 +35,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runtime": _NUMBERS | {"manifest", "_runtime"},
     "knobs": {"errors"},
     "explain": _TARGETED | {"pass_manager", "passes"},
+    "draw": _TARGETED | {"explain"},
     "pipeline": _EVERYTHING,
     "api": _EVERYTHING | {"pipeline"},
-    "cli": _EVERYTHING | {"explain", "pipeline", "api"},
+    "cli": _EVERYTHING | {"explain", "draw", "pipeline", "api"},
     "_root": _EVERYTHING | {"pipeline", "api"},
 }
 
