@@ -29,6 +29,7 @@ from subbyte.passes.fuse_padding import fuse_padding
 from subbyte.passes.fuse_scales import fuse_scales
 from subbyte.passes.keep_weights_packed import keep_weights_packed
 from subbyte.passes.lower_to_kernels import lower_to_kernels
+from subbyte.passes.move_scales import move_scales
 from subbyte.passes.narrow_ranges import narrow_ranges
 from subbyte.passes.recognize_fake_quantize import recognize_fake_quantize
 from subbyte.passes.refuse_fallbacks import refuse_fallbacks
@@ -80,6 +81,7 @@ def meaning_passes(options: Options) -> tuple[Pass, ...]:
     passes: list[Pass] = [
         fold_constants,
         recognize_fake_quantize,  # before the weights of fake-quantized products are scaled
+        move_scales,
         fold_batch_norm,  # float weights; behind quantized ones fold_qdq takes the gain into the requantization
         remove_dead_nodes,
         fold_qdq,
