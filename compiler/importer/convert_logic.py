@@ -101,12 +101,11 @@ def convert_is_inf(op: Operator) -> Value:
     x = plain(op, op.operand(0))
     if not x.type.dtype.is_float:
         raise op.broken(f"is applied to {x.type}; floats are needed.")
-    signs = [sign for name, sign in (("detect_positive", 1), ("detect_negative", -1)) if op.flag(name, True)]
-    if not signs:
-        shape = op.part(np.zeros(x.type.shape, np.bool_), BOOL)
-        return op.same(shape)
-    found = [
-        op.emit(ops_logic.Compare(x, op.part(sign * math.inf, x.type.dtype), "equal", **marks))
-        for sign, marks in zip(signs, (op.marks if len(signs) == 1 else op.inner,) * 2, strict=False)
-    ]
-    return found[0] if len(found) == 1 else op.emit(ops_logic.BitOr(found[0], found[1], **op.marks))
+    positive, negative = op.flag("detect_positive", True), op.flag("detect_negative", True)
+    if not positive and not negative:
+        return op.computed(np.zeros(x.type.shape, np.bool_), BOOL)
+    both = positive and negative
+    marks = op.inner if both else op.marks
+    ends = [op.part(end, x.type.dtype) for end, wanted in ((math.inf, positive), (-math.inf, negative)) if wanted]
+    found = [op.emit(ops_logic.Compare(x, end, "equal", **marks)) for end in ends]
+    return op.emit(ops_logic.BitOr(found[0], found[1], **op.marks)) if both else found[0]

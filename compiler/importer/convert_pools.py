@@ -9,6 +9,7 @@ from subbyte.compiler.importer.operator import Marks, Operator, converts
 from subbyte.compiler.importer.windows import check_no_empty_window, per_axis, spatial_rank, window
 from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.node import Value
+from subbyte.compiler.ir.ops_logic import Compare, Where
 from subbyte.compiler.ir.shapes import Shape
 
 
@@ -143,6 +144,9 @@ def absolute(op: Operator, x: Value, marks: Marks) -> Value:
 def _log_sum_exp(op: Operator, x: Value, axes: Shape | None) -> Value:
     reduced = op.axes(axes, x.type.rank) if axes else tuple(range(x.type.rank))
     largest = op.emit(ops.ReduceMax(x, reduced, True, **op.inner))
+    size = op.emit(ops.Unary(largest, "Abs", (), **op.inner))
+    endless = op.emit(Compare(size, op.part(math.inf, x.type.dtype), "equal", **op.inner))
+    largest = op.emit(Where(endless, op.part(0, x.type.dtype), largest, **op.inner))  # inf - inf is not 0
     difference = op.emit(ops.Sub(x, largest, **op.inner))
     total = op.emit(ops.ReduceSum(op.emit(ops.Unary(difference, "Exp", (), **op.inner)), reduced, True, **op.inner))
     logarithm = op.emit(ops.Unary(total, "Log", (), **op.inner))

@@ -9,13 +9,31 @@ from typing import Any
 import onnx.defs
 from onnx import AttributeProto, FunctionProto, NodeProto, TypeProto
 
+from subbyte.compiler.errors import ModelError
 from subbyte.compiler.importer.tensors import number_of
 from subbyte.compiler.ir.node import Value
+
+# What is read by its body: its operators are, and bodies of the others hold control flow or random numbers.
+EXPANDED = (
+    "Attention",
+    "CausalConvWithState",
+    "CenterCropPad",
+    "NegativeLogLikelihoodLoss",
+    "RotaryEmbedding",
+    "Shrink",
+    "SoftmaxCrossEntropyLoss",
+    "SwiGLU",
+)
 
 
 @cache
 def has_function(op_type: str, domain: str, opset: int) -> bool:
-    """Whether ONNX may give a body to the operator; of some it depends on attributes and types."""
+    """Whether ONNX may give a body to the operator; of some it depends on attributes and types.
+
+    Other domains than its own are left out: nothing checks the operands of their nodes before a body is made of them.
+    """
+    if domain:
+        return False
     try:
         schema = _schema(op_type, domain, opset)
     except onnx.defs.SchemaError:
@@ -41,7 +59,11 @@ def function_of(node: NodeProto, domain: str, opset: int, operands: Sequence[Val
         return None
     version = _newest(schema.context_dependent_function_opset_versions, opset)
     types = [b"" if value is None else _type_of(value) for value in operands]
-    body = schema.get_context_dependent_function_with_opset_version(version, node.SerializeToString(), types)
+    try:
+        body = schema.get_context_dependent_function_with_opset_version(version, node.SerializeToString(), types)
+    except Exception as error:  # what the C++ library raises has no common base
+        reason = " ".join(str(error).split())
+        raise ModelError(f"ONNX finds no body for it: {reason[:300]}") from None
     return _body(body) if body else None
 
 

@@ -45,7 +45,16 @@ def build_library(graphs: Mapping[str, Graph], library: Path, folder: Path) -> N
 
 
 def run_compiled(library: ctypes.CDLL, name: str, graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """What NAME_run writes for `inputs`."""
+    """What NAME_run writes for `inputs`, which it must not refuse."""
+    status, outputs = call_compiled(library, name, graph, inputs)
+    assert status == 0, f"{name}_run returned {status}"
+    return outputs
+
+
+def call_compiled(
+    library: ctypes.CDLL, name: str, graph: Graph, inputs: Mapping[str, Array]
+) -> tuple[int, dict[str, Array]]:
+    """What NAME_run returns, and what it writes."""
     arena_bytes = ctypes.c_longlong.in_dll(library, f"{name}_arena").value
     memory = np.full(arena_bytes + _ALIGN, 0xA5, np.uint8)
     given = [np.ascontiguousarray(inputs[node.name]) for node in graph.inputs]
@@ -55,5 +64,4 @@ def run_compiled(library: ctypes.CDLL, name: str, graph: Graph, inputs: Mapping[
     pointers = [array.ctypes.data for array in (*given, *outputs.values())]
     pointers.append(memory.ctypes.data + -memory.ctypes.data % _ALIGN)
     status = getattr(library, f"{name}_run")(*map(ctypes.c_void_p, pointers))
-    assert status == 0, f"{name}_run returned {status}"
-    return outputs
+    return int(status), outputs

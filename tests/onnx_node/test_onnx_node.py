@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from subbyte.compiler.errors import SubbyteError
+from subbyte.compiler.importer.functions import EXPANDED
+from subbyte.compiler.importer.operator import converter_of
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.interpret import evaluate
 from subbyte.compiler.pipeline import Options, lowered, quantized
@@ -71,6 +73,11 @@ def same_bits(a: Array, b: Array) -> bool:
     bits = f"u{a.itemsize}"
     equal = np.ascontiguousarray(a).view(bits) == np.ascontiguousarray(b).view(bits)
     return bool((equal | (np.isnan(a) & np.isnan(b))).all())
+
+
+def test_operators_that_are_read_by_their_body_are_named() -> None:
+    operators = {all_cases()[name].operator for name in SUPPORTED}
+    assert {name for name in operators if converter_of("", name) is None} == set(EXPANDED)
 
 
 def test_at_least_600_cases_are_supported() -> None:
