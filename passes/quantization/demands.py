@@ -11,13 +11,14 @@ from subbyte.compiler.dtype import FLOAT32, DType
 from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.node import Node, Value
+from subbyte.compiler.ir.ops_indexing import Expand, GatherElements, GatherND
 from subbyte.compiler.ir.types import QuantParams
 from subbyte.compiler.numerics.affine import quantize
 from subbyte.compiler.numerics.rounding import Rounding
 
 MOVES = (
     ops.Reshape, ops.Transpose, ops.Concat, ops.Split, ops.Slice, ops.Pad, ops.Gather,
-    ops.DepthToSpace, ops.SpaceToDepth, ops.ResizeNearest,
+    ops.DepthToSpace, ops.SpaceToDepth, ops.ResizeNearest, Expand, GatherElements, GatherND,
 )  # fmt: skip
 """Operations that move elements and look at none: they commute with every elementwise function."""
 
