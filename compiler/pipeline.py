@@ -29,6 +29,7 @@ from subbyte.passes.fuse_padding import fuse_padding
 from subbyte.passes.fuse_scales import fuse_scales
 from subbyte.passes.keep_weights_packed import keep_weights_packed
 from subbyte.passes.lower_to_kernels import lower_to_kernels
+from subbyte.passes.merge_duplicate_filters import merge_duplicate_filters
 from subbyte.passes.move_scales import move_scales
 from subbyte.passes.narrow_ranges import narrow_ranges
 from subbyte.passes.recognize_fake_quantize import recognize_fake_quantize
@@ -105,6 +106,7 @@ def work_passes(options: Options) -> tuple[Pass, ...]:
     return (
         eliminate_common_subexpressions,
         fold_constant_codes,  # before the channels: one of each value stays
+        merge_duplicate_filters,  # leaves zero weights
         remove_constant_channels,
         narrow_ranges,
         remove_dead_nodes,  # clamps that cut nothing

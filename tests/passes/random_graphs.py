@@ -89,6 +89,8 @@ class _Builder:
             w[self.random.random(shape[0]) < 0.3] = zero_point
         if self.random.random() < 0.5:
             w[:, self.random.random(shape[1]) < 0.3] = zero_point
+        if self.random.random() < 0.4:
+            w[self.random.integers(0, shape[0])] = w[0]
         grid = QuantParams(np.float32(0.05), np.int64(zero_point), -128, 127)
         return Constant.of(w, INT8, quant=grid).out
 
@@ -102,6 +104,9 @@ class _Builder:
             bias = Constant.of(self.random.integers(-spread, spread + 1), INT32).out
         multiplier = (2.0 ** self.random.uniform(-8, -4, channels)).astype(np.float32)
         multiplier *= np.where(self.random.random(channels) < 0.2, -1, 1).astype(np.float32)
+        if self.random.random() < 0.4:
+            multiplier[:] = multiplier[0]
+            bias = None
         shift = self.random.normal(0, 100, channels).astype(np.float32) if self.random.random() < 0.2 else None
         r = Requantization(multiplier, shift, grid.scalar()[1], grid.qmin, grid.qmax)
         return bias, r, dtype, grid

@@ -10,16 +10,27 @@ from hypothesis import strategies as st
 from subbyte.compiler.dtype import INT8, INT32
 from subbyte.compiler.ir import ops, qops
 from subbyte.compiler.ir.graph import Graph, Stage
-from subbyte.compiler.ir.node import Constant, Value
+from subbyte.compiler.ir.node import Constant, Input, Value
 from subbyte.compiler.ir.stages import verify
+from subbyte.compiler.ir.types import QuantParams, TensorType
 from subbyte.compiler.numerics.requantize import Requantization
 from subbyte.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
 from subbyte.passes.fold_constant_codes import fold_constant_codes
+from subbyte.passes.merge_duplicate_filters import merge_duplicate_filters
+from subbyte.passes.narrow_ranges import narrow_ranges
 from subbyte.passes.remove_constant_channels import remove_constant_channels
+from subbyte.passes.remove_dead_nodes import remove_dead_nodes
 from tests.passes.builders import codes_input, graph_of, largest_step, operations, quant, random_inputs
 from tests.passes.random_graphs import random_graph
 
-PASSES = (eliminate_common_subexpressions, fold_constant_codes, remove_constant_channels)
+PASSES = (
+    eliminate_common_subexpressions,
+    fold_constant_codes,
+    merge_duplicate_filters,
+    remove_constant_channels,
+    narrow_ranges,
+    remove_dead_nodes,
+)
 
 
 def without_work(graph: Graph) -> Graph:
@@ -181,6 +192,66 @@ def test_outputs_keep_all_channels() -> None:
 def test_an_inner_tensor_without_a_channel_loses_its_name() -> None:
     graph = graph_of(conv(conv(X, [[0, 0], [1, 2]], [5, 0]), [[3, 1]]), stage=Stage.QUANTIZED)
     assert [node.tensor for node in remove_constant_channels(graph).operations()] == ["", "t"]
+
+
+# Duplicate filters ----------------------------------------------------------------------------------------------------
+
+
+def without_duplicates(graph: Graph) -> Graph:
+    return remove_constant_channels(merge_duplicate_filters(graph))
+
+
+def test_equal_filters_become_one() -> None:
+    first = conv(X, [[1, 2], [3, 4], [1, 2]], [5, 6, 5])
+    graph = graph_of(conv(first, [[3, 1, 7], [2, 1, -2]]), stage=Stage.QUANTIZED)
+    after = without_duplicates(graph)
+    assert weights_of(after) == [[2, 2, 1, 1], [2, 2, 1, 1]]
+    last = after.operations()[-1]
+    assert isinstance(last, qops.QConv)
+    assert np.asarray(last.w.constant).reshape(2, 2).tolist() == [[10, 1], [0, 1]]
+    assert_same(graph, after)
+
+
+@pytest.mark.parametrize("second", [[[1, 2], [5, 7]], [[1, 3], [5, 5]]], ids=["another bias", "another weight"])
+def test_filters_that_differ_stay(second: list[list[int]]) -> None:
+    first = conv(X, [[1, 2], second[0]], second[1])
+    graph = graph_of(conv(first, [[3, 7]]), stage=Stage.QUANTIZED)
+    assert merge_duplicate_filters(graph) is graph
+
+
+def test_equal_filters_stay_where_their_weights_do_not_add_up() -> None:
+    first = conv(X, [[1, 2], [1, 2]], [5, 5])
+    graph = graph_of(conv(first, [[100, 28]]), stage=Stage.QUANTIZED)
+    assert merge_duplicate_filters(graph) is graph
+
+
+def test_equal_filters_are_followed_through_a_depthwise_convolution() -> None:
+    first = conv(X, [[1, 2], [1, 2], [1, 2]])
+    middle = conv(first, [[3], [3], [4]], pad=1, group=3)
+    graph = graph_of(conv(qops.Clamp(middle, -5, 90).out, [[1, 2, 3]]), stage=Stage.QUANTIZED)
+    after = without_duplicates(graph)
+    assert weights_of(after) == [[2, 2, 1, 1], [2, 1, 3, 3], [1, 2, 1, 1]]
+    assert_same(graph, after)
+
+
+# Ranges ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_clamp_that_cuts_nothing_goes() -> None:
+    small = QuantParams(np.float32(0.5), np.int64(0), -3, 3)
+    x = Input("x", TensorType(INT8, (1, 2, 4, 4), small)).out
+    graph = graph_of(qops.Clamp(conv(x, [[1, -2]]), -9, 9).out, stage=Stage.QUANTIZED)
+    after = remove_dead_nodes(narrow_ranges(graph))
+    assert operations(after) == ["QConv"]
+    assert after.outputs[0].value.type.code_range() == (-9, 9)
+    assert_same(graph, after)
+
+
+def test_a_clamp_that_cuts_stays() -> None:
+    small = QuantParams(np.float32(0.5), np.int64(0), -3, 3)
+    x = Input("x", TensorType(INT8, (1, 2, 4, 4), small)).out
+    graph = graph_of(qops.Clamp(conv(x, [[1, -2]]), -8, 9).out, stage=Stage.QUANTIZED)
+    assert operations(remove_dead_nodes(narrow_ranges(graph))) == ["QConv", "Clamp"]
 
 
 # Constant values ------------------------------------------------------------------------------------------------------
