@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from subbyte.compiler.importer.codes import movable, plain
 from subbyte.compiler.importer.operator import Marks, Operator, converts
-from subbyte.compiler.importer.windows import check_no_empty_window, per_axis, spatial_rank, window
+from subbyte.compiler.importer.windows import Window, check_no_empty_window, per_axis, spatial_rank, window
 from subbyte.compiler.ir import ops
-from subbyte.compiler.ir.node import Value
+from subbyte.compiler.ir.node import Node, Value
 from subbyte.compiler.ir.ops_logic import Compare, Where
 from subbyte.compiler.ir.shapes import Shape
+
+_MOST_AXES = 3  # over which pools are read
 
 
 def _kernel(op: Operator, rank: int) -> Shape:
@@ -23,12 +26,42 @@ def _kernel(op: Operator, rank: int) -> Shape:
 def convert_max_pool(op: Operator) -> Value:
     """On floats or codes; the second output, the indices of the largest elements, is not read."""
     x = movable(op, op.operand(0))
-    kernel = _kernel(op, spatial_rank(op, x.type.shape))
+    kernel = _kernel(op, spatial_rank(op, x.type.shape, _MOST_AXES))
     found = window(op, x.type.shape[2:], kernel)
     check_no_empty_window(op, x.type.shape[2:], kernel, found)
     # With SAME and VALID, ONNX gives the number of windows directly: that of the floor rule over the pads found.
     ceil_mode = op.flag("ceil_mode", False) and found.explicit_pads
-    return op.emit(ops.MaxPool(x, kernel, found.strides, found.pads, found.dilations, ceil_mode, **op.marks))
+    return _pooled(op, x, kernel, found, lambda v, k, w, m: _max_pool(v, k, w, ceil_mode, m), op.marks)
+
+
+def _max_pool(x: Value, kernel: Shape, found: Window, ceil_mode: bool, marks: Marks) -> Node:
+    return ops.MaxPool(x, kernel, found.strides, found.pads, found.dilations, ceil_mode, **marks)
+
+
+def _pooled(
+    op: Operator,
+    x: Value,
+    kernel: Shape,
+    found: Window,
+    pool: Callable[[Value, Shape, Window, Marks], Node],
+    marks: Marks,
+) -> Value:
+    """`pool` over one or two axes; over three: first over the planes [N, C * D, H, W], then over their depth.
+
+    The largest of the largest is the same element. A mean of means counts the same elements, and rounds twice.
+    """
+    if len(kernel) < _MOST_AXES:
+        return op.emit(pool(x, kernel, found, marks))
+    n, channels, depth, height, width = x.type.shape
+    (s, *strides), (d, *dilations), pads = found.strides, found.dilations, found.pads
+    plane = Window(tuple(strides), tuple(dilations), (*pads[1:3], *pads[4:]), found.explicit_pads)
+    line = Window((s, 1), (d, 1), (pads[0], 0, pads[3], 0), found.explicit_pads)
+    planes = op.emit(ops.Reshape(x, (n, channels * depth, height, width), **op.inner))
+    flat = op.emit(pool(planes, kernel[1:], plane, op.inner))
+    rows, columns = flat.type.shape[2:]
+    lines = op.emit(ops.Reshape(flat, (n, channels, depth, rows * columns), **op.inner))
+    result = op.emit(pool(lines, (kernel[0], 1), line, op.inner))
+    return op.emit(ops.Reshape(result, (n, channels, result.type.shape[2], rows, columns), **marks))
 
 
 @converts("AveragePool")
@@ -38,12 +71,16 @@ def convert_average_pool(op: Operator) -> Value:
 
 def build_average_pool(op: Operator, x: Value, marks: Marks) -> Value:
     """The mean over the windows of `op`'s attributes."""
-    kernel = _kernel(op, spatial_rank(op, x.type.shape))
+    kernel = _kernel(op, spatial_rank(op, x.type.shape, _MOST_AXES))
     found = window(op, x.type.shape[2:], kernel)
     check_no_empty_window(op, x.type.shape[2:], kernel, found)
     ceil_mode = op.flag("ceil_mode", False) and found.explicit_pads
     include = op.flag("count_include_pad", False)
-    return op.emit(ops.AveragePool(x, kernel, found.strides, found.pads, found.dilations, ceil_mode, include, **marks))
+    return _pooled(op, x, kernel, found, lambda v, k, w, m: _average_pool(v, k, w, ceil_mode, include, m), marks)
+
+
+def _average_pool(x: Value, kernel: Shape, found: Window, ceil_mode: bool, include: bool, marks: Marks) -> Node:
+    return ops.AveragePool(x, kernel, found.strides, found.pads, found.dilations, ceil_mode, include, **marks)
 
 
 @converts("LpPool")
@@ -52,14 +89,14 @@ def convert_lp_pool(op: Operator) -> Value:
     x, p = plain(op, op.operand(0)), op.integer("p", 2)
     if p < 1 or op.flag("ceil_mode", False):
         raise op.unsupported(f"has p {p} or ceil_mode; p from 1 on and whole windows are read. Pad before instead.")
-    kernel = _kernel(op, spatial_rank(op, x.type.shape))
+    kernel = _kernel(op, spatial_rank(op, x.type.shape, _MOST_AXES))
     found = window(op, x.type.shape[2:], kernel)
     parts = op.emit(ops.Mul(x, x, **op.inner)) if p == 2 else absolute(op, x, op.inner)
     if p > 2:
         parts = op.emit(ops.Pow(parts, op.part(p, x.type.dtype), **op.inner))
-    pool = ops.AveragePool(parts, kernel, found.strides, found.pads, found.dilations, False, True, **op.inner)
+    mean = _pooled(op, parts, kernel, found, lambda v, k, w, m: _average_pool(v, k, w, False, True, m), op.inner)
     size = op.part(math.prod(kernel), x.type.dtype)
-    total = op.emit(ops.Mul(op.emit(pool), size, **(op.marks if p == 1 else op.inner)))
+    total = op.emit(ops.Mul(mean, size, **(op.marks if p == 1 else op.inner)))
     if p == 2:
         return op.emit(ops.Unary(total, "Sqrt", (), **op.marks))
     return total if p == 1 else op.emit(ops.Pow(total, op.part(1 / p, x.type.dtype), **op.marks))

@@ -143,3 +143,15 @@ def test_the_logarithm_of_a_sum_of_large_exponentials_is_finite(make_operator: A
 def test_pools_of_norms(equals_onnxruntime: Check, p: int, pads: list[int]) -> None:
     x = np.linspace(-2, 3, 60, dtype=np.float32).reshape(1, 2, 5, 6)
     equals_onnxruntime("LpPool", [x], 18, tolerance=1e-5, kernel_shape=[3, 2], strides=[2, 1], pads=pads, p=p)
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool", "LpPool"])
+@pytest.mark.parametrize("pads", [[0] * 6, [1, 0, 1, 0, 1, 1]])
+def test_pools_over_a_volume(equals_onnxruntime: Check, op: str, pads: list[int]) -> None:
+    x = np.random.default_rng(5).standard_normal((2, 3, 5, 6, 7)).astype(np.float32)
+    attributes = {"kernel_shape": [2, 3, 2], "strides": [2, 1, 2], "pads": pads}
+    equals_onnxruntime(op, [x], 18, tolerance=1e-5, **attributes)
+    if op == "AveragePool":
+        equals_onnxruntime(op, [x], 18, tolerance=1e-5, count_include_pad=1, **attributes)
+    if op == "MaxPool":
+        equals_onnxruntime(op, [x], 18, ceil_mode=1, dilations=[1, 2, 1], **attributes)
