@@ -50,9 +50,12 @@ def block_params(
 def _params(
     op: Operator, scales: NDArray[Any], zeros: NDArray[Any], dtype: DType, axis: int, block: int
 ) -> QuantParams:
-    wrong = ~(np.isfinite(scales) & (scales > 0))
+    """Scales of weights may be negative or zero (ir.types.QuantParams); what QuantizeLinear divides by may not."""
+    positive = op.op_type == "QuantizeLinear"
+    wrong = ~np.isfinite(scales) | (positive & (scales <= 0))
     if wrong.any():
-        raise op.broken(f"has {float(scales[wrong].flat[0])} as a scale; scales are finite and above zero.")
+        expected = "scales of blocks are finite" + (" and above zero" if positive else "")
+        raise op.broken(f"has {float(scales[wrong].flat[0])} as a scale; {expected}.")
     return QuantParams(scales.astype(np.float32), zeros.astype(np.int64), dtype.min, dtype.max, axis, block)
 
 

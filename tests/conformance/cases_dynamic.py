@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from subbyte.compiler.dtype import FLOAT32, INT8, INT16, UINT8, DType
-from subbyte.compiler.ir import qops_blocks, qops_dynamic
+from subbyte.compiler.ir import ops, qops_blocks, qops_dynamic
 from subbyte.compiler.ir.types import QuantParams
 from tests.conformance.cases import SPECIALS, Case, Operand, cases, codes, generator, quantized, reals
 
@@ -108,3 +108,16 @@ def quantized_blocks() -> Iterator[Case]:
             yield Case(f"quantize_blocks_{label}_{depth}", lambda v: qops_blocks.QuantizeBlocks(v, 16), (x,))
     zeros = Operand(np.array([[0.0, -0.0, 1e-45, -1e-45], [0, 0, 0, 0]], np.float32), FLOAT32)
     yield Case("quantize_blocks_zeros", lambda v: qops_blocks.QuantizeBlocks(v, 2), (zeros,))
+
+
+@cases
+def grids_of_blocks() -> Iterator[Case]:
+    shape, axis, block = (2, 3, 5, 7), 2, 2
+    random = generator("grids of blocks")
+    scale = random.uniform(0.01, 0.1, (2, 3, 3, 7)).astype(np.float32)
+    for dtype in (INT8, DType("uint", 4)):
+        zero = random.integers(dtype.min, dtype.max, scale.shape, endpoint=True)
+        quant = QuantParams(scale, zero, dtype.min, dtype.max, axis=axis, block=block)
+        yield Case(f"dequantize_blocks_{dtype}", ops.DequantizeLinear, (codes("blocks", shape, dtype, quant),))
+        x = reals("blocks", shape, FLOAT32, specials=True)
+        yield Case(f"quantize_linear_blocks_{dtype}", lambda v, d=dtype, q=quant: ops.QuantizeLinear(v, d, q), (x,))

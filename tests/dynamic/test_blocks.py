@@ -166,7 +166,7 @@ BROKEN = {
     "no such axis": ({"axis": 2}, {}, "has axis 2"),
     "zero points": ({}, {"z": np.zeros((2, 6), ml_dtypes.int4)}, r"has a zero point of shape \[2, 6\]"),
     "type": ({}, {"z": np.zeros((3, 6), np.int8)}, "has a zero point of type int8 for codes of type int4"),
-    "scale": ({}, {"s": np.zeros((3, 6), np.float32)}, "has 0.0 as a scale"),
+    "scale": ({}, {"s": np.full((3, 6), np.nan, np.float32)}, "has nan as a scale"),
 }
 
 

@@ -144,7 +144,7 @@ BROKEN: dict[str, tuple[dict[str, int], dict[str, Any], type[SubbyteError], str]
     "depth": ({"K": 65}, {}, ModelError, "its K, N, bits and block_size ask for [0-9]+ bytes"),
     "scales": ({}, {"scales": np.ones(7, np.float32)}, ModelError, "has scales .* with 10 entries is needed"),
     "scale": ({}, {"scales": np.full(10, np.nan, np.float32)}, ModelError, "has nan as a scale"),
-    "negative": ({}, {"scales": np.full(10, -1, np.float32)}, ModelError, "has -1.0 as a scale"),
+    "infinite": ({}, {"scales": np.full(10, -np.inf, np.float32)}, ModelError, "has -inf as a scale"),
     "zero points": ({}, {"zeros": np.ones(3, np.uint8)}, ModelError, "has zero_points of type uint8.3."),
     "float zeros": ({}, {"zeros": np.ones(10, np.float32)}, UnsupportedError, "has zero_points of type float32"),
     "data": ({}, {"a": np.ones((3, 60), np.float32)}, ModelError, "multiplies float32.3, 60."),
