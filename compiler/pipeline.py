@@ -37,6 +37,7 @@ from subbyte.passes.refuse_fallbacks import refuse_fallbacks
 from subbyte.passes.refuse_islands import refuse_islands
 from subbyte.passes.remove_constant_channels import remove_constant_channels
 from subbyte.passes.remove_dead_nodes import remove_dead_nodes
+from subbyte.passes.simplify_constant_filters import simplify_constant_filters
 from subbyte.passes.unsign_activations import unsign_activations
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ def work_passes(options: Options) -> tuple[Pass, ...]:
     return (
         eliminate_common_subexpressions,
         fold_constant_codes,  # before the channels: one of each value stays
-        merge_duplicate_filters,  # leaves zero weights
+        simplify_constant_filters,  # leaves zero weights, as the next does
+        merge_duplicate_filters,
         remove_constant_channels,
         narrow_ranges,
         remove_dead_nodes,  # clamps that cut nothing

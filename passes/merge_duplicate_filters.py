@@ -50,9 +50,9 @@ def _merged(node: Product, firsts: Codes) -> Product:
         total = moved[first] + moved[channel]
         if (total + zeros[first] >= low).all() and (total + zeros[first] <= high).all():
             moved[first], moved[channel] = total, 0
-    if (moved == centred).all() or not low <= int(zero_point.min()) <= int(zero_point.max()) <= high:
-        return node
     array = np.ascontiguousarray(np.moveaxis(moved + zeros, 0, axis).astype(weights.type.dtype.numpy))
+    if (moved == centred).all() or weights.type.stray_code(array) is not None:  # bipolar weights have no zero
+        return node
     value = Constant(array, weights.type, sources=weights.node.sources).out
     return node.replace(b=value) if isinstance(node, qops.QGemm) else node.replace(w=value)
 

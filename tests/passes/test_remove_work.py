@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subbyte.compiler.dtype import INT8, INT32
+from subbyte.compiler.dtype import BIPOLAR, INT8, INT32, INT64
 from subbyte.compiler.ir import ops, qops
+from subbyte.compiler.ir.accumulators import accumulator_of
 from subbyte.compiler.ir.graph import Graph, Stage
 from subbyte.compiler.ir.node import Constant, Input, Value
 from subbyte.compiler.ir.stages import verify
@@ -20,12 +21,14 @@ from subbyte.passes.merge_duplicate_filters import merge_duplicate_filters
 from subbyte.passes.narrow_ranges import narrow_ranges
 from subbyte.passes.remove_constant_channels import remove_constant_channels
 from subbyte.passes.remove_dead_nodes import remove_dead_nodes
+from subbyte.passes.simplify_constant_filters import simplify_constant_filters
 from tests.passes.builders import codes_input, graph_of, largest_step, operations, quant, random_inputs
 from tests.passes.random_graphs import random_graph
 
 PASSES = (
     eliminate_common_subexpressions,
     fold_constant_codes,
+    simplify_constant_filters,
     merge_duplicate_filters,
     remove_constant_channels,
     narrow_ranges,
@@ -194,6 +197,29 @@ def test_an_inner_tensor_without_a_channel_loses_its_name() -> None:
     assert [node.tensor for node in remove_constant_channels(graph).operations()] == ["", "t"]
 
 
+def test_a_constant_filter_that_stays_gets_small_parameters() -> None:
+    """Its bias alone made the layer sum in 64 bits."""
+    shift = Constant.of([2**31 - 1, 5], INT32).out
+    w = Constant.of(np.ones((2, 2, 1, 1)), INT8, quant=quant(1.0)).out
+    geometry = ((1, 1), (0,) * 4, (1, 1), 1)
+    graph = graph_of(qops.QConv(X, w, shift, IDENTITY, INT8, quant(0.5), *geometry).out, stage=Stage.QUANTIZED)
+    after = simplify_constant_filters(graph)
+    assert (accumulator_of(graph.operations()[0]), accumulator_of(after.operations()[0])) == (INT64, INT32)
+    assert biases_of(after) == [[127, 5]]
+    assert_same(graph, after)
+    assert simplify_constant_filters(after) is after
+
+
+def test_channels_that_only_constant_filters_read_go() -> None:
+    first = conv(X, [[1, 2], [3, 4]])
+    second = conv(first, [[1, 1], [1, 0]], [9000, 0])
+    graph = graph_of(second, stage=Stage.QUANTIZED)
+    assert remove_constant_channels(graph) is graph
+    after = remove_constant_channels(simplify_constant_filters(graph))
+    assert weights_of(after) == [[1, 2, 1, 1], [2, 1, 1, 1]]
+    assert_same(graph, after)
+
+
 # Duplicate filters ----------------------------------------------------------------------------------------------------
 
 
@@ -232,6 +258,16 @@ def test_equal_filters_are_followed_through_a_depthwise_convolution() -> None:
     after = without_duplicates(graph)
     assert weights_of(after) == [[2, 2, 1, 1], [2, 1, 3, 3], [1, 2, 1, 1]]
     assert_same(graph, after)
+
+
+def test_bipolar_weights_have_no_zero_to_move_to() -> None:
+    first = conv(X, [[1, 2], [1, 2]], [9000, 9000])
+    w = Constant.of([[[[1]], [[-1]]]], BIPOLAR, quant=quant(1.0, 0, BIPOLAR)).out
+    geometry = ((1, 1), (0,) * 4, (1, 1), 1)
+    last = qops.QConv(first, w, None, IDENTITY, INT8, quant(0.5), *geometry).out
+    graph = graph_of(last, stage=Stage.QUANTIZED)
+    assert merge_duplicate_filters(graph) is graph
+    assert_same(graph, without_work(graph))
 
 
 # Ranges ---------------------------------------------------------------------------------------------------------------
