@@ -24,11 +24,15 @@ _ALIGN = 64
 _STATIC = re.compile(r"^static (?:const )?(?:struct )?\w+ (\w+)(?=\[|\(| =)", re.MULTILINE)
 
 
-def build_library(graphs: Mapping[str, Graph], library: Path, folder: Path) -> None:
-    """Compile lowered graphs, by the names of their C functions, to `library`; the sources stay in `folder`."""
+def printed(name: str, graph: Graph) -> Mapping[str, bytes]:
+    """The files of a lowered graph whose C functions are called `name`."""
+    return make_bundle(build_program(graph, PORTABLE), name, "inline", {}, VERSION).files
+
+
+def build_library(models: Mapping[str, Mapping[str, bytes]], library: Path, folder: Path) -> None:
+    """Compile printed graphs, by the names of their C functions, to `library`; the sources stay in `folder`."""
     lines = []
-    for name, graph in graphs.items():
-        files = make_bundle(build_program(graph, PORTABLE), name, "inline", {}, VERSION).files
+    for name, files in models.items():
         for path, content in files.items():
             place = folder / (f"{name}/{path}" if path in ("model.c", "model.h") else path)
             place.parent.mkdir(parents=True, exist_ok=True)

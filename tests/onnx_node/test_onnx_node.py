@@ -19,7 +19,7 @@ from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.interpret import evaluate
 from subbyte.compiler.pipeline import Options, lowered, quantized
 from tests.onnx_node.cases import Array, NodeCase, all_cases
-from tests.onnx_node.compiled import PORTABLE, build_library, run_compiled
+from tests.onnx_node.compiled import PORTABLE, build_library, printed, run_compiled
 from tests.onnx_node.not_supported import NOT_SUPPORTED, entry_for
 
 SUPPORTED = [name for name, case in all_cases().items() if entry_for(case) is None]
@@ -38,17 +38,17 @@ def c_name(name: str) -> str:
 
 @pytest.fixture(scope="session")
 def library(make_once: Callable[[str, Callable[[Path], None]], Path]) -> ctypes.CDLL:
-    """All supported cases in one library; one that does not compile is left out, and its own test says why."""
+    """All supported cases in one library; one that cannot be printed is left out, and its own test says so."""
 
     def make(path: Path) -> None:
-        graphs = {}
+        models = {}
         for name in SUPPORTED:
             try:
-                graphs[c_name(name)] = graphs_of(all_cases()[name])[1]
+                models[c_name(name)] = printed(c_name(name), graphs_of(all_cases()[name])[1])
             except SubbyteError:
                 continue
         with tempfile.TemporaryDirectory() as folder:
-            build_library(graphs, path, Path(folder))
+            build_library(models, path, Path(folder))
 
     return ctypes.CDLL(str(make_once("onnx_node.so", make)))
 

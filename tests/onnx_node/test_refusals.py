@@ -14,7 +14,7 @@ from onnx import helper
 from subbyte.compiler.errors import ModelError
 from subbyte.compiler.ir.interpret import evaluate
 from subbyte.compiler.pipeline import lowered, quantized
-from tests.onnx_node.compiled import PORTABLE, build_library, call_compiled
+from tests.onnx_node.compiled import PORTABLE, build_library, call_compiled, printed
 
 REFUSED = -4  # SUBBYTE_ERROR_STEP of subbyte_model.h
 
@@ -48,6 +48,6 @@ def test_operands_without_a_result_are_refused(name: str, tmp_path: Path) -> Non
     with pytest.raises(ModelError):
         evaluate(graph, inputs)
     calls = lowered(graph, PORTABLE)
-    build_library({name: calls}, tmp_path / "refusal.so", tmp_path)
+    build_library({name: printed(name, calls)}, tmp_path / "refusal.so", tmp_path)
     status, _ = call_compiled(ctypes.CDLL(str(tmp_path / "refusal.so")), name, calls, inputs)
     assert status == REFUSED
