@@ -12,6 +12,7 @@ from subbyte.compiler.ir.graph import Graph, Stage
 from subbyte.compiler.ir.lowered import KernelCall, View
 from subbyte.compiler.ir.macs import multiply_accumulates
 from subbyte.compiler.ir.node import Constant, Input, Node, Value
+from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.target import Call, ConstantArray, Kernel, OperandPointer, Pointers, Target, as_array
 
 ARENA_ALIGN = 64
@@ -134,13 +135,20 @@ def _place_values(graph: Graph, calls: list[KernelCall], kernels: list[Kernel]) 
         for index, of_type in enumerate(node.types):
             result = Value(node, index)
             if result not in places:
-                shares = tuple(storage_of(node.operands[i]) for i in kernel.in_place) if index == 0 else ()
-                same = tuple(root for root in shares if root in lifetimes and lifetimes[root].bytes == of_type.bytes)
-                lifetimes[result] = Lifetime(of_type.bytes, step, step, tuple(lifetimes[root] for root in same))
+                shares = [node.operands[i] for i in kernel.in_place] if index == 0 else []
+                roots = [storage_of(operand) for operand in shares if _lies_alike(operand.type, of_type)]
+                same = tuple(lifetimes[root] for root in roots if root in lifetimes)
+                lifetimes[result] = Lifetime(of_type.bytes, step, step, same)
     plan = plan_arena(list(lifetimes.values()), ARENA_ALIGN)
     for value, lifetime in lifetimes.items():
         places[value] = InArena(lifetime.offset)
     return places, plan
+
+
+def _lies_alike(operand: TensorType, result: TensorType) -> bool:
+    """Whether element i of both stands at the same byte, so that one may take the other's place: nothing is broadcast."""
+    same_element = operand.dtype.numpy.itemsize == result.dtype.numpy.itemsize
+    return same_element and operand.stored_shape == result.stored_shape and operand.bytes == result.bytes
 
 
 def _constant_operand(node: Constant) -> ConstantArray:
