@@ -146,7 +146,7 @@ def _place_values(graph: Graph, calls: list[KernelCall], kernels: list[Kernel]) 
 
 
 def _lies_alike(operand: TensorType, result: TensorType) -> bool:
-    """Whether element i of both stands at the same byte, so that one may take the other's place: nothing is broadcast."""
+    """Whether element i of both stands at the same byte, so that one may take the place of the other."""
     same_element = operand.dtype.numpy.itemsize == result.dtype.numpy.itemsize
     return same_element and operand.stored_shape == result.stored_shape and operand.bytes == result.bytes
 
