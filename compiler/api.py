@@ -44,6 +44,7 @@ def compile(
     weights: str | None = None,
     compiler: str | None = None,
     output: str | os.PathLike[str] | None = None,
+    remove_work: bool = True,
 ) -> Module:
     """Compile an ONNX model ahead of time and build its library.
 
@@ -57,11 +58,12 @@ def compile(
         weights: "inline" in model.c, "file" beside it, None: inline up to 16 MiB.
         compiler: the C compiler's command; found where it is not given.
         output: the folder of the bundle; a temporary one that lives as long as the module where it is not given.
+        remove_work: leave out what range analysis proves constant or unused; the numbers are the same either way.
     Returns: the module; it runs where its target is this machine, and can be saved everywhere.
     Raises: ModelError, UnsupportedError, NumericsError, ToolchainError.
     """
     goal = find_target(target)
-    options = Options(dims=dict(dims or {}), strict=strict, weights=weights, name=name)
+    options = Options(dims=dict(dims or {}), strict=strict, weights=weights, name=name, remove_work=remove_work)
     bundle = compile_bundle(model, goal, options)
     built = build_bundle(bundle, goal, find_compiler(goal, compiler), (SHARED,))
     if output is not None:

@@ -7,18 +7,24 @@ from typing import Any
 
 from subbyte.compiler.dtype import DType
 from subbyte.compiler.errors import NumericsError
-from subbyte.compiler.ir.accumulators import SumOfProducts, accumulator_of
+from subbyte.compiler.ir.accumulators import SumOfProducts, accumulator_of, accumulator_range_of
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.lowered import KernelCall
 from subbyte.compiler.ir.macs import multiply_accumulates
-from subbyte.compiler.ir.node import Constant, Node
+from subbyte.compiler.ir.node import Constant, Node, Value
+from subbyte.compiler.ir.qops import QGemm
 from subbyte.compiler.target import Target
 from subbyte.passes.quantization.islands import Island, float_islands
+from subbyte.passes.quantization.remedies import remedy
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One operation: its ONNX names, its bits, its share of the work, and the kernel where a target was named."""
+    """One operation: its ONNX names, its bits, its share of the work, and the kernel where a target was named.
+
+    sum_bits: of the narrowest signed integer that holds every partial sum in any order, proved from the weights.
+    bytes: of its operands and its results. proof: how the kernel's requantization was shown equal to N4.
+    """
 
     name: str
     op: str
@@ -28,7 +34,13 @@ class Layer:
     macs: int
     weight_bytes: int
     requantization: str | None
+    inputs: tuple[str, ...]
+    weights: str | None
+    output: str
+    sum_bits: int | None
+    bytes: int
     kernel: str | None = None
+    proof: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -41,7 +53,22 @@ class Layer:
             "weight_bytes": self.weight_bytes,
             "requantization": self.requantization,
             "kernel": self.kernel,
+            "inputs": list(self.inputs),
+            "weights": self.weights,
+            "output": self.output,
+            "sum_bits": self.sum_bits,
+            "bytes": self.bytes,
+            "proof": self.proof,
         }
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What constant channels, zero weights and repeated work spare: multiply-accumulates, weights and operations."""
+
+    macs: int
+    weights: int
+    operations: int
 
 
 @dataclass(frozen=True)
@@ -52,18 +79,24 @@ class Explanation:
     integer_macs: int
     layers: tuple[Layer, ...]
     islands: tuple[Island, ...]
+    weights: int = 0
+    saved: Saved | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """What `explain --json` prints: {macs, integer_macs, layers, float_islands: [{node, op, reason, macs}]}."""
+        """What `explain --json` prints; docs/command-line.md lists the keys."""
+        saved = self.saved or Saved(0, 0, 0)
         return {
             "macs": self.macs,
             "integer_macs": self.integer_macs,
+            "weights": self.weights,
+            "saved": {"macs": saved.macs, "weights": saved.weights, "operations": saved.operations},
             "layers": [layer.as_dict() for layer in self.layers],
             "float_islands": [
                 {
                     "node": _name(island.node),
                     "op": type(island.node).__name__,
                     "reason": island.reason,
+                    "remedy": remedy(island),
                     "macs": island.macs,
                 }
                 for island in self.islands
@@ -71,21 +104,40 @@ class Explanation:
         }
 
 
-def explain(graph: Graph, lowered: Graph | None = None, target: Target | None = None) -> Explanation:
+def explain(
+    graph: Graph, lowered: Graph | None = None, target: Target | None = None, *, reduced: Graph | None = None
+) -> Explanation:
     """Account for a graph of stage quantized.
 
-    Args: lowered, target: the same model lowered for a target; the layers are then its kernel calls.
+    Args:
+        lowered, target: the same model lowered for a target; the layers are then its kernel calls.
+        reduced: the same graph without the work that changes no number, to say what that saves.
     """
     islands = tuple(float_islands(graph))
-    macs = sum(multiply_accumulates(node) for node in graph.operations())
-    layers = [_layer(node) for node in graph.operations()]
+    macs, weights = _work(graph)
+    layers = [layer_of(node) for node in graph.operations()]
     if lowered is not None:
-        calls = [node for node in lowered.nodes() if isinstance(node, KernelCall)]
-        layers = [_layer(call.op, _kernel(call, target)) for call in calls]
-    return Explanation(macs, macs - sum(island.macs for island in islands), tuple(layers), islands)
+        layers = [layer_of(node.op, node, target) for node in lowered.nodes() if isinstance(node, KernelCall)]
+    saved = None
+    if reduced is not None:
+        macs_left, weights_left = _work(reduced)
+        operations = len(graph.operations()) - len(reduced.operations())
+        saved = Saved(macs - macs_left, weights - weights_left, operations)
+    integer = macs - sum(island.macs for island in islands)
+    return Explanation(macs, integer, tuple(layers), islands, weights, saved)
 
 
-def _layer(node: Node, kernel: str | None = None) -> Layer:
+def _work(graph: Graph) -> tuple[int, int]:
+    """(multiply-accumulates, weights of sums of products) of a graph."""
+    nodes = graph.operations()
+    weights = {v for node in nodes if (v := _weights(node)) is not None}
+    return sum(multiply_accumulates(node) for node in nodes), sum(v.type.elements for v in weights)
+
+
+def layer_of(node: Node, call: KernelCall | None = None, target: Target | None = None) -> Layer:
+    """The account of one operation, and of the kernel that computes it."""
+    weights = _weights(node)
+    others = [v for v in node.operands if v not in (weights, getattr(node, "bias", None))]
     return Layer(
         name=_name(node),
         op=type(node).__name__,
@@ -95,8 +147,36 @@ def _layer(node: Node, kernel: str | None = None) -> Layer:
         macs=multiply_accumulates(node),
         weight_bytes=sum(v.type.bytes for v in node.operands if isinstance(v.node, Constant)),
         requantization=_requantization(node),
-        kernel=kernel,
+        inputs=tuple(str(v.type.dtype) for v in others),
+        weights=None if weights is None else str(weights.type.dtype),
+        output=str(node.types[0].dtype),
+        sum_bits=_sum_bits(node),
+        bytes=sum(v.type.bytes for v in node.operands) + sum(t.bytes for t in node.types),
+        kernel=None if call is None else _kernel(call, target),
+        proof=None if call is None or target is None else _proof(call, target),
     )
+
+
+def _weights(node: Node) -> Value | None:
+    """The constant factor of an integer sum of products."""
+    if not isinstance(node, SumOfProducts):
+        return None
+    weights = node.b if isinstance(node, QGemm) else node.w
+    return weights if isinstance(weights.node, Constant) else None
+
+
+def _proof(call: KernelCall, target: Target) -> str | None:
+    return target.kernel(type(call.op), call.kernel).call(call.op).proof or None
+
+
+def _sum_bits(node: Node) -> int | None:
+    if not isinstance(node, SumOfProducts):
+        return None
+    try:
+        low, high = accumulator_range_of(node)
+    except NumericsError:
+        return None
+    return 1 + max(int(high.max()).bit_length(), (~int(low.min())).bit_length())
 
 
 def _kernel(call: KernelCall, target: Target | None) -> str:

@@ -17,17 +17,27 @@ from subbyte.compiler.pass_manager import Pass, Step, run_passes
 from subbyte.compiler.target import Target
 from subbyte.passes.choose_layout import choose_layout
 from subbyte.passes.dequantize_constants import dequantize_constants
+from subbyte.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
 from subbyte.passes.expose_codes import expose_codes
 from subbyte.passes.fold_batch_norm import fold_batch_norm
+from subbyte.passes.fold_blocks import fold_blocks
+from subbyte.passes.fold_constant_codes import fold_constant_codes
 from subbyte.passes.fold_constants import fold_constants
 from subbyte.passes.fold_qdq import fold_qdq
 from subbyte.passes.fuse_activation import fuse_activation
 from subbyte.passes.fuse_padding import fuse_padding
 from subbyte.passes.fuse_scales import fuse_scales
+from subbyte.passes.keep_weights_packed import keep_weights_packed
 from subbyte.passes.lower_to_kernels import lower_to_kernels
+from subbyte.passes.merge_duplicate_filters import merge_duplicate_filters
+from subbyte.passes.move_scales import move_scales
+from subbyte.passes.narrow_ranges import narrow_ranges
+from subbyte.passes.recognize_fake_quantize import recognize_fake_quantize
 from subbyte.passes.refuse_fallbacks import refuse_fallbacks
 from subbyte.passes.refuse_islands import refuse_islands
+from subbyte.passes.remove_constant_channels import remove_constant_channels
 from subbyte.passes.remove_dead_nodes import remove_dead_nodes
+from subbyte.passes.simplify_constant_filters import simplify_constant_filters
 from subbyte.passes.unsign_activations import unsign_activations
 
 if TYPE_CHECKING:
@@ -44,6 +54,7 @@ class Options:
     integer_only: no float island may be left. threads: how many the module is made to run on; the code is the same.
     io: "model": inputs and outputs as in the model; "quantized": as codes where the model quantizes them itself.
     weights: "inline" in the C source, "file" beside it, None: by size. name: of the C functions, None: the graph's.
+    remove_work: leave out what range analysis proves constant or unused; the numbers are the same either way.
     """
 
     dims: Mapping[str, int] = field(default_factory=dict)
@@ -53,6 +64,7 @@ class Options:
     io: str = "model"
     weights: str | None = None
     name: str | None = None
+    remove_work: bool = True
 
     def recorded(self) -> dict[str, Any]:
         """What the manifest says about how a bundle was made."""
@@ -62,6 +74,7 @@ class Options:
             "integer_only": self.integer_only,
             "io": self.io,
             "weights": self.weights,
+            "remove_work": self.remove_work,
         }
 
 
@@ -69,9 +82,12 @@ def meaning_passes(options: Options) -> tuple[Pass, ...]:
     """Importer's graph -> QUANTIZED: the model's meaning. Only these may move a number, each by what it declares."""
     passes: list[Pass] = [
         fold_constants,
+        recognize_fake_quantize,  # before the weights of fake-quantized products are scaled
+        move_scales,
         fold_batch_norm,  # float weights; behind quantized ones fold_qdq takes the gain into the requantization
         remove_dead_nodes,
         fold_qdq,
+        fold_blocks,  # what has a scale for each block is no operand of fold_qdq's sums
         fuse_scales,
         fuse_padding,
         fuse_activation,
@@ -84,10 +100,27 @@ def meaning_passes(options: Options) -> tuple[Pass, ...]:
     return tuple(passes)
 
 
+def work_passes(options: Options) -> tuple[Pass, ...]:
+    """QUANTIZED -> QUANTIZED with less to compute: all exact. The meaning of a model is what it is without them."""
+    if not options.remove_work:
+        return ()
+    return (
+        eliminate_common_subexpressions,
+        fold_constant_codes,  # before the channels: one of each value stays
+        simplify_constant_filters,  # leaves zero weights, as the next does
+        merge_duplicate_filters,
+        remove_constant_channels,
+        narrow_ranges,
+        remove_dead_nodes,  # clamps that cut nothing
+    )
+
+
 def target_passes(options: Options) -> tuple[Pass, ...]:
     """QUANTIZED -> LOWERED for a target: all exact."""
     passes: list[Pass] = [
-        dequantize_constants,  # weights of float islands
+        *work_passes(options),
+        keep_weights_packed,
+        dequantize_constants,  # other weights of float islands
         unsign_activations,  # before the layouts: its nodes are free wherever they end up
         choose_layout,
         lower_to_kernels,

@@ -65,7 +65,7 @@ def _of_result(node: Node, order: Order) -> Order:
     """How the results of a node of any order are stored, given the order that it works in."""
     if isinstance(node, (ops.Reduce, qops.QReduce)) and not node.keepdims:
         return without_axes(order, node.axes)
-    return order
+    return () if all(of_type.rank == 0 for of_type in node.types) else order
 
 
 @dataclass(frozen=True)

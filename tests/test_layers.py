@@ -38,9 +38,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compare": _GRAPHS,
     "oracle": _GRAPHS | {"compare"},
     "explain": _TARGETED | {"pass_manager", "passes"},
+    "draw": _TARGETED | {"explain"},
     "pipeline": _EVERYTHING,
     "api": _EVERYTHING | {"pipeline"},
-    "cli": _EVERYTHING | {"explain", "samples", "compare", "oracle", "pipeline", "api"},
+    "cli": _EVERYTHING | {"explain", "draw", "samples", "compare", "oracle", "pipeline", "api"},
     "_root": _EVERYTHING | {"pipeline", "api"},
 }
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from subbyte.compiler.cli.options import CompilerCommand, Dims, Json, ModelOrBundle, Threads, parse_dims
+from subbyte.compiler.cli.options import CompilerCommand, Dims, Json, ModelOrBundle, NoRemoveWork, Threads, parse_dims
 from subbyte.compiler.cli.output import print_json, print_table, progress
 
 
@@ -17,6 +17,7 @@ def bench(
     repeats: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many inferences are timed.")] = 200,
     per_op: Annotated[bool, typer.Option("--per-op", help="Time each step as well.")] = False,
     dim: Dims = None,
+    no_remove_work: NoRemoveWork = False,
     compiler: CompilerCommand = None,
     json: Json = False,
 ) -> None:
@@ -28,7 +29,7 @@ def bench(
     from subbyte.compiler.cli.loaded import input_types, module_of
     from subbyte.compiler.samples import random_samples
 
-    module = module_of(model, target, threads, dims, compiler=compiler)
+    module = module_of(model, target, threads, dims, compiler=compiler, remove_work=not no_remove_work)
     inputs = list(random_samples(input_types(module), 3))[2]
     with progress(f"timing {repeats} inferences"):
         times = np.asarray(module.benchmark(inputs, repeats=repeats, warmup=max(10, repeats // 10))) / 1000

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from subbyte.compiler.cli.options import CompilerCommand, Dims, Json, ModelPath, Strict, TargetName, parse_dims
+from subbyte.compiler.cli.options import (
+    CompilerCommand,
+    Dims,
+    Json,
+    ModelPath,
+    NoRemoveWork,
+    Strict,
+    TargetName,
+    parse_dims,
+)
 from subbyte.compiler.cli.output import print_json, progress
 
 _PRODUCTS = {"c": None, "so": "libmodel.so", "a": "libmodel.a", "runner": "runner"}
@@ -39,6 +48,7 @@ def compile_command(
     integer_only: Annotated[
         bool, typer.Option("--integer-only", help="Fail where a part of the model stays float.")
     ] = False,
+    no_remove_work: NoRemoveWork = False,
     compiler: CompilerCommand = None,
     json: Json = False,
 ) -> None:
@@ -70,6 +80,7 @@ def compile_command(
         io=io,
         weights=weights,
         name=name or _stem(model),
+        remove_work=not no_remove_work,
     )
     with progress(f"compiling {model.name} for {goal.name}"):
         bundle = compile_bundle(model, goal, options)

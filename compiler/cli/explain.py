@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from subbyte.compiler.cli.options import Dims, Json, ModelPath, parse_dims
 from subbyte.compiler.cli.output import print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from subbyte.compiler.ir.graph import Graph
+    from subbyte.compiler.target import Target
+
+_PICTURES = (".svg", ".html", ".dot")
+_COLUMNS = (
+    "op", "name", "bits", "accumulator", "sum_bits", "shape", "macs", "bytes", "requantization", "proof", "kernel"
+)  # fmt: skip
 
 
 def explain(
@@ -15,35 +25,71 @@ def explain(
     target: Annotated[
         str | None, typer.Option("--target", "-t", help="Name the kernels that this target would use.")
     ] = None,
+    draw: Annotated[
+        Path | None,
+        typer.Option("--draw", metavar="FILE", help="Draw the graph, coloured by bits: FILE.svg, .html or .dot."),
+    ] = None,
     dim: Dims = None,
     json: Json = False,
 ) -> None:
     """Account for every multiply-accumulate of MODEL, and give the reason for every part that stays float."""
     dims = parse_dims(dim)
+    if draw is not None and draw.suffix not in _PICTURES:
+        raise typer.BadParameter(f"'{draw}' ends in none of {', '.join(_PICTURES)}", param_hint="--draw")
 
     from subbyte.compiler.explain import explain as explain_graph
-    from subbyte.compiler.pipeline import Options, lowered, quantized
+    from subbyte.compiler.pass_manager import run_passes
+    from subbyte.compiler.pipeline import Options, lowered, quantized, work_passes
     from subbyte.compiler.target import find_target
 
+    options = Options(dims=dims)
     with progress(f"explaining {model.name}"):
-        graph = quantized(model, Options(dims=dims))
-        if target is not None:
-            goal = find_target(target)
-            explanation = explain_graph(graph, lowered(graph, goal, Options(dims=dims)), goal)
+        shown = graph = quantized(model, options)
+        reduced = run_passes(graph, work_passes(options))
+        goal = None if target is None else find_target(target)
+        if goal is None:
+            explanation = explain_graph(graph, reduced=reduced)
         else:
-            explanation = explain_graph(graph)
+            shown = lowered(graph, goal, options)
+            explanation = explain_graph(graph, shown, goal, reduced=reduced)
     content = explanation.as_dict()
+    if draw is not None:
+        draw.write_text(_picture(draw.suffix, shown, goal, content), encoding="utf-8")
     if json:
         print_json(content)
         return
     layers = content["layers"]
     if layers:
-        columns = list(layers[0])
-        print_table("", columns, [[_text(layer[column]) for column in columns] for layer in layers])
+        rows = [[_text(layer[column]) for column in _COLUMNS] for layer in layers]
+        print_table("", [column.replace("_", " ") for column in _COLUMNS], rows)
     share = 100 * content["integer_macs"] / content["macs"] if content["macs"] else 100.0
     typer.echo(f"{content['integer_macs']:,} of {content['macs']:,} multiply-accumulates ({share:.4g} %) are integer.")
+    saved = content["saved"]
+    if any(saved.values()):
+        typer.echo(
+            f"Compiling leaves out {saved['macs']:,} multiply-accumulates, {saved['weights']:,} of "
+            f"{content['weights']:,} weights and {saved['operations']:,} operations that change no number."
+        )
     for island in content["float_islands"]:
-        typer.echo(f"float: {island['op']} '{island['node']}': {island['reason']} ({island['macs']:,} MACs)")
+        typer.echo(
+            f"float: {island['op']} '{island['node']}': {island['reason']} ({island['macs']:,} MACs); "
+            f"to change it, {island['remedy']}"
+        )
+    if draw is not None:
+        typer.echo(f"drawn: {draw}")
+
+
+def _picture(suffix: str, graph: Graph, target: Target | None, content: dict[str, Any]) -> str:
+    """The graph as the file name asks."""
+    if suffix == ".dot":
+        from subbyte.compiler.ir.dot import to_dot
+
+        return to_dot(graph)
+    from subbyte.compiler.draw.page import to_page
+    from subbyte.compiler.draw.svg import to_svg
+
+    svg = to_svg(graph, target)
+    return svg if suffix == ".svg" else to_page(graph.name, svg, content)
 
 
 def _text(value: object) -> object:

@@ -92,9 +92,11 @@ def _passes(_: str) -> list[dict[str, Any]]:
 
 def _ops(_: str) -> list[dict[str, Any]]:
     import subbyte.compiler.importer  # noqa: F401 - its converters register themselves
+    from subbyte.compiler.importer.functions import EXPANDED
     from subbyte.compiler.importer.operator import convertible_operators
 
-    return [{"domain": domain or "ai.onnx", "operator": name} for domain, name in convertible_operators()]
+    read = sorted({*convertible_operators(), *(("", name) for name in EXPANDED)})
+    return [{"domain": domain or "ai.onnx", "operator": name} for domain, name in read]
 
 
 def _boards(_: str) -> list[dict[str, Any]]:

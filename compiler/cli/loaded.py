@@ -21,11 +21,14 @@ def module_of(
     *,
     strict: bool = False,
     compiler: str | None = None,
+    remove_work: bool = True,
 ) -> Module:
     """The module in the bundle `path`, or the model `path` compiled for `target` (native where it is not given)."""
     if is_bundle(path):
-        if target is not None or dims:
-            raise typer.BadParameter(f"'{path}' is a bundle, compiled already; --target and --dim belong to a model")
+        if target is not None or dims or not remove_work:
+            raise typer.BadParameter(
+                f"'{path}' is a bundle, compiled already; --target, --dim and --no-remove-work belong to a model"
+            )
         return load(path, threads)
     from subbyte.compiler.api import compile
 
@@ -38,6 +41,7 @@ def module_of(
             strict=strict,
             compiler=compiler,
             name=path.stem,
+            remove_work=remove_work,
         )
 
 

@@ -31,6 +31,9 @@ Dims = Annotated[
 Threads = Annotated[int, typer.Option("--threads", min=1, max=1024, help="Threads of the runtime.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail where a portable kernel stands in for a missing one.")]
+NoRemoveWork = Annotated[
+    bool, typer.Option("--no-remove-work", help="Compute constant channels and zero weights too, to compare.")
+]
 CompilerCommand = Annotated[
     str | None, typer.Option("--compiler", metavar="COMMAND", help="The C compiler; found where it is not given.")
 ]

@@ -144,7 +144,7 @@ def _tensor(name: str, of_type: TensorType) -> dict[str, Any]:
         "qmin": None,
         "qmax": None,
     }
-    if of_type.quant is not None:
+    if of_type.quant is not None and of_type.quant.block is None:  # scales of blocks are not described
         scale, zero_point = of_type.quant.static()
         entry |= {
             "scale": [float(s) for s in np.atleast_1d(scale)],

@@ -324,10 +324,10 @@ def _tensor_macros(prefix: str, onnx_name: str, of_type: TensorType) -> list[str
 
 
 def _tensor_data(name: str, of_type: TensorType) -> str:
-    """The shape, scales and zero points that a subbyte_tensor points to."""
+    """The shape, scales and zero points that a subbyte_tensor points to; scales of blocks have no place in it."""
     shape = ", ".join(map(c_integer, of_type.shape)) or "1"
     text = f"static const int64_t {name}_shape[] = {{{shape}}};\n"
-    if of_type.quant is not None:
+    if of_type.quant is not None and of_type.quant.block is None:
         scale, zero_point = (np.atleast_1d(values) for values in of_type.quant.static())
         text += f"static const float {name}_scale[] = {{{', '.join(c_real(s) for s in scale.tolist())}}};\n"
         text += (
@@ -342,7 +342,7 @@ def _tensor_row(name: str, onnx_name: str, of_type: TensorType) -> str:
     quant = of_type.quant
     scales = (
         "0, 0, 0, 0"
-        if quant is None
+        if quant is None or quant.block is not None
         else (f"{name}_scale, {name}_zero_point, {np.atleast_1d(quant.static()[0]).size}, {quant.axis or 0}")
     )
     return (

@@ -71,8 +71,11 @@ def quant_params(
 
 
 def _constant(op: Operator, value: Value | None, what: str) -> NDArray[Any] | None:
-    if value is None:
-        return None
+    return None if value is None else known_constant(op, value, what)
+
+
+def known_constant(op: Operator, value: Value, what: str) -> NDArray[Any]:
+    """The array of an operand that must be known while compiling."""
     if value.constant is None:
         raise op.unsupported(
             f"takes its {what} from {described(value)}, which is known at run time only (dynamic quantization); "

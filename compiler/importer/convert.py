@@ -8,6 +8,7 @@ from functools import partial
 from types import MappingProxyType
 
 import numpy as np
+import onnx
 import onnx.checker
 from onnx import ModelProto, NodeProto, ValueInfoProto
 
@@ -17,14 +18,20 @@ from subbyte.compiler.importer import (  # noqa: F401 - each registers its conve
     contrib,
     convert_constants,
     convert_elementwise,
+    convert_indexing,
+    convert_logic,
     convert_movement,
+    convert_normalization,
     convert_pools,
     convert_resize,
     convert_sums,
+    dynamic,
     qdq,
+    qonnx,
     qoperator,
 )
 from subbyte.compiler.importer.codes import quant_params
+from subbyte.compiler.importer.functions import function_of, has_function, with_attributes
 from subbyte.compiler.importer.inputs import Reading, check_dims, first_meaning, tensor_type
 from subbyte.compiler.importer.load import LoadedModel, load
 from subbyte.compiler.importer.names import labelled, node_name, shown
@@ -247,11 +254,11 @@ class _Importer:
         else:
             self._values.update((output, value) for output, value in zip(node.output, values, strict=False) if output)
 
-    def _converted(self, node: NodeProto, name: str) -> tuple[Value, ...]:
+    def _converted(self, node: NodeProto, name: str) -> tuple[Value | None, ...]:
         """The outputs of a node; none where it depends on what was refused, or is an operator that is not read."""
         domain = "" if node.domain == "ai.onnx" else node.domain
-        converter = converter_of(domain, node.op_type)
-        if converter is None:
+        opset = self._model.opset.get(domain, 1)
+        if converter_of(domain, node.op_type) is None and not has_function(node.op_type, domain, opset):
             self._problems.add_unknown_operator(f"{domain}.{node.op_type}" if domain else node.op_type, name)
             return ()
         missing = [entry for entry in node.input if entry and entry not in self._values]
@@ -267,8 +274,17 @@ class _Importer:
             return ()  # made by a node that was refused
         op = self._operator(node, name, operands)
         with np.errstate(all="ignore"):  # overflow in constants is what ONNX computes, too
+            return self._results(node, op)
+
+    def _results(self, node: NodeProto, op: Operator) -> tuple[Value | None, ...]:
+        """What `op`, the operands of `node` known, computes: by its converter, or by the body that ONNX gives it."""
+        converter = converter_of(op.domain, op.op_type)
+        values: tuple[Value | None, ...]
+        if converter is None:
+            values = self._expanded(node, op)
+        else:
             results = converter(op)
-        values = (results,) if isinstance(results, Value) else results
+            values = (results,) if isinstance(results, Value) else results
         for i, output in enumerate(op.outputs):
             if output and i >= len(values):
                 raise op.unsupported(
@@ -276,6 +292,36 @@ class _Importer:
                     "Remove what reads it."
                 )
         return values
+
+    def _expanded(self, node: NodeProto, op: Operator) -> tuple[Value | None, ...]:
+        """The outputs of an operator that ONNX defines by others, node by node of its body; None for left out ones."""
+        body = function_of(node, op.domain, op.opset, op.operands)
+        if body is None:
+            raise op.unsupported(f"is not read: ONNX {onnx.__version__} gives no body for it in this form.")
+        values: dict[str, Value | None] = {name: op.optional(i) for i, name in enumerate(body.input)}
+        shown_as = dict(zip(body.output, op.outputs, strict=False))
+        opsets = {"" if entry.domain == "ai.onnx" else entry.domain: entry.version for entry in body.opset_import}
+        for written in body.node:
+            inner = with_attributes(written, node, op.domain, op.opset)
+            domain = "" if inner.domain == "ai.onnx" else inner.domain
+            opset = opsets.get(domain, op.opset)
+            if converter_of(domain, inner.op_type) is None and not has_function(inner.op_type, domain, opset):
+                raise op.unsupported(f"consists of operators that are not all read: {inner.op_type} is not.")
+            part = Operator(
+                inner.op_type,
+                domain,
+                opset,
+                op.name,
+                tuple(values[name] if name else None for name in inner.input),
+                tuple(shown_as.get(name, "") for name in inner.output),
+                {attribute.name: attribute for attribute in inner.attribute},
+                op.shared,
+            )
+            values.update(zip(inner.output, self._results(inner, part), strict=False))
+        found = tuple(values.get(name) for name in body.output)
+        if any(name and value is None for name, value in zip(op.outputs, found, strict=False)):
+            raise op.unsupported("is not read: its body does not compute all its outputs.")
+        return found
 
     def _check_schema(self, node: NodeProto, name: str) -> None:
         """Ask ONNX itself whether the node has the operands and attributes that its opset allows."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from subbyte.compiler.dtype import BOOL, FLOAT32, INT64
+from subbyte.compiler.dtype import FLOAT32, INT64
 from subbyte.compiler.importer.operator import Operator, converts, described
 from subbyte.compiler.ir.node import Value
-from subbyte.compiler.ir.shapes import broadcast
 
 
 @converts("Constant")
@@ -95,86 +93,17 @@ def _known(op: Operator, count: int) -> list[NDArray[Any]]:
     return arrays
 
 
-def _broadcast_size(op: Operator, *arrays: NDArray[Any]) -> None:
-    shape: tuple[int, ...] = ()
-    for array in arrays:
-        shape = broadcast(shape, array.shape)
-    op.check_folded_size(shape, max(array.itemsize for array in arrays))
-
-
-_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
-    "Equal": np.equal,
-    "Less": np.less,
-    "LessOrEqual": np.less_equal,
-    "Greater": np.greater,
-    "GreaterOrEqual": np.greater_equal,
-    "And": np.logical_and,
-    "Or": np.logical_or,
-    "Xor": np.logical_xor,
-}
-
-
-@converts(*_COMPARISONS)
-def convert_comparison(op: Operator) -> Value:
-    a, b = _known(op, 2)
-    _same_dtype(op, a, b)
-    _broadcast_size(op, a, b)
-    return op.computed(_COMPARISONS[op.op_type](a, b), BOOL)
-
-
-def _same_dtype(op: Operator, a: NDArray[Any], b: NDArray[Any]) -> None:
-    if a.dtype != b.dtype:
-        raise op.broken(f"has operands of types {a.dtype} and {b.dtype}; one type is needed.")
-
-
-@converts("Not")
-def convert_not(op: Operator) -> Value:
-    (x,) = _known(op, 1)
-    return op.computed(np.logical_not(x), BOOL)
-
-
-@converts("Mod")
-def convert_mod(op: Operator) -> Value:
-    """The remainder with the sign of the divisor; with that of the dividend for fmod=1."""
-    a, b = _known(op, 2)
-    _same_dtype(op, a, b)
-    _broadcast_size(op, a, b)
-    if b.dtype.kind in "iu" and not b.all():
-        raise op.broken("divides by zero.")
-    return op.computed(np.fmod(a, b) if op.flag("fmod", False) else np.mod(a, b))
-
-
-@converts("Where")
-def convert_where(op: Operator) -> Value:
-    condition, a, b = _known(op, 3)
-    _same_dtype(op, a, b)
-    _broadcast_size(op, condition, a, b)
-    return op.computed(np.where(condition.astype(bool), a, b), op.operand(1).type.dtype)
-
-
-@converts("Expand")
-def convert_expand(op: Operator) -> Value:
-    x, shape = op.operand(0), op.integers(1, "shape") or ()
-    if any(extent < 0 for extent in shape):
-        raise op.broken(f"expands to the shape {list(shape)}, which has a negative extent.")
-    result = broadcast(x.type.shape, shape)
-    if result == x.type.shape:
-        return op.same(x)
-    (array,) = _known(op, 1)
-    op.check_folded_size(result, array.itemsize)
-    return op.computed(np.broadcast_to(array, result), x.type.dtype)
-
-
-@converts("Tile")
-def convert_tile(op: Operator) -> Value:
-    x, repeats = op.operand(0), op.integers(1, "repeats") or ()
-    if len(repeats) != x.type.rank or any(count < 0 for count in repeats):
-        raise op.broken(f"repeats {x.type} by {list(repeats)}; a number from 0 on is needed for each axis.")
-    if all(count == 1 for count in repeats):
-        return op.same(x)
-    (array,) = _known(op, 1)
-    op.check_folded_size(tuple(a * b for a, b in zip(array.shape, repeats, strict=True)), array.itemsize)
-    return op.computed(np.tile(array, repeats), x.type.dtype)
+@converts("EyeLike")
+def convert_eye_like(op: Operator) -> Value:
+    """Ones on diagonal `k` of a matrix of the operand's shape, which alone is read."""
+    x = op.operand(0)
+    if x.type.rank != 2:
+        raise op.broken(f"takes the shape of {x.type}; a matrix is needed.")
+    dtype = op.dtype_attribute("dtype") or x.type.dtype
+    rows, columns = x.type.shape
+    op.check_folded_size(x.type.shape, dtype.numpy.itemsize)
+    diagonal = np.arange(columns) - np.arange(rows)[:, None] == op.integer("k", 0)
+    return op.computed(diagonal.astype(dtype.numpy), dtype)
 
 
 @converts("NonZero")
@@ -182,16 +111,3 @@ def convert_non_zero(op: Operator) -> Value:
     (x,) = _known(op, 1)
     op.check_folded_size((x.ndim, x.size), 8)
     return op.computed(np.array(np.nonzero(np.atleast_1d(x)), np.int64)[: x.ndim], INT64)
-
-
-@converts("ReduceProd")
-def convert_reduce_prod(op: Operator) -> Value:
-    """The product of the elements along axes, of constants: shape arithmetic."""
-    from_input = op.opset >= 18
-    axes = op.integers(1, "axes") if from_input else op.integer_list("axes")
-    (x,) = _known(op, 1)
-    if not axes and from_input and op.flag("noop_with_empty_axes", False):
-        return op.same(op.operand(0))
-    reduced = op.axes(axes, x.ndim) if axes else tuple(range(x.ndim))
-    product = np.prod(x, axis=reduced, dtype=x.dtype, keepdims=op.flag("keepdims", True))
-    return op.computed(np.asarray(product), op.operand(0).type.dtype)

@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
-from subbyte.compiler.dtype import DType
+from subbyte.compiler.dtype import BOOL, INT32, INT64, UINT64, DType
 from subbyte.compiler.importer.codes import plain
+from subbyte.compiler.importer.convert_pools import absolute
 from subbyte.compiler.importer.operator import MICROSOFT, Marks, Operator, converts
 from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.node import Value
 from subbyte.compiler.ir.qops import Clamp
-from subbyte.compiler.ir.shapes import broadcast
 
 BINARY: dict[str, type[ops.Binary]] = {"Add": ops.Add, "Sub": ops.Sub, "Mul": ops.Mul, "Div": ops.Div}
 
@@ -27,20 +27,19 @@ def convert_binary(op: Operator) -> Value:
 
 @converts("Pow")
 def convert_pow(op: Operator) -> Value:
-    """x ** y in the type of x; y may be of another type from opset 12 on."""
+    """x ** y in the type of x; y may be of another type from opset 12 on. Integers are raised modulo 2^64."""
     x, y = plain(op, op.operand(0)), plain(op, op.operand(1))
     if y.type.dtype != x.type.dtype and x.type.dtype.is_float:
         y = op.emit(ops.Cast(y, x.type.dtype, **op.inner))
     if x.type.dtype.is_float:
         return op.emit(ops.Pow(x, y, **op.marks))
-    if x.constant is None or y.constant is None:
-        raise op.unsupported(f"raises {x.type} to a power; floats or constants are read. Cast x to float before.")
-    op.check_folded_size(broadcast(x.type.shape, y.type.shape), 8)
-    powers = np.power(x.constant.astype(np.float64), y.constant.astype(np.float64))
-    low, high = max(x.type.dtype.min, -(2**53)), min(x.type.dtype.max, 2**53)
-    if not ((powers >= low) & (powers <= high)).all():
-        raise op.unsupported(f"makes numbers beyond {low}..{high}. Store the result as an initializer.")
-    return op.computed(powers.astype(x.type.dtype.numpy), x.type.dtype)
+    if y.type.dtype.is_float:
+        raise op.unsupported(f"raises {x.type} to {y.type}; integers are raised to integers. Cast both to float32.")
+    wide = UINT64 if x.type.dtype == UINT64 else INT64
+    base, exponent = (v if v.type.dtype == wide else op.emit(ops.Cast(v, wide, **op.inner)) for v in (x, y))
+    if x.type.dtype == wide:
+        return op.emit(ops.Pow(base, exponent, **op.marks))
+    return op.emit(ops.Cast(op.emit(ops.Pow(base, exponent, **op.inner)), x.type.dtype, **op.marks))
 
 
 @converts("Sum", "Min", "Max", "Mean")
@@ -138,10 +137,7 @@ def convert_neg(op: Operator) -> Value:
 @converts("Abs")
 def convert_abs(op: Operator) -> Value:
     x = plain(op, op.operand(0))
-    if x.type.dtype.is_float:
-        return op.emit(ops.Unary(x, "Abs", (), **op.marks))
-    negative = op.emit(ops.Sub(op.part(0, x.type.dtype), x, **op.inner))
-    return op.emit(ops.Maximum(x, negative, **op.marks))
+    return absolute(op, x, op.marks)
 
 
 @converts("Relu")
@@ -200,9 +196,12 @@ def limited_codes(op: Operator, x: Value, low: int | None, high: int | None, mar
 
 
 def _cast(op: Operator, dtype: DType) -> Value:
+    """Floats outside the range of 8 bits or more saturate; to fewer bits they wrap, as in ONNX's own cases."""
     x = op.operand(0)
     if x.type.dtype == dtype:
         return op.same(x)
+    if x.type.dtype.is_float and dtype.is_integer and dtype.bits < 8:
+        return op.emit(ops.Cast(op.emit(ops.Cast(x, INT32, **op.inner)), dtype, **op.marks))
     return op.emit(ops.Cast(plain(op, x), dtype, **op.marks))
 
 
@@ -225,9 +224,13 @@ def convert_identity(op: Operator) -> Value:
 
 
 @converts("Dropout")
-def convert_dropout(op: Operator) -> Value:
-    """Inference: the operand itself; the mask, which is all true, is not read by any inference graph."""
+def convert_dropout(op: Operator) -> tuple[Value, ...]:
+    """Inference: the operand itself; the mask, where one is asked for, is all true."""
     training = op.optional_constant(2, "training_mode") if op.opset >= 12 else None
     if training is not None and training.any():
         raise op.unsupported("is in training mode. Export the model for inference.")
-    return op.same(op.operand(0))
+    x = op.operand(0)
+    if not any(op.outputs[1:]):
+        return (op.same(x),)
+    op.check_folded_size(x.type.shape, 1)
+    return op.same(x), op.part(np.ones(x.type.shape, np.bool_), BOOL)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from subbyte.compiler.dtype import INT32, INT64
 from subbyte.compiler.importer.codes import movable, plain
 from subbyte.compiler.importer.convert_pools import flattened
@@ -127,7 +129,15 @@ def convert_split(op: Operator) -> tuple[Value, ...]:
         sizes = (*(part for _ in range(count - 1)), extent - part * (count - 1))
     if len(sizes) != count or min(sizes) < 0:
         raise op.broken(f"splits into {list(sizes)}, but has {count} outputs; a size from 0 on is needed for each.")
-    return op.emit_all(ops.Split(x, axis, sizes, **op.marks))
+    if 0 not in sizes:
+        return op.emit_all(ops.Split(x, axis, sizes, **op.marks))
+    filled = tuple(size for size in sizes if size)
+    if sum(filled) != extent:
+        raise op.broken(f"splits the extent {extent} of {x.type} into {list(sizes)}.")
+    whole = op.emit_all(ops.Split(x, axis, filled, **op.inner)) if len(filled) > 1 else (op.same(x),)
+    parts = iter(whole)
+    shape = (*x.type.shape[:axis], 0, *x.type.shape[axis + 1 :])
+    return tuple(next(parts) if size else op.part(np.empty(shape), x.type.dtype) for size in sizes)
 
 
 @converts("Slice")

@@ -25,6 +25,8 @@ def convert_resize(op: Operator) -> Value:
             f"coordinates {', '.join(ops.COORDINATES)}. Export with one of these."
         )
     sizes, scales = _geometry(op, x.type.shape)
+    if coordinates == "align_corners":
+        _need_whole_extents(op, x.type.shape, sizes, scales)
     if sizes == x.type.shape and all(scale == 1.0 for scale in scales):
         return op.same(x)
     if mode == "nearest":
@@ -35,6 +37,16 @@ def convert_resize(op: Operator) -> Value:
     if op.flag("exclude_outside", False) or (op.flag("antialias", False) and min(scales) < 1.0):
         raise op.unsupported("has exclude_outside or antialias; plain interpolation is read. Export without them.")
     return op.emit(ops.ResizeLinear(x, sizes, scales, coordinates, **op.marks))
+
+
+def _need_whole_extents(op: Operator, shape: Shape, sizes: Shape, scales: Scales) -> None:
+    """Refuse align_corners with scales that make no whole extent: ONNX divides by scale * extent, runtimes by size."""
+    for extent, size, scale in zip(shape, sizes, scales, strict=True):
+        if size > 1 and abs(scale * extent - size) > 1e-3:
+            raise op.unsupported(
+                f"scales {extent} elements by {scale} with align_corners, which makes {scale * extent:.3f}; "
+                "what stands between is not the same in ONNX and in its runtimes. Give sizes instead of scales."
+            )
 
 
 def _nearest_mode(op: Operator, scales: Scales) -> str:

@@ -17,7 +17,7 @@ from subbyte.compiler.errors import ModelError, UnsupportedError
 from subbyte.compiler.importer.names import check_names, shown
 from subbyte.compiler.importer.tensors import TensorReader
 
-OLDEST_OPSET = 10  # the first with QuantizeLinear
+OLDEST_OPSET = 9  # what the first QONNX models have; ONNX itself quantizes from 10 on
 _MAX_MODEL_BYTES = 2 << 30  # what protobuf can hold; larger models keep their weights in external data
 _MAX_INLINED_NODES = 1_000_000  # functions that call functions multiply: a file of 1 KB can stand for 2^30 nodes
 

@@ -223,16 +223,16 @@ class Operator:
         return self.emit_all(node)[0]
 
     def emit_all(self, node: Node) -> tuple[Value, ...]:
-        """Every output of `node`, computed where its operands are all constants."""
+        """Every output of `node`, computed where its operands are all constants, or where it has no element."""
         self.check_size(*node.types)
         arrays = [operand.node.value for operand in node.operands if isinstance(operand.node, Constant)]
-        if (
+        empty = [found for found in node.types if found.elements == 0]
+        if len(empty) < len(node.types) and (
             not arrays
             or len(arrays) < len(node.operands)
             or isinstance(node, (QuantizeLinear, DequantizeLinear))
             or sum(found.bytes for found in node.types) > _MAX_FOLDED_BYTES
         ):
-            empty = [str(found) for found in node.types if found.elements == 0]
             if empty:
                 raise self.unsupported(f"makes the empty tensor {empty[0]} at run time; remove what depends on it.")
             return tuple(Value(node, index) for index in range(len(node.types)))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from subbyte.compiler.dtype import FLOAT16, FLOAT32, INT32, UINT8, DType
+from subbyte.compiler.importer.blocks import block_params
 from subbyte.compiler.importer.codes import quant_params, with_quant
 from subbyte.compiler.importer.operator import MICROSOFT, Marks, Operator, converts
 from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.node import Value
 from subbyte.compiler.ir.types import QuantParams
+from subbyte.compiler.numerics.affine import spread
 
 _CODE_BITS = (2, 4, 8, 16)
 
@@ -18,19 +20,18 @@ def _is_code(dtype: DType) -> bool:
     return dtype.kind in ("int", "uint") and dtype.bits in _CODE_BITS
 
 
-def _refuse_blocks(op: Operator) -> None:
-    size = op.integer("block_size", 0)
-    if size:
-        raise op.unsupported(
-            f"has block_size {size}; one scale per tensor or per axis is read in this release. Quantize per axis."
-        )
+def _params(op: Operator, zero_point: Value | None, dtype: DType, shape: tuple[int, ...]) -> QuantParams:
+    """The meaning of the codes: one scale, one along the attribute axis, or one for each block along it."""
+    block = op.integer("block_size", 0)
+    if block:
+        return block_params(op, op.operand(1), zero_point, dtype, shape, block)
+    return quant_params(op, op.operand(1), zero_point, dtype, shape, op.integer("axis", 1))
 
 
 @converts("QuantizeLinear")
 @converts("QuantizeLinear", domain=MICROSOFT)
 def convert_quantize(op: Operator) -> Value:
     """The type of the codes is that of the zero point, else output_dtype, else uint8."""
-    _refuse_blocks(op)
     zero_point = op.optional(2)
     wanted = op.dtype_attribute("output_dtype")
     dtype = zero_point.type.dtype if zero_point is not None else (wanted or UINT8)
@@ -42,7 +43,7 @@ def convert_quantize(op: Operator) -> Value:
     if precision not in (None, FLOAT32):
         raise op.unsupported(f"divides in {precision}; float32 is read. Export without the attribute precision.")
     x = op.operand(0)
-    quant = quant_params(op, op.operand(1), zero_point, dtype, x.type.shape, op.integer("axis", 1))
+    quant = _params(op, zero_point, dtype, x.type.shape)
     return quantized(op, x, dtype, quant, op.marks)
 
 
@@ -59,7 +60,6 @@ def quantized(op: Operator, x: Value, dtype: DType, quant: QuantParams, marks: M
 @converts("DequantizeLinear", domain=MICROSOFT)
 def convert_dequantize(op: Operator) -> Value:
     """The result has the type of the scale, or output_dtype (opset 23)."""
-    _refuse_blocks(op)
     x, scale, zero_point = op.operand(0), op.operand(1), op.optional(2)
     dtype = x.type.dtype
     if not (_is_code(dtype) or dtype == INT32):
@@ -67,7 +67,7 @@ def convert_dequantize(op: Operator) -> Value:
     result = op.dtype_attribute("output_dtype") or scale.type.dtype
     if result not in (FLOAT32, FLOAT16):
         raise op.unsupported(f"makes {result}; float32 and float16 are read. Export the model in one of these.")
-    quant = quant_params(op, scale, zero_point, dtype, x.type.shape, op.integer("axis", 1))
+    quant = _params(op, zero_point, dtype, x.type.shape)
     return dequantized(op, x, quant, result, op.marks)
 
 
@@ -80,9 +80,7 @@ def dequantized(op: Operator, x: Value, quant: QuantParams, dtype: DType, marks:
 
 def _scaled_sum(op: Operator, x: Value, quant: QuantParams, dtype: DType, marks: Marks) -> Value:
     """f32(f32(x) * scale) of int32 sums that are computed: the zero point is 0."""
-    scales, _ = quant.static()
-    if quant.axis is not None:
-        scales = scales.reshape(-1, *(1,) * (x.type.rank - quant.axis - 1))
+    scales = spread(quant.static()[0], x.type.shape, quant.axis, quant.block)
     reals = op.emit(ops.Cast(x, FLOAT32, **op.inner))
     product = ops.Mul(reals, op.part(np.asarray(scales), FLOAT32), **(marks if dtype == FLOAT32 else op.inner))
     return op.emit(product) if dtype == FLOAT32 else op.emit(ops.Cast(op.emit(product), dtype, **marks))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from subbyte.compiler.dtype import FLOAT32, INT32
 from subbyte.compiler.errors import GraphError
-from subbyte.compiler.importer.codes import quant_params, with_quant
+from subbyte.compiler.importer.codes import plain, quant_params, with_quant
 from subbyte.compiler.importer.convert_sums import (
     as_column,
     as_row,
@@ -16,10 +18,12 @@ from subbyte.compiler.importer.convert_sums import (
     conv_geometry,
     drop_vector_axes,
 )
-from subbyte.compiler.importer.operator import Operator, converts
+from subbyte.compiler.importer.operator import Marks, Operator, converts
 from subbyte.compiler.importer.qdq import dequantized, quantized
 from subbyte.compiler.ir.node import Value
+from subbyte.compiler.ir.ops import Reshape
 from subbyte.compiler.ir.qops import QConv, QGemm
+from subbyte.compiler.ir.qops_dynamic import Centre
 from subbyte.compiler.ir.types import QuantParams
 
 
@@ -99,11 +103,12 @@ def convert_qlinear_matmul(op: Operator) -> Value:
 # Exact sums -----------------------------------------------------------------------------------------------------------
 
 
-def _codes(op: Operator, index: int, zero_point_index: int, axis: int | None, what: str) -> Value:
-    """Operand `index` as codes with its zero point; the scale of an exact sum is 1."""
-    x, zero_point = op.operand(index), op.optional(zero_point_index)
+def integer_codes(op: Operator, x: Value, zero_point: Value | None, axis: int | None, what: str) -> Value:
+    """Codes with their zero point, and 1 as their scale; less it where it is a run-time value (design.md N9)."""
     if x.type.dtype.kind not in ("int", "uint") or x.type.dtype.bits != 8:
         raise op.broken(f"has {what} of type {x.type}; int8 or uint8 is needed.")
+    if zero_point is not None and zero_point.constant is None:
+        return _centred(op, x, zero_point, what)
     one = op.part(1.0, FLOAT32)
     quant = quant_params(op, one, zero_point, x.type.dtype, x.type.shape, axis, what)
     old = x.type.quant
@@ -112,10 +117,25 @@ def _codes(op: Operator, index: int, zero_point_index: int, axis: int | None, wh
     return with_quant(op, x, quant)
 
 
+def _centred(op: Operator, x: Value, zero_point: Value, what: str) -> Value:
+    """x less a zero point that is computed at run time."""
+    if zero_point.type.dtype != x.type.dtype:
+        raise op.broken(f"has a zero point of {what} of type {zero_point.type} for {x.type}; they are of one type.")
+    if math.prod(zero_point.type.shape) != 1:
+        raise op.unsupported(
+            f"has a zero point of {what} of type {zero_point.type}, known at run time only; one for the whole tensor "
+            "is read. Quantize it per tensor."
+        )
+    if zero_point.type.rank:
+        zero_point = op.emit(Reshape(zero_point, (), **op.inner))
+    return op.emit(Centre(plain(op, x), zero_point, **op.inner))
+
+
 @converts("ConvInteger")
 def convert_conv_integer(op: Operator) -> Value:
     """sum (x - x_zero) * (w - w_zero) as int32; the zero point of w may be one for each output channel."""
-    x, w = _codes(op, 0, 2, None, "x"), _codes(op, 1, 3, 0, "w")
+    x = integer_codes(op, op.operand(0), op.optional(2), None, "x")
+    w = integer_codes(op, op.operand(1), op.optional(3), 0, "w")
     found, group = conv_geometry(op, x, w)
     return op.emit(QConv(x, w, None, None, INT32, None, found.strides, found.pads, found.dilations, group, **op.marks))
 
@@ -123,9 +143,14 @@ def convert_conv_integer(op: Operator) -> Value:
 @converts("MatMulInteger")
 def convert_matmul_integer(op: Operator) -> Value:
     """sum (a - a_zero) * (b - b_zero) as int32; the zero point of b may be one for each column."""
-    a = _codes(op, 0, 2, None, "a")
-    b = _codes(op, 1, 3, max(op.operand(1).type.rank - 1, 0), "b")
+    a = integer_codes(op, op.operand(0), op.optional(2), None, "a")
+    b = integer_codes(op, op.operand(1), op.optional(3), max(op.operand(1).type.rank - 1, 0), "b")
+    return build_matmul_integer(op, a, b, op.marks)
+
+
+def build_matmul_integer(op: Operator, a: Value, b: Value, marks: Marks) -> Value:
+    """The exact product of codes as int32, vectors as in NumPy's matmul."""
     if a.type.rank > 1 and b.type.rank > 1:
-        return op.emit(QGemm(a, b, None, None, INT32, None, **op.marks))
+        return op.emit(QGemm(a, b, None, None, INT32, None, **marks))
     product = QGemm(as_row(op, a), as_column(op, b), None, None, INT32, None, **op.inner)
-    return drop_vector_axes(op, product, a, b, op.marks)
+    return drop_vector_axes(op, product, a, b, marks)

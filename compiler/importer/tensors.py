@@ -69,6 +69,11 @@ def element_type(data_type: int, what: str) -> DType:
     )
 
 
+def number_of(dtype: DType) -> int:
+    """The TensorProto.DataType number of an element type that ONNX has."""
+    return next(number for number, found in _ELEMENT_TYPES.items() if found == dtype)
+
+
 class TensorReader:
     """Decodes TensorProtos. `folder` is where external data lies; None for a model that has no folder."""
 

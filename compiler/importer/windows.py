@@ -20,13 +20,14 @@ class Window:
     explicit_pads: bool
 
 
-def spatial_rank(op: Operator, shape: Shape) -> int:
-    """The number of spatial axes of [N, C, spatial...]: 1 or 2."""
+def spatial_rank(op: Operator, shape: Shape, most: int = 2) -> int:
+    """The number of spatial axes of [N, C, spatial...]: 1 to `most`."""
     if len(shape) < 3:
         raise op.broken(f"is applied to a tensor of shape {list(shape)}; [N, C, spatial...] is needed.")
-    if len(shape) > 4:
+    if len(shape) > most + 2:
         raise op.unsupported(
-            f"has {len(shape) - 2} spatial axes (x is {list(shape)}); 1 and 2 are read. Merge axes by Reshape before."
+            f"has {len(shape) - 2} spatial axes (x is {list(shape)}); 1 to {most} are read. "
+            "Merge axes by Reshape before."
         )
     return len(shape) - 2
 

@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from subbyte.compiler.errors import GraphError, ModelError, NumericsError
 from subbyte.compiler.ir import (  # noqa: F401  (each registers the meaning of its operations)
     interpret_codes,
+    interpret_dynamic,
     interpret_elementwise,
     interpret_float_sums,
+    interpret_indexing,
+    interpret_logic,
     interpret_movement,
     interpret_resize,
     interpret_sums,
@@ -102,7 +105,8 @@ def evaluate_node(node: Node, operands: Sequence[Array]) -> tuple[Array, ...]:
 def _stored(node: Node, result: Array, expected: TensorType) -> Array:
     if result.shape != expected.shape:
         raise GraphError(f"{node.label} computed shape {list(result.shape)} where its type says {expected}")
-    return np.asarray(result, dtype=expected.dtype.numpy)
+    with np.errstate(over="ignore"):  # a float32 beyond float16 is infinite
+        return np.asarray(result, dtype=expected.dtype.numpy)
 
 
 def _checked_inputs(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Array]:

@@ -67,6 +67,20 @@ def reduce_mean(node: ops.ReduceMean, x: Array) -> Array:
     return exact.divide(total, np.array(_reduced(node), np.int64))
 
 
+@interprets(ops.ReduceProd)
+def reduce_product(node: ops.ReduceProd, x: Array) -> Array:
+    """One factor after the other, k row-major over the reduced axes."""
+    kept = [axis for axis in range(x.ndim) if axis not in node.axes]
+    factors = x.transpose(*node.axes, *kept).reshape(-1, *(x.shape[axis] for axis in kept))
+    if node.type.dtype.is_float:
+        product = np.ones(factors.shape[1:], np.float32)
+        for factor in factors:
+            product = product * factor.astype(np.float32)
+        return product.reshape(node.type.shape)
+    wide = np.uint64 if x.dtype.kind == "u" else np.int64
+    return exact.wrap(np.prod(factors.astype(wide), axis=0, dtype=wide), node.type.dtype).reshape(node.type.shape)
+
+
 @interprets(ops.ReduceMax)
 def reduce_max(node: ops.ReduceMax, x: Array) -> Array:
     return _largest(x, node.axes).reshape(node.type.shape)

@@ -79,7 +79,8 @@ def _per_tensor(node: Node, x: Value) -> QuantParams | None:
 class QuantizeLinear(Node):
     """saturate(rne(x / scale) + zero_point) into `dtype`; scale, zero point, axis and range stand in `quant`.
 
-    Source: design.md N2; ONNX QuantizeLinear.
+    rounding: a name of numerics/rounding.py. Bipolar codes have rounding BIPOLAR (+1 where x >= 0, else -1) and zero
+    point 0, and no other codes have either.  Source: design.md N2; ONNX QuantizeLinear; QONNX Quant, BipolarQuant.
     """
 
     x: Value
@@ -93,8 +94,13 @@ class QuantizeLinear(Node):
             raise GraphError(f"x is {self.x.type}; float32, or float16, is needed")
         if self.rounding not in Rounding.__members__:
             raise GraphError(f"there is no rounding '{self.rounding}'; there are {', '.join(Rounding.__members__)}")
-        if self.dtype.kind == "bipolar" or self.quant.levels is not None:
-            raise GraphError("real numbers are not rounded to bipolar codes, nor to those of a codebook")
+        if self.quant.levels is not None:
+            raise GraphError("real numbers are not rounded to the codes of a codebook")
+        bipolar = self.dtype.kind == "bipolar"
+        if bipolar != (self.rounding == Rounding.BIPOLAR.name):
+            raise GraphError(f"{self.dtype} codes are made with rounding {self.rounding}; BIPOLAR is for bipolar codes")
+        if bipolar and (not self.quant.is_static or self.quant.static()[1].any()):
+            raise GraphError("the zero point of bipolar codes is not the constant 0")
         return TensorType(self.dtype, self.x.type.shape, self.quant)
 
 
@@ -461,9 +467,10 @@ class Reduce(Node):
 
     def infer_type(self) -> TensorType:
         shape = reduce_shape(self.x.type.shape, self.axes, self.keepdims)
-        if self.x.type.dtype in (BOOL, FLOAT64) or self.x.type.elements == 0:
+        of_bools = self.x.type.dtype == BOOL and not isinstance(self, (ReduceMax, ReduceMin))
+        if of_bools or self.x.type.dtype == FLOAT64 or self.x.type.elements == 0:
             raise GraphError(
-                f"{self.x.type} cannot be reduced; float32, float16 and integers can, of one element or more"
+                f"{self.x.type} cannot be reduced so; float32, float16 and integers can, of one element or more"
             )
         quant = _per_tensor(self, self.x)
         if quant is not None and not isinstance(self, (ReduceMax, ReduceMin)):
@@ -477,6 +484,10 @@ class ReduceSum(Reduce):
 
 class ReduceMean(Reduce):
     """Floats: f32((tree over k of x_k) / n); integers: their exact sum / n, toward zero.  Source: ONNX ReduceMean."""
+
+
+class ReduceProd(Reduce):
+    """The product over k, one factor after the other: p_k = f32(p_(k-1) * x_k); integers wrap.  Source: ReduceProd."""
 
 
 class ReduceMax(Reduce):

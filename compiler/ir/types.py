@@ -29,7 +29,8 @@ class QuantParams:
     """What integer codes stand for: real = scale * (code - zero_point).  Source: design.md N1.
 
     scale: float32, > 0; [] per tensor, [C] along `axis`, or the tensor's rank where `block` is given. A Value when the
-        scale is computed at run time (design.md N9).
+        scale is computed at run time (design.md N9). Those of blocks may be negative or zero: exporters give a block
+        the sign that puts its largest weight on the lowest code, and 0 where all its weights are 0.
     zero_point: int64, of the shape of scale; a Value when computed at run time.
     qmin, qmax: the codes in use, at most the range of the dtype (QCDQ clips, narrow ranges, fused activations).
     levels: the real values of a codebook, real = scale * levels[code]; None for affine codes.
@@ -51,9 +52,11 @@ class QuantParams:
         object.__setattr__(self, "scale", _frozen(self.scale, np.float32))
         object.__setattr__(self, "zero_point", _frozen(self.zero_point, np.int64))
         scale, zero_point = self.static()
-        if not (np.isfinite(scale) & (scale > 0)).all():
+        if not (np.isfinite(scale) & (scale > (0 if self.block is None else -np.inf))).all():
             raise GraphError(
                 "a quantization scale is zero, negative, infinite or NaN; scales are finite and above zero"
+                if self.block is None
+                else "a quantization scale is infinite or NaN; those of blocks are finite"
             )
         if zero_point.shape != scale.shape:
             raise GraphError(

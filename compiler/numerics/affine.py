@@ -64,6 +64,7 @@ def quantize(
 
     With `zero_point_first` (QONNX): clamp(round(f32(f32(x / scale) + zero_point)), qmin, qmax).
     NaN becomes qmin, infinities saturate, -0.0 is 0.  float16 x and scale widen to float32 before the division.
+    With rounding BIPOLAR the sign of x itself decides: +1 where x >= 0, else -1; no division may make a small x zero.
 
     Args:
         x: float32 or float16, any shape.
@@ -74,6 +75,8 @@ def quantize(
     """
     with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
         steps = np.asarray(x).astype(np.float32) / np.asarray(scale).astype(np.float32)
+        if rounding is Rounding.BIPOLAR:
+            steps = np.broadcast_to(np.asarray(x).astype(np.float32), steps.shape)
         if zero_point_first:
             codes = apply_rounding(steps + np.asarray(zero_point).astype(np.float32), rounding).astype(np.float64)
         else:

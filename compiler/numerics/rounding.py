@@ -20,6 +20,7 @@ class Rounding(Enum):
     DOWN = 4
     HALF_UP = 5
     HALF_DOWN = 6
+    BIPOLAR = 7
 
 
 def apply_rounding(x: Any, mode: Rounding) -> Floats:
@@ -27,12 +28,13 @@ def apply_rounding(x: Any, mode: Rounding) -> Floats:
 
     HALF_EVEN: to nearest, ties to the even number (ONNX).    CEIL, FLOOR: toward +inf, -inf.
     UP, DOWN: away from zero, toward zero.    HALF_UP, HALF_DOWN: to nearest, ties away from zero, toward zero.
+    BIPOLAR: +1 from zero on (-0.0 included), -1 below: the two codes of a binary network.
 
     The real number is rounded, once: HALF_UP of 0.49999997 is 0, although float32(0.49999997 + 0.5) is 1.
 
     Args: x: float32, any shape.
     Returns: float32, the shape of x.
-    Source: QONNX, custom_op/general/quant.py, resolve_rounding_mode.
+    Source: QONNX, custom_op/general/intquant.py, resolve_rounding_mode; BIPOLAR is custom_op/general/bipolar_quant.py.
     """
     real = np.asarray(x, np.float32).astype(np.float64)  # |x| + 0.5 is exact for every x below 2**29, and a no-op above
     magnitude = np.abs(real)
@@ -51,4 +53,6 @@ def apply_rounding(x: Any, mode: Rounding) -> Floats:
             rounded = np.copysign(np.floor(magnitude + 0.5), real)
         case Rounding.HALF_DOWN:
             rounded = np.copysign(np.ceil(magnitude - 0.5), real)
+        case Rounding.BIPOLAR:
+            rounded = np.where(real >= 0, 1.0, np.where(np.isnan(real), real, -1.0))
     return rounded.astype(np.float32)

@@ -91,7 +91,8 @@ class Coded:
         scale, zero_point = self.quant.static()
         dtype = self.codes.type.dtype
         code = int(quantize(np.float32(real), scale, zero_point, dtype.min, dtype.max))
-        return code if self._real(code) == float(np.float32(real)) else None
+        exists = code != 0 or dtype.kind != "bipolar"
+        return code if exists and self._real(code) == float(np.float32(real)) else None
 
     def _real(self, code: int) -> float:
         return float(to_real(np.int64(code), self.quant))
@@ -102,7 +103,7 @@ class Coded:
         None where there is no integer operation for it: wide codes along an axis or with another rounding.
         """
         sources = self.sources + origin.sources
-        if self.table is None and demand.is_plain and self._quantizes_back(demand):
+        if self.table is None and self._quantizes_back(demand):
             low, high = demand.quant.qmin, demand.quant.qmax
             return clamped(self.codes, low, high, sources, origin.tensor)
         if self.has_table:
@@ -116,6 +117,10 @@ class Coded:
         """True where N2(N1(code)) is the code: the same grid, and two roundings too small to reach the next code."""
         dtype, quant = self.codes.type.dtype, self.quant
         if dtype != demand.dtype or not quant.is_static or not quant.same_grid(demand.quant):
+            return False
+        if dtype.kind == "bipolar":
+            return quant.is_per_tensor
+        if not demand.is_plain:
             return False
         scale, zero_point = quant.scalar()
         reach = max(abs(quant.qmin - zero_point), abs(quant.qmax - zero_point))

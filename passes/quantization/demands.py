@@ -11,13 +11,14 @@ from subbyte.compiler.dtype import FLOAT32, DType
 from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.node import Node, Value
+from subbyte.compiler.ir.ops_indexing import Expand, GatherElements, GatherND
 from subbyte.compiler.ir.types import QuantParams
 from subbyte.compiler.numerics.affine import quantize
 from subbyte.compiler.numerics.rounding import Rounding
 
 MOVES = (
     ops.Reshape, ops.Transpose, ops.Concat, ops.Split, ops.Slice, ops.Pad, ops.Gather,
-    ops.DepthToSpace, ops.SpaceToDepth, ops.ResizeNearest,
+    ops.DepthToSpace, ops.SpaceToDepth, ops.ResizeNearest, Expand, GatherElements, GatherND,
 )  # fmt: skip
 """Operations that move elements and look at none: they commute with every elementwise function."""
 
@@ -44,6 +45,11 @@ class Demand:
         if self.rounding != "HALF_EVEN" or not self.quant.is_static or self.quant.levels is not None:
             return False
         return self.quant.is_per_tensor and (not self.zero_point_first or self.quant.scalar()[1] == 0)
+
+    @property
+    def is_sign(self) -> bool:
+        """True where it is +1 from zero on, else -1, on one scale: bipolar codes."""
+        return self.rounding == Rounding.BIPOLAR.name and self.quant.is_static and self.quant.is_per_tensor
 
     def codes(self, real: float) -> int:
         """The code of one real number; of a per-tensor demand."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from subbyte.compiler.dtype import FLOAT32
-from subbyte.compiler.ir import ops, qops
+from subbyte.compiler.ir import ops, qops, qops_blocks, qops_dynamic
+from subbyte.compiler.ir.accumulators import SumOfProducts
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.macs import multiply_accumulates
 from subbyte.compiler.ir.node import Constant, Input, Node, Value
@@ -13,7 +14,10 @@ from subbyte.passes.quantization.coded import TABLE_BITS
 from subbyte.passes.quantization.demands import MOVES, Demand
 from subbyte.passes.quantization.products import NARROW_BITS
 
-_BORDER = (ops.QuantizeLinear, ops.DequantizeLinear, ops.Repack, qops.Lookup, qops.QBinary)
+_BORDER = (
+    ops.QuantizeLinear, ops.DequantizeLinear, ops.Repack, qops.Lookup, qops.QBinary,
+    qops_dynamic.DynamicRange, qops_dynamic.DynamicQuantize, qops_blocks.QuantizeBlocks, qops_blocks.QBlockGemm,
+)  # fmt: skip
 _PRODUCTS = (ops.Conv, ops.ConvTranspose, ops.MatMul, ops.Gemm)
 _NARROW_ARITHMETIC = (
     ops.Add, ops.Sub, ops.Mul, ops.Div, ops.AveragePool, ops.ReduceMean, ops.ReduceSum, ops.ResizeLinear, ops.Softmax,
@@ -57,6 +61,8 @@ def _reason(node: Node, readers: dict[Value, list[Node]], shown: dict[Value, str
         return f"it is a function of {wide.type.dtype} codes; functions of at most {TABLE_BITS} bits become tables"
     if isinstance(node, ops.Softmax) and (wide := _codes(node.x)) is not None and wide.type.dtype.bits > TABLE_BITS:
         return f"it is a softmax of {wide.type.dtype} codes; one of at most {TABLE_BITS} bits becomes integer"
+    if isinstance(node, ops.Cast) and isinstance(node.x.node, SumOfProducts):
+        return f"it makes real numbers of the sum of {node.x.node.label}, whose scale is a factor of its own"
     if isinstance(node, _PRODUCTS):
         return "its bias is computed at run time, or differs within an output channel"
     if isinstance(node, _NARROW_ARITHMETIC):
@@ -79,6 +85,8 @@ def _of_operand(node: Node, value: Value) -> str:
         return "its weights are floats; the model does not quantize them" if weights else ""
     if isinstance(producer, Input):
         return f"its operand is the float input '{producer.name}', which the model does not quantize"
+    if isinstance(producer, qops_dynamic.DynamicRange):
+        return f"the scale of its operand is computed at run time, by {producer.label}"
     if isinstance(producer, qops.Lookup):
         return f"its operand is the result of {producer.label}, which the model does not quantize"
     if codes is None:
@@ -115,7 +123,16 @@ def _of_codes(node: Node, codes: Value) -> str:
 def _of_result(node: Node, readers: dict[Value, list[Node]], shown: dict[Value, str]) -> str:
     for reader in readers.get(Value(node, 0), []):
         if isinstance(reader, ops.QuantizeLinear) and not Demand.of(reader).is_plain:
-            return f"{reader.label} quantizes its result per axis, or with the rounding {reader.rounding}"
+            return f"{reader.label} quantizes its result {_unusual(reader)}"
         return f"its result is read by {reader.label} before it is quantized"
     name = shown.get(Value(node, 0))
     return f"its result is the float output '{name}'" if name is not None else "the model does not quantize its result"
+
+
+def _unusual(reader: ops.QuantizeLinear) -> str:
+    """How a quantization that is not N2 with one scale differs from it."""
+    if reader.rounding != "HALF_EVEN":
+        return f"with the rounding {reader.rounding}; integer forms round half to even"
+    if reader.quant.is_static and reader.quant.is_per_tensor:
+        return "with the zero point added before the rounding; integer forms add it after"
+    return "per axis; integer forms have one scale for the tensor"

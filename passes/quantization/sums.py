@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from subbyte.compiler.dtype import FLOAT32, INT32, INT64, DType
+from subbyte.compiler.dtype import FLOAT32, INT32, INT64, TERNARY, DType
 from subbyte.compiler.errors import NumericsError
 from subbyte.compiler.ir import ops
-from subbyte.compiler.ir.accumulators import accumulator_of
+from subbyte.compiler.ir.accumulators import accumulator_of, accumulator_range_of
 from subbyte.compiler.ir.node import Constant, Node, Value
 from subbyte.compiler.ir.types import QuantParams, TensorType
 from subbyte.compiler.numerics.requantize import Requantization, multiplier
@@ -82,7 +83,8 @@ class Sum:
     def times(self, factor: Doubles, sources: tuple[str, ...]) -> Sum | None:
         """The sum multiplied by constants of either sign; None where one is not finite, or zero and not separable.
 
-        A channel times zero is its shift: its weights become their zero point, which adds up to nothing.
+        A channel times zero is its shift: its weights become their zero point, which adds up to nothing (0 is no
+        bipolar code: such weights become ternary).
         """
         if not np.isfinite(factor).all():
             return None
@@ -111,7 +113,9 @@ class Sum:
         return replace(self, type=node.type, axis=axis, tail=(*self.tail, node), sources=self.sources)
 
     def quantized(self, demand: Demand, origin: Origin) -> Value | None:
-        """The integer operation that ends in N4; None where the demand is not N2 with one scale."""
+        """The integer operation that ends in N4; None where the demand is neither N2 with one scale nor a sign."""
+        if demand.is_sign:
+            return self._sign(demand, origin)
         if not demand.is_plain:
             return None
         scale, zero_point = demand.quant.scalar()
@@ -129,6 +133,33 @@ class Sum:
             raise NumericsError(f"'{' + '.join(sources)}': {error}") from error
         tensor = "" if self.tail else origin.tensor
         return self._moved(self._make(requantization, demand.dtype, demand.quant, sources, tensor).out, origin.tensor)
+
+    def _sign(self, demand: Demand, origin: Origin) -> Value:
+        """+1 where gain * unit * (acc + bias) + shift >= 0, else -1, as N4: clamp(2 * (acc + bias - t) + 1, -1, 1).
+
+        t is the smallest sum whose real is not negative, in exact rational arithmetic; 2 * n + 1 is odd, and positive
+        from n = 0 on. Where the gain is negative, t is the largest such sum, and the factor is -2.
+        """
+        sources = tuple(dict.fromkeys(self.sources + origin.sources))
+        unit = np.broadcast_to(np.float64(self.input_scale) * self.weight_scale, (self.channels,))
+        gain = np.broadcast_to(np.ones(()) if self.gain is None else self.gain, (self.channels,))
+        shift = np.broadcast_to(np.zeros(()) if self.shift is None else self.shift, (self.channels,))
+        zeros = (Fraction(-float(b)) / (Fraction(float(u)) * Fraction(float(g)))
+                 for b, u, g in zip(shift, unit, gain, strict=True))  # fmt: skip
+        steps = [math.ceil(zero) if g > 0 else math.floor(zero) for zero, g in zip(zeros, gain, strict=True)]
+        biases = np.zeros(self.channels, np.int64) if self.bias is None else self.bias
+        low, high = accumulator_range_of(self.make(self.w, None, None, INT32, None, (), ""))
+        lowest, highest = int(low.min()) - 1, int(high.max()) + 1  # beyond these all sums are on one side
+        offsets = [min(max(int(b) - t, -highest), -lowest) for b, t in zip(biases, steps, strict=True)]
+        rising = gain > 0
+        factor = np.where(rising, 2, -2).astype(np.float32)
+        requantization = Requantization(
+            factor if rising.any() and not rising.all() else factor[0], np.ones((), np.float32), 0,
+            demand.quant.qmin, demand.quant.qmax,
+        )  # fmt: skip
+        total = replace(self, bias=np.array(offsets, np.int64) if any(offsets) else None)
+        tensor = "" if self.tail else origin.tensor
+        return total._moved(total._make(requantization, demand.dtype, demand.quant, sources, tensor).out, origin.tensor)
 
     def real(self) -> Value:
         """The float value: the exact sum, dequantized; gain and shift that are no scale follow in float."""
@@ -190,9 +221,11 @@ class Sum:
         by_channel = np.moveaxis(weights, self.weight_axis, 0)
         zero_point = np.broadcast_to(quant.static()[1], (self.channels,))[silent]
         by_channel[silent] = zero_point.reshape([-1] + [1] * (by_channel.ndim - 1))
+        dtype = TERNARY if self.w.type.dtype.kind == "bipolar" else self.w.type.dtype  # zeros beside -1 and +1
+        of_type = TensorType(dtype, self.w.type.shape, quant)
         return replace(
             self,
-            w=Constant(weights, self.w.type, sources=self.w.node.sources).out,
+            w=Constant(weights, of_type, sources=self.w.node.sources).out,
             bias=None if self.bias is None else np.where(silent, 0, self.bias),
             gain=None if self.gain is None else np.where(silent, 1.0, self.gain),
             weight_scale=np.where(silent, np.float32(1), self.weight_scale),

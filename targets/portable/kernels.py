@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from subbyte.compiler.target import Kernel
 from subbyte.targets.portable import (
+    kernels_blocks,
     kernels_codes,
+    kernels_dynamic,
     kernels_float_sums,
     kernels_floats,
+    kernels_indexing,
+    kernels_logic,
     kernels_movement,
     kernels_sums,
     kernels_windows,
@@ -14,9 +18,13 @@ from subbyte.targets.portable import (
 
 KERNELS: tuple[Kernel, ...] = (
     *kernels_sums.ROWS,
+    *kernels_blocks.ROWS,
     *kernels_codes.ROWS,
+    *kernels_dynamic.ROWS,
     *kernels_windows.ROWS,
     *kernels_movement.ROWS,
     *kernels_float_sums.ROWS,
     *kernels_floats.ROWS,
+    *kernels_logic.ROWS,
+    *kernels_indexing.ROWS,
 )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from subbyte.compiler.errors import GraphError
 from subbyte.compiler.ir.node import Node
 from subbyte.compiler.ir.ops import DequantizeLinear, QuantizeLinear
 from subbyte.compiler.ir.qops import Clamp, Lookup, OffsetCodes, QAdd, QBinary, QDiv, QMul, QSub
 from subbyte.compiler.ir.types import QuantParams, TensorType
+from subbyte.compiler.numerics.affine import spread
 from subbyte.compiler.numerics.rounding import Rounding
 from subbyte.compiler.target import (
     Call,
@@ -23,7 +26,7 @@ from subbyte.compiler.target import (
     Storage,
     as_array,
 )
-from subbyte.targets.common.c_types import grid, has_grid, is_affine, is_code, is_real, is_short_code, type_code
+from subbyte.targets.common.c_types import grid, has_grid, is_code, is_real, is_short_code, type_code
 from subbyte.targets.common.constants import operand
 from subbyte.targets.common.geometry import around, pieces, same_order
 from subbyte.targets.common.lookup_tables import byte_tables
@@ -40,9 +43,9 @@ def _quant(of_type: TensorType) -> QuantParams:
 
 
 def _has_channel_grids(of_type: TensorType) -> bool:
-    """Codes with one known scale, or one for each entry of an axis, that fit int32 less their zero points."""
+    """Codes of known scales, one, or one for each entry or block of an axis, that fit int32 less their zero points."""
     quant = of_type.quant
-    if quant is None or not is_affine(quant):
+    if quant is None or not quant.is_static or quant.levels is not None:
         return False
     zeros = quant.static()[1]
     widest = int(np.abs(zeros).max(initial=0)) + max(abs(of_type.dtype.min), abs(of_type.dtype.max))
@@ -52,6 +55,8 @@ def _has_channel_grids(of_type: TensorType) -> bool:
 def _affine(x: TensorType, y: TensorType, codes: TensorType, rounding: int, zero_point_first: bool) -> ConstantStruct:
     quant = _quant(codes)
     channels, inner = (1, codes.elements) if quant.axis is None else around(codes, quant.axis)[1:]
+    if quant.block is not None:
+        channels, inner = codes.elements, 1
     qmin, qmax = codes.code_range()
     fields = (
         ("x_type", type_code(x.dtype)),
@@ -68,8 +73,17 @@ def _affine(x: TensorType, y: TensorType, codes: TensorType, rounding: int, zero
     return ConstantStruct("subbyte_affine", fields)
 
 
+def _grids(codes: TensorType) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Scales and zero points as the kernel reads them; those of blocks for each element, in the order as stored."""
+    quant = _quant(codes)
+    if quant.block is None:
+        return quant.static()
+    scale, zero = (spread(part, codes.shape, quant.axis, quant.block).transpose(codes.order) for part in quant.static())
+    return scale, zero
+
+
 def _affine_call(op: QuantizeLinear | DequantizeLinear, symbol: str, codes: TensorType, struct: ConstantStruct) -> Call:
-    scale, zero = _quant(codes).static()
+    scale, zero = _grids(codes)
     return Call(
         symbol,
         (
@@ -156,6 +170,26 @@ def _lookup_call(op: Lookup) -> Call:
     )
 
 
+def _accepts_wide_lookup(op: Lookup) -> bool:
+    return op.x.type.dtype.container_bits == 16 and op.axis is None and same_order(op.x.type, op.type)
+
+
+def _wide_lookup_call(op: Lookup) -> Call:
+    x = op.x.type
+    return Call(
+        "subbyte_lookup_wide",
+        (
+            operand(op, op.x),
+            ResultPointer(),
+            ConstantArray("table", as_array(op.table, op.table.dtype), "by_code"),
+            *map(Integer, (int(x.dtype.is_signed), x.dtype.min, op.table.itemsize, x.elements, CHUNK)),
+            Special.TILE_BEGIN,
+            Special.TILE_END,
+        ),
+        tiles=pieces(x.elements, CHUNK),
+    )
+
+
 # Arithmetic between two tensors ---------------------------------------------------------------------------------------
 
 OPERATIONS: dict[type[Node], int] = {QAdd: 0, QSub: 1, QMul: 2, QDiv: 3}  # enum subbyte_operation
@@ -209,6 +243,10 @@ def _rows() -> Iterator[Kernel]:
     yield row(
         Lookup, "subbyte_lookup", "lookup.h", anyhow, _lookup_call, _accepts_lookup, "8-bit codes -> anything", (0,)
     )
+    yield row(
+        Lookup, "subbyte_lookup_wide", "lookup.h", anyhow, _wide_lookup_call, _accepts_wide_lookup,
+        "codes of 9 to 16 bits -> anything",
+    )  # fmt: skip
     for binary in OPERATIONS:
         yield row(
             binary, "subbyte_quantized_binary", "quantized_binary.h", anyhow, _binary_call, _accepts_binary,

@@ -154,8 +154,7 @@ def _accepts_cast(op: Cast) -> bool:
     source, target = op.x.type.dtype, op.dtype
     if FLOAT64 in (source, target) or (source.is_float and target == UINT64):
         return False
-    wraps = is_real(target) or target == BOOL or _is_plain_integer(target) or source.is_float
-    return wraps and same_order(op.x.type, op.type)
+    return same_order(op.x.type, op.type)
 
 
 def _cast_call(op: Cast) -> Call:

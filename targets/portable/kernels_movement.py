@@ -22,6 +22,7 @@ from subbyte.compiler.ir.ops import (
     Split,
     Transpose,
 )
+from subbyte.compiler.ir.ops_indexing import Expand
 from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.numerics.resize import nearest_indices
 from subbyte.compiler.target import (
@@ -37,12 +38,21 @@ from subbyte.compiler.target import (
     as_array,
 )
 from subbyte.targets.common.constants import operand
-from subbyte.targets.common.geometry import Loops, around, is_row_major, merge, padded, same_bytes, stored_strides
+from subbyte.targets.common.geometry import (
+    Loops,
+    around,
+    broadcast_strides,
+    is_row_major,
+    merge,
+    padded,
+    same_bytes,
+    stored_strides,
+)
 from subbyte.targets.portable.rows import row
 
 AXES = 8  # SUBBYTE_COPY_AXES of kernels/data_movement.h
 
-Copied = Transpose | Repack | Slice | DepthToSpace | SpaceToDepth
+Copied = Transpose | Repack | Slice | DepthToSpace | SpaceToDepth | Expand
 Picked = Pad | ResizeNearest
 
 
@@ -83,6 +93,8 @@ def _axes(op: Copied) -> tuple[Sequence[int], Sequence[int], Sequence[int], int]
     match op:
         case Transpose(perm=perm):
             return op.type.shape, [along[axis] for axis in perm], of_result, 0
+        case Expand():
+            return op.type.shape, broadcast_strides(op.x.type, op.type.rank), of_result, 0
         case Slice(starts=starts, steps=steps):
             start = sum(s * at for s, at in zip(along, starts, strict=True))
             return op.type.shape, [s * step for s, step in zip(along, steps, strict=True)], of_result, start
@@ -269,7 +281,7 @@ def _gather_call(op: Gather) -> Call:
 
 def _rows() -> Iterator[Kernel]:
     header, says, anyhow = "data_movement.h", "any -> the same", Storage.ANY
-    copied: tuple[type[Node], ...] = (Transpose, Repack, Slice, DepthToSpace, SpaceToDepth)
+    copied: tuple[type[Node], ...] = (Transpose, Repack, Slice, DepthToSpace, SpaceToDepth, Expand)
     for op in copied:
         yield row(op, "subbyte_copy", header, anyhow, _copy_call, _accepts_copy, says)
     yield row(Concat, "subbyte_concat", header, anyhow, _concat_call, _accepts_pieces, says)

@@ -5,9 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from subbyte.compiler.dtype import INT32
+from subbyte.compiler.dtype import BOOL, INT32
 from subbyte.compiler.ir.node import Node
-from subbyte.compiler.ir.ops import AveragePool, MaxPool, Reduce, ReduceMax, ReduceMean, ReduceMin, ReduceSum
+from subbyte.compiler.ir.ops import (
+    AveragePool,
+    MaxPool,
+    Reduce,
+    ReduceMax,
+    ReduceMean,
+    ReduceMin,
+    ReduceProd,
+    ReduceSum,
+)
 from subbyte.compiler.ir.qops import QAveragePool, QReduce, QReduceMean, QReduceSum
 from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.target import Call, ConstantStruct, Integer, Kernel, ResultPointer, Special, Storage
@@ -218,6 +227,53 @@ def _sum_floats_call(op: Reduce) -> Call:
     )
 
 
+def _product_floats_call(op: ReduceProd) -> Call:
+    struct, tiles = span(_kept_loops(op), BLOCK)
+    return Call(
+        "subbyte_reduce_product_floats",
+        (
+            operand(op, op.x),
+            ResultPointer(),
+            Integer(type_code(op.type.dtype)),
+            reduce_struct(op),
+            struct,
+            Special.TILE_BEGIN,
+            Special.TILE_END,
+        ),
+        tiles=tiles,
+    )
+
+
+INTEGER_REDUCTIONS: dict[type[Node], int] = {  # enum subbyte_reduction
+    ReduceSum: 0, ReduceMean: 1, ReduceProd: 2, ReduceMax: 3, ReduceMin: 4,
+}  # fmt: skip
+
+
+def _accepts_integers(op: Reduce) -> bool:
+    dtype = op.type.dtype
+    whole = dtype.kind in ("int", "uint") and dtype.bits == dtype.container_bits
+    return (whole or dtype == BOOL) and is_reduction(op)
+
+
+def _integers_call(op: Reduce) -> Call:
+    struct, tiles = span(_kept_loops(op), BLOCK)
+    dtype = op.type.dtype
+    return Call(
+        "subbyte_reduce_integers",
+        (
+            operand(op, op.x),
+            ResultPointer(),
+            Integer(INTEGER_REDUCTIONS[type(op)]),
+            Integer(0 if dtype == BOOL else type_code(dtype)),
+            reduce_struct(op),
+            struct,
+            Special.TILE_BEGIN,
+            Special.TILE_END,
+        ),
+        tiles=tiles,
+    )
+
+
 def _rows() -> Iterator[Kernel]:
     last, anyhow = Storage.CHANNELS_LAST, Storage.ANY
     yield row(
@@ -257,6 +313,15 @@ def _rows() -> Iterator[Kernel]:
         yield row(
             op, "subbyte_reduce_sum_floats", "reduce.h", anyhow, _sum_floats_call,
             lambda op: is_reduction(op) and is_real(op.type.dtype), "f32 f16 -> the same",
+        )  # fmt: skip
+    yield row(
+        ReduceProd, "subbyte_reduce_product_floats", "reduce.h", anyhow, _product_floats_call,
+        lambda op: is_reduction(op) and is_real(op.type.dtype), "f32 f16 -> the same",
+    )  # fmt: skip
+    for op in INTEGER_REDUCTIONS:
+        yield row(
+            op, "subbyte_reduce_integers", "reduce.h", anyhow, _integers_call, _accepts_integers,
+            "integers of 8 to 64 bits and bool -> the same",
         )  # fmt: skip
 
 

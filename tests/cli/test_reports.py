@@ -39,6 +39,21 @@ def test_explain_names_the_kernels_of_a_target(cli: Cli, mlp: Path) -> None:
     assert "100 %" in done.out
 
 
+@pytest.mark.parametrize(("suffix", "start"), [(".svg", "<svg "), (".html", "<!doctype html>"), (".dot", "digraph ")])
+def test_explain_draws_the_graph(cli: Cli, mlp: Path, tmp_path: Path, suffix: str, start: str) -> None:
+    picture = tmp_path / f"graph{suffix}"
+    done = cli("explain", mlp, "--draw", picture)
+    assert done.code == 0, done.err
+    assert picture.read_text().startswith(start)
+    assert "QGemm" in picture.read_text()
+
+
+def test_explain_draws_in_no_other_format(cli: Cli, mlp: Path, tmp_path: Path) -> None:
+    done = cli("explain", mlp, "--draw", tmp_path / "graph.png")
+    assert done.code == 2
+    assert ".svg, .html, .dot" in " ".join(done.err.replace("│", " ").split())
+
+
 def test_opt_prints_a_graph_that_it_reads_again(cli: Cli, mlp: Path, tmp_path: Path) -> None:
     printed = cli("opt", mlp, "--print")
     assert printed.code == 0, printed.err

@@ -8,7 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subbyte.compiler.dtype import FLOAT16, FLOAT32, INT4, INT8, INT16, INT32, TERNARY, UINT4, UINT8, UINT16, DType
+from subbyte.compiler.dtype import (
+    BIPOLAR,
+    FLOAT16,
+    FLOAT32,
+    INT4,
+    INT8,
+    INT16,
+    INT32,
+    TERNARY,
+    UINT4,
+    UINT8,
+    UINT16,
+    DType,
+)
 from subbyte.compiler.ir.node import Node, Value
 from subbyte.compiler.ir.ops import DequantizeLinear, QuantizeLinear
 from subbyte.compiler.ir.qops import Clamp, Lookup, OffsetCodes, QAdd, QBinary, QDiv, QMul, QSoftmax, QSub
@@ -40,12 +53,17 @@ def quantize_linear() -> Iterator[Case]:
         yield Case(f"quantize_axis_{dtype}", lambda v, d=dtype, q=by_axis: QuantizeLinear(v, d, q), (x,))
     quant = quantized(INT8, 0.5, -3, qmin=-100, qmax=90)
     for mode in Rounding:
+        if mode is Rounding.BIPOLAR:
+            continue
         for first in (False, True):
             name = f"quantize_{mode.name}_{first}"
             x = reals(name, (70,), FLOAT32, spread=30.0, specials=True)
             halves = np.arange(70, dtype=np.float32) / 4 - 8
             x = Operand(np.where(np.arange(70) % 2, x.values, halves).astype(np.float32), FLOAT32)
             yield Case(name, lambda v, m=mode, f=first: QuantizeLinear(v, INT8, quant, m.name, f), (x,))
+    sign = quantized(BIPOLAR, 0.5, 0)
+    x = reals("quantize_bipolar", (3, 70), FLOAT32, specials=True)
+    yield Case("quantize_bipolar", lambda v: QuantizeLinear(v, BIPOLAR, sign, "BIPOLAR"), (x,))
     half = reals("quantize_float16", (3, 50), FLOAT16, specials=True)
     yield Case("quantize_float16", lambda v: QuantizeLinear(v, INT8, quant), (half,))
     long = reals("quantize_long", (5000,), FLOAT32, spread=50.0)
@@ -98,6 +116,13 @@ def lookups() -> Iterator[Case]:
         table = generator("table").integers(0, 256, 256).astype(np.uint8)
         meaning = quantized(UINT8, 0.1, 0)
         yield Case(f"lookup_length_{extent}", lambda v, t=table, m=meaning: Lookup(v, t, UINT8, m), (x,))
+    for dtype in (INT16, UINT16, DType("int", 9), DType("uint", 14)):
+        for result in (UINT8, INT16, FLOAT32):
+            name = f"lookup_{dtype}_{result}"
+            table = generator(name).integers(0, 100, 1 << dtype.bits).astype(result.numpy)
+            meaning = None if result == FLOAT32 else quantized(result, 0.05, 0)
+            x = codes(name, (3, 5, 7, 41), dtype, quantized(dtype, 0.1, 0))
+            yield Case(name, lambda v, t=table, r=result, m=meaning: Lookup(v, t, r, m), (x,))
     table = generator("channels").integers(-128, 128, (5, 256)).astype(np.int8)
     meaning = quantized(INT8, 0.1, 0)
     x = every_code((2, 5, 7, 9), UINT8, quantized(UINT8, 0.1, 0))

@@ -17,7 +17,10 @@ from subbyte.compiler.ir.node import Constant, Node
 from subbyte.compiler.target import Kernel, Storage, Target, families, find_target
 from tests.conformance import (  # noqa: F401  (each registers its cases)
     cases_codes,
+    cases_dynamic,
     cases_floats,
+    cases_indexing,
+    cases_logic,
     cases_movement,
     cases_sums,
     cases_windows,

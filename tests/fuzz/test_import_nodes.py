@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from onnx import AttributeProto, ModelProto, helper, numpy_helper
 
+from subbyte.compiler.importer.functions import EXPANDED
 from subbyte.compiler.importer.operator import convertible_operators
 
 Check = Callable[[ModelProto], None]
@@ -32,7 +33,7 @@ WORDS = st.sampled_from([
     "edge", "reflect", "wrap", "DCR", "CRD", "asymmetric", "align_corners", "tanh", "not_larger", "Relu", "Clip",
 ])
 # fmt: on
-OPERATORS = st.sampled_from(convertible_operators())
+OPERATORS = st.sampled_from([*convertible_operators(), *(("", name) for name in EXPANDED)])
 
 
 # One thing changed in a sound model -----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 from subbyte.compiler.errors import ModelError, UnsupportedError
 from subbyte.compiler.ir.graph import Graph
@@ -146,9 +147,8 @@ def test_dropout_in_training_is_refused(make_operator: Any, imported: Any) -> No
         imported(model)
 
 
-def test_a_mask_that_somebody_reads_is_refused(make_operator: Any, imported: Any) -> None:
-    with pytest.raises(UnsupportedError, match=r"gives its output 1 \('y1'\) to others"):
-        imported(make_operator("Dropout", [X], 13, outputs=2)[0])
+def test_a_mask_that_somebody_reads_is_all_true(equals_reference: Check) -> None:
+    equals_reference("Dropout", [X], 13, outputs=2)
 
 
 def test_an_identity_leaves_its_name_on_the_node_before(make_model: Any, imported: Any) -> None:
@@ -180,3 +180,25 @@ def test_constants_fold_as_they_are_met(make_operator: Any, imported: Any, op: s
     operands = [X] if op == "Floor" else [X, X[0]]
     graph = imported(make_operator(op, operands, 13, constants=(0, 1))[0])
     assert [type(node) for node in graph.nodes()] == [Constant]
+
+
+def test_floats_wrap_into_few_bits_and_saturate_into_more(make_operator: Any, meaning: Any) -> None:
+    x = np.array([-9.7, 7.2, 8.0, 300.0], np.float32)
+    (few,) = meaning(*make_operator("Cast", [x], 21, to=TensorProto.INT4))
+    (many,) = meaning(*make_operator("Cast", [x], 21, to=TensorProto.INT8))
+    assert few.tolist() == [7, 7, -8, -4]
+    assert many.tolist() == [-9, 7, 8, 127]
+
+
+@pytest.mark.parametrize("exponent", [np.int32, np.int64])
+@pytest.mark.parametrize("base", [np.int32, np.int64])
+def test_integers_are_raised_to_integers(equals_reference: Check, base: Any, exponent: Any) -> None:
+    equals_reference("Pow", [np.array([2, -3, 7], base), np.array([10, 3, 0], exponent)], 15)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("flags", [(1, 1), (1, 0), (0, 1), (0, 0)])
+def test_infinities_are_found(equals_reference: Check, flags: tuple[int, int], dtype: Any) -> None:
+    x = np.array([1, np.inf, -np.inf, np.nan], dtype)
+    equals_reference("IsInf", [x], 20, detect_positive=flags[0], detect_negative=flags[1])
+    equals_reference("IsNaN", [x], 20)

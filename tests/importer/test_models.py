@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from subbyte.compiler.errors import ModelError, UnsupportedError
+from subbyte.compiler.errors import ModelError
 from subbyte.compiler.importer import import_model
 from subbyte.compiler.ir.interpret import evaluate
 from subbyte.compiler.ir.stages import verify
@@ -69,21 +69,6 @@ def test_a_real_model_is_imported_in_less_than_a_second(shared_model: Callable[[
     begin = time.perf_counter()
     import_model(path)
     assert time.perf_counter() - begin < 1
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("kws_dynamic_u8", "DynamicQuantizeLinear .* and 5 more: this operator is not read"),
-        ("branched_w4a4", "qonnx.custom_op.general.Quant 'Quant_0', .* and 33 more: this operator is not read"),
-        ("bnn_fc_1layer", "onnx.brevitas.BipolarQuant .*onnx.brevitas.Quant"),
-    ],
-)
-def test_dialects_of_later_releases_are_refused_as_a_whole(
-    shared_model: Callable[[str], Any], name: str, text: str
-) -> None:
-    with pytest.raises(UnsupportedError, match=text):
-        import_model(shared_model(name).path)
 
 
 def test_the_float_keyword_model_needs_its_batch(shared_models: Path) -> None:

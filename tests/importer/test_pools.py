@@ -121,3 +121,37 @@ def test_softmax_over_one_axis_or_flattened(equals_onnxruntime: Check, op: str, 
     attributes = {} if axis is None else {"axis": axis}
     equals_onnxruntime(op, [IMAGE], opset, tolerance=5e-6, **attributes)
     equals_onnxruntime(op, [IMAGE[:, :, :1, :1].copy()], opset, tolerance=5e-6, **attributes)
+
+
+@pytest.mark.parametrize("keepdims", [0, 1])
+def test_the_logarithm_of_a_sum_of_exponentials_of_infinities(make_operator: Any, meaning: Any, keepdims: int) -> None:
+    """An infinite largest element is not subtracted: that would leave a NaN."""
+    x = np.array([[-np.inf, -np.inf], [np.inf, 1], [1, 2]], np.float32)
+    operands = [x, np.array([1], np.int64)]
+    (found,) = meaning(*make_operator("ReduceLogSumExp", operands, 18, constants=(1,), keepdims=keepdims))
+    np.testing.assert_allclose(found.reshape(-1), [-np.inf, np.inf, np.logaddexp(1, 2)], rtol=1e-6)
+
+
+def test_the_logarithm_of_a_sum_of_large_exponentials_is_finite(make_operator: Any, meaning: Any) -> None:
+    x = np.array([[500, 500]], np.float32)
+    (found,) = meaning(*make_operator("ReduceLogSumExp", [x, np.array([1], np.int64)], 18, constants=(1,)))
+    np.testing.assert_allclose(found, [[500 + np.log(2)]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("p", [1, 2, 3])
+@pytest.mark.parametrize("pads", [[0, 0, 0, 0], [1, 0, 1, 1]])
+def test_pools_of_norms(equals_onnxruntime: Check, p: int, pads: list[int]) -> None:
+    x = np.linspace(-2, 3, 60, dtype=np.float32).reshape(1, 2, 5, 6)
+    equals_onnxruntime("LpPool", [x], 18, tolerance=1e-5, kernel_shape=[3, 2], strides=[2, 1], pads=pads, p=p)
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool", "LpPool"])
+@pytest.mark.parametrize("pads", [[0] * 6, [1, 0, 1, 0, 1, 1]])
+def test_pools_over_a_volume(equals_onnxruntime: Check, op: str, pads: list[int]) -> None:
+    x = np.random.default_rng(5).standard_normal((2, 3, 5, 6, 7)).astype(np.float32)
+    attributes = {"kernel_shape": [2, 3, 2], "strides": [2, 1, 2], "pads": pads}
+    equals_onnxruntime(op, [x], 18, tolerance=1e-5, **attributes)
+    if op == "AveragePool":
+        equals_onnxruntime(op, [x], 18, tolerance=1e-5, count_include_pad=1, **attributes)
+    if op == "MaxPool":
+        equals_onnxruntime(op, [x], 18, ceil_mode=1, dilations=[1, 2, 1], **attributes)

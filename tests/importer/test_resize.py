@@ -106,3 +106,13 @@ def test_what_is_not_read_is_refused(make_operator: Any, imported: Any, attribut
 def test_scales_that_make_no_sense_are_refused(make_operator: Any, imported: Any, scales: tuple[float, ...]) -> None:
     with pytest.raises(ModelError, match="Resize 'node'"):
         imported(make_operator("Resize", [X, NOTHING, floats(*scales)], 13, constants=(1, 2))[0])
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_corners_are_not_aligned_where_onnx_and_its_runtimes_disagree(
+    make_operator: Any, imported: Any, mode: str
+) -> None:
+    attributes = {"mode": mode, "coordinate_transformation_mode": "align_corners"}
+    operands = [X, NOTHING, floats(1, 1, 0.6, 0.6)]
+    with pytest.raises(UnsupportedError, match=r"scales 4 elements by 0\.6.* Give sizes instead"):
+        imported(make_operator("Resize", operands, 18, constants=(1, 2), **attributes)[0])

@@ -46,7 +46,8 @@ SUM = {"bias": None, "requantization": None, "dtype": INT32, "quant": None}
 ILL_TYPED: dict[str, Callable[[], Node]] = {
     "quantize integers": lambda: ops.QuantizeLinear(x(2, dtype=INT8), INT8, GRID),
     "quantize float64": lambda: ops.QuantizeLinear(x(2, dtype=FLOAT64), INT8, GRID),
-    "quantize to bipolar": lambda: ops.QuantizeLinear(x(2), BIPOLAR, GRID.replace(qmin=-1, qmax=1)),
+    "round to bipolar": lambda: ops.QuantizeLinear(x(2), BIPOLAR, GRID.replace(qmin=-1, qmax=1)),
+    "take the sign as int8": lambda: ops.QuantizeLinear(x(2), INT8, GRID, rounding="BIPOLAR"),
     "quantize to a codebook": lambda: ops.QuantizeLinear(x(2), UINT8, CODEBOOK),
     "round in no known way": lambda: ops.QuantizeLinear(x(2), INT8, GRID, rounding="HALF_ODD"),
     "dequantize without scale": lambda: ops.DequantizeLinear(x(2, dtype=INT8)),
@@ -95,7 +96,7 @@ ILL_TYPED: dict[str, Callable[[], Node]] = {
     "reduce twice": lambda: ops.ReduceMax(x(2, 2), (0, 0), True),
     "reduce no axis": lambda: ops.ReduceMax(x(2, 2), (2,), True),
     "sum codes with a scale": lambda: ops.ReduceSum(q(2), (0,), True),
-    "reduce bools": lambda: ops.ReduceMax(x(2, dtype=BOOL), (0,), True),
+    "sum bools": lambda: ops.ReduceSum(x(2, dtype=BOOL), (0,), True),
     "reduce nothing": lambda: ops.ReduceMax(x(2, 0), (0,), True),
     "reshape to another size": lambda: ops.Reshape(x(2, 3), (4,)),
     "reshape a channel away": lambda: ops.Reshape(by_channel(2, 3, 4), (2, 12)),

@@ -81,8 +81,14 @@ def test_rounding_modes_by_definition(mode: Rounding) -> None:
         Rounding.DOWN: [-2, -2, -1, -1, -1, 0, 0, 0, 0, 0, 1, 1, 1, 2],
         Rounding.HALF_UP: [-3, -2, -2, -2, -1, -1, 0, 0, 0, 1, 1, 2, 2, 3],
         Rounding.HALF_DOWN: [-2, -2, -2, -1, -1, 0, 0, 0, 0, 0, 1, 1, 2, 2],
+        Rounding.BIPOLAR: [-1, -1, -1, -1, -1, -1, -1, 1, 1, 1, 1, 1, 1, 1],
     }
     assert apply_rounding(np.float32(x), mode).tolist() == expected[mode]
+
+
+def test_bipolar_takes_the_sign_of_the_number_not_of_the_quotient() -> None:
+    x = np.float32([-1e-45, -0.0, 0.0, np.nan, -np.inf, np.inf])
+    assert quantize(x, np.float32(8), 0, -1, 1, rounding=Rounding.BIPOLAR).tolist() == [-1, 1, 1, -1, -1, 1]
 
 
 def test_half_up_rounds_the_number_and_not_its_float32_sum() -> None:

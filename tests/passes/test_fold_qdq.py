@@ -14,6 +14,7 @@ from subbyte.compiler.ir.accumulators import accumulator_of
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.interpret import evaluate
 from subbyte.compiler.ir.node import Constant, Input, Value
+from subbyte.compiler.ir.ops_indexing import Expand, GatherElements, GatherND
 from subbyte.compiler.ir.stages import verify
 from subbyte.compiler.ir.types import QuantParams, TensorType
 from subbyte.passes.fold_qdq import fold_qdq
@@ -416,6 +417,9 @@ MOVES: dict[str, Callable[[Value], Value]] = {
     "Pad": lambda x: ops.Pad(x, (0, 0, 1, 2, 0, 0, 0, 1), "constant", 0.0).out,
     "Pad edge": lambda x: ops.Pad(x, (0, 0, 1, 2, 0, 0, 0, 1), "edge", 0.0).out,
     "Gather": lambda x: ops.Gather(x, Constant.of(np.int64([2, -1])).out, 1).out,
+    "GatherElements": lambda x: GatherElements(x, Constant.of(np.zeros((1, 4, 7, 6), np.int64)).out, 2).out,
+    "GatherND": lambda x: GatherND(x, Constant.of(np.int64([[0, 3], [0, -1]])).out, 0).out,
+    "Expand": lambda x: Expand(x, (3, 4, 6, 6)).out,
     "DepthToSpace": lambda x: ops.DepthToSpace(x, 2, "CRD").out,
     "SpaceToDepth": lambda x: ops.SpaceToDepth(x, 2).out,
     "ResizeNearest": lambda x: ops.ResizeNearest(x, (1, 4, 9, 12), (1, 1, 1.5, 2), "asymmetric", "floor").out,

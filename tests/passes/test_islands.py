@@ -72,7 +72,7 @@ CASES: dict[str, tuple[Callable[[], Value], str]] = {
     "a float output": (lambda: ops.Add(X, real_input("z", (1, 3, 4, 4), 0.2)).out, "the float output 'y'"),
     "a quantization per axis": (
         lambda: quantize(ops.Add(X, real_input("z", (1, 3, 4, 4), 0.2)).out, [0.1, 0.2, 0.3], axis=1),
-        "per axis, or with the rounding HALF_EVEN",
+        "quantizes its result per axis; integer forms",
     ),
     "a table": (
         lambda: quantize(ops.Mul(X, unary(real_input("z", (1, 3, 4, 4), 0.2), "Sigmoid")).out, 0.1),

@@ -154,10 +154,11 @@ enum subbyte_rounding {
     SUBBYTE_UP = 3,
     SUBBYTE_DOWN = 4,
     SUBBYTE_HALF_UP = 5,
-    SUBBYTE_HALF_DOWN = 6
+    SUBBYTE_HALF_DOWN = 6,
+    SUBBYTE_BIPOLAR = 7
 };
 
-// x rounded to an integer in the given mode. Requires |x| <= 2^30.
+// x rounded to an integer in the given mode, not SUBBYTE_BIPOLAR. Requires |x| <= 2^30.
 static inline int32_t subbyte_round_s32(float x, int mode) {
     int32_t whole, away;
     float rest, part;
@@ -184,9 +185,15 @@ static inline int32_t subbyte_round_s32(float x, int mode) {
 }
 
 // subbyte_quantize_f32 with a rounding mode, and with the zero point added before the rounding if so asked (QONNX).
+// SUBBYTE_BIPOLAR takes the sign of x, not of x / scale: +1 from zero on, -1 below.
 static inline int32_t subbyte_quantize_mode_f32(float x, float scale, int32_t zp, int32_t qmin, int32_t qmax, int mode,
                                                 int zero_point_first) {
-    float steps = subbyte_div_f32(x, scale);
+    float steps = mode == SUBBYTE_BIPOLAR ? x : subbyte_div_f32(x, scale);
+    if (mode == SUBBYTE_BIPOLAR) {
+        if (x != x) return qmin;
+        if (zero_point_first) steps = subbyte_add_f32(steps, (float)zp);
+        return subbyte_clamp_s32((steps < 0.0f ? -1 : 1) + (zero_point_first ? 0 : zp), qmin, qmax);
+    }
     if (zero_point_first) {
         steps = subbyte_add_f32(steps, (float)zp);
         return subbyte_round_s32(subbyte_clamp_f32(steps, (float)qmin, (float)qmax), mode);

@@ -7,10 +7,9 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { SUBBYTE_COPY_AXES = 8 };
+#include "refused.h"
 
-// What a checked kernel returns for operands that it refuses: SUBBYTE_ERROR_STEP of subbyte_model.h.
-enum { SUBBYTE_REFUSED = -4 };
+enum { SUBBYTE_COPY_AXES = 8 };
 
 // to[i] = from[i * stride] for i < n, elements of `bytes` bytes; 1, 2, 4 and 8 are moved as a whole.
 static inline void subbyte_copy_run(unsigned char* to, const unsigned char* from, int32_t stride, int32_t n,

@@ -248,7 +248,11 @@ static inline void subbyte_cast(const void* x, void* y, int32_t x_type, int32_t 
             else
                 ((uint16_t*)y)[i] = subbyte_f32_to_f16(real);
         } else {
-            subbyte_store_integer(y, y_type, i, (uint64_t)(from_float ? subbyte_truncate_f32(real, low, high) : whole));
+            if (from_float)
+                whole = subbyte_truncate_f32(real, low, high);
+            else if (y_type < SUBBYTE_TYPE_U64)  // low .. high are 2^bits numbers
+                whole = low + (int64_t)(((uint64_t)whole - (uint64_t)low) & (uint64_t)(high - low));
+            subbyte_store_integer(y, y_type, i, (uint64_t)whole);
         }
     }
 }

@@ -1,4 +1,4 @@
-// Tables: every function of an 8-bit code.
+// Tables: every function of an 8-bit code, and those of codes of up to 16 bits that have one table.
 
 #ifndef SUBBYTE_LOOKUP_H
 #define SUBBYTE_LOOKUP_H
@@ -42,6 +42,20 @@ static inline void subbyte_lookup(const void* x, void* y, const void* tables, co
                 break;
         }
         i += n;
+    }
+}
+
+// y[i] = table[x[i] - low] for codes that stand in 16 bits, signed or not; entries of `bytes` bytes. Tiles: chunks of
+// `chunk` elements. Requires 1 <= bytes <= 8, and an entry for every code in x.
+static inline void subbyte_lookup_wide(const void* x, void* y, const void* table, int32_t is_signed, int32_t low,
+                                       int32_t bytes, int32_t elements, int32_t chunk, int32_t begin, int32_t end) {
+    const unsigned char* entries = (const unsigned char*)table;
+    unsigned char* to = (unsigned char*)y;
+    const int32_t stop = chunk * end < elements ? chunk * end : elements;
+    int32_t i;
+    for (i = chunk * begin; i < stop; ++i) {
+        const int32_t code = is_signed ? (int32_t)((const int16_t*)x)[i] : (int32_t)((const uint16_t*)x)[i];
+        memcpy(to + (size_t)i * (size_t)bytes, entries + (size_t)(code - low) * (size_t)bytes, (size_t)bytes);
     }
 }
 

@@ -4,6 +4,7 @@
 #define SUBBYTE_REDUCE_H
 
 #include "codes.h"
+#include "integers.h"
 #include "span.h"
 
 // The reduced axes of x, in logical order: extents and strides. The kept axes are a span of chunks of at most SUBBYTE_BLOCK
@@ -104,6 +105,59 @@ static inline void subbyte_reduce_sum_floats(const void* x, void* y, int32_t typ
             reals[i] = mean ? subbyte_div_f32(sum, (float)g->count) : sum;
         }
         subbyte_store_reals(y, &grid, run.y, reals, run.n);
+    }
+}
+
+// y = the product of the reduced floats, one factor after the other.
+static inline void subbyte_reduce_product_floats(const void* x, void* y, int32_t type, const struct subbyte_reduce* g,
+                                                 const struct subbyte_span* span, int32_t begin, int32_t end) {
+    struct subbyte_grid grid = {0, 1.0f, 0, 0, 0};
+    float products[SUBBYTE_BLOCK], reals[SUBBYTE_BLOCK];
+    int32_t tile, k, i;
+    grid.type = type;
+    for (tile = begin; tile < end; ++tile) {
+        const struct subbyte_run run = subbyte_span_run(span, tile);
+        for (i = 0; i < run.n; ++i) products[i] = 1.0f;
+        for (k = 0; k < g->count; ++k) {
+            subbyte_load_reals(reals, x, &grid, run.a + subbyte_reduced(g, k), run.a_stride, run.n);
+            for (i = 0; i < run.n; ++i) products[i] = subbyte_mul_f32(products[i], reals[i]);
+        }
+        subbyte_store_reals(y, &grid, run.y, products, run.n);
+    }
+}
+
+enum subbyte_reduction {
+    SUBBYTE_REDUCE_SUM = 0,
+    SUBBYTE_REDUCE_MEAN = 1,
+    SUBBYTE_REDUCE_PRODUCT = 2,
+    SUBBYTE_REDUCE_MAX = 3,
+    SUBBYTE_REDUCE_MIN = 4
+};
+
+// y = the reduction of integers of any width, modulo 2^bits; a mean is the sum, modulo 2^64, divided toward zero.
+static inline void subbyte_reduce_integers(const void* x, void* y, int32_t reduction, int32_t type,
+                                           const struct subbyte_reduce* g, const struct subbyte_span* span,
+                                           int32_t begin, int32_t end) {
+    const uint64_t turn = type == SUBBYTE_TYPE_U64 ? 0 : (uint64_t)1 << 63;
+    int32_t tile, k, i;
+    for (tile = begin; tile < end; ++tile) {
+        const struct subbyte_run run = subbyte_span_run(span, tile);
+        for (i = 0; i < run.n; ++i) {
+            const int32_t first = run.a + i * run.a_stride;
+            uint64_t result = (uint64_t)subbyte_load_integer(x, type, first);
+            for (k = 1; k < g->count; ++k) {
+                const uint64_t element = (uint64_t)subbyte_load_integer(x, type, first + subbyte_reduced(g, k));
+                if (reduction <= SUBBYTE_REDUCE_MEAN)
+                    result += element;
+                else if (reduction == SUBBYTE_REDUCE_PRODUCT)
+                    result *= element;
+                else if (reduction == SUBBYTE_REDUCE_MAX ? (element ^ turn) > (result ^ turn)
+                                                         : (element ^ turn) < (result ^ turn))
+                    result = element;
+            }
+            if (reduction == SUBBYTE_REDUCE_MEAN) result = (uint64_t)((int64_t)result / g->count);
+            subbyte_store_integer(y, type, run.y + i, result);
+        }
     }
 }
 

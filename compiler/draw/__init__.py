@@ -1,0 +1,1 @@
+"""Pictures of graphs, coloured by bit width: layout, SVG, and a page that needs nothing else."""

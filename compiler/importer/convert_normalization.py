@@ -1,0 +1,141 @@
+"""Normalisations, written out in float32 operations: a mean, a difference, a mean of squares, one reciprocal root."""
+
+from __future__ import annotations
+
+from subbyte.compiler.dtype import FLOAT16, FLOAT32, DType
+from subbyte.compiler.importer.codes import plain
+from subbyte.compiler.importer.operator import Operator, converts
+from subbyte.compiler.ir import ops
+from subbyte.compiler.ir.node import Value
+from subbyte.compiler.ir.ops_logic import Compare, Where
+from subbyte.compiler.ir.shapes import Shape
+
+
+def _real(op: Operator, x: Value) -> Value:
+    if x.type.dtype not in (FLOAT16, FLOAT32):
+        raise op.unsupported(f"is applied to {x.type}; float32 and float16 are read. Cast the operand before.")
+    return x
+
+
+def _cast(op: Operator, x: Value, dtype: DType) -> Value:
+    return x if x.type.dtype == dtype else op.emit(ops.Cast(x, dtype, **op.inner))
+
+
+def _unary(op: Operator, x: Value, function: str) -> Value:
+    return op.emit(ops.Unary(x, function, (), **op.inner))
+
+
+def _centred(op: Operator, x: Value, axes: Shape) -> tuple[Value, Value]:
+    """(f32(x - mean), mean) over `axes`, which stay with extent 1."""
+    mean = op.emit(ops.ReduceMean(x, axes, True, **op.inner))
+    return op.emit(ops.Sub(x, mean, **op.inner)), mean
+
+
+def _inverse_deviation(op: Operator, d: Value, axes: Shape, epsilon: float) -> Value:
+    """f32(1 / sqrt(f32(mean of f32(d * d) + epsilon))) over `axes`.  Source: numerics/float32.layer_normalization."""
+    squares = op.emit(ops.Mul(d, d, **op.inner))
+    variance = op.emit(ops.ReduceMean(squares, axes, True, **op.inner))
+    shifted = op.emit(ops.Add(variance, op.part(epsilon, d.type.dtype), **op.inner))
+    return _unary(op, _unary(op, shifted, "Sqrt"), "Reciprocal")
+
+
+def _scaled(op: Operator, y: Value, scale: Value, bias: Value | None) -> Value:
+    """f32(f32(y * scale) + bias), both broadcast; the last node stands for the operator."""
+    if bias is None:
+        return op.emit(ops.Mul(y, scale, **op.marks))
+    return op.emit(ops.Add(op.emit(ops.Mul(y, scale, **op.inner)), bias, **op.marks))
+
+
+@converts("LayerNormalization", "RMSNormalization")
+def convert_layer_normalization(op: Operator) -> tuple[Value, ...]:
+    """Over `axis` and all axes after it, in float32 whatever x is; RMSNormalization does not subtract the mean."""
+    x, scale, bias = _real(op, plain(op, op.operand(0))), op.operand(1), op.optional(2)
+    if op.integer("stash_type", 1) != 1:
+        raise op.unsupported("computes in another type than float32 (stash_type). Export it with stash_type=1.")
+    axes = tuple(range(op.axis(op.integer("axis", -1), x.type.rank), x.type.rank))
+    wide = _cast(op, x, FLOAT32)
+    mean: Value | None = None
+    d = wide
+    if op.op_type == "LayerNormalization":
+        d, mean = _centred(op, wide, axes)
+    inverse = _inverse_deviation(op, d, axes, op.real("epsilon", 1e-5))
+    normalized = _cast(op, op.emit(ops.Mul(d, inverse, **op.inner)), x.type.dtype)
+    y = _scaled(op, normalized, _cast(op, scale, x.type.dtype), None if bias is None else _cast(op, bias, x.type.dtype))
+    return (y,) if mean is None else (y, mean, inverse)
+
+
+@converts("InstanceNormalization", "GroupNormalization")
+def convert_group_normalization(op: Operator) -> Value:
+    """Over the channels of each group and all spatial axes; in InstanceNormalization each channel is a group.
+
+    scale and bias are one for each channel, before opset 21 of GroupNormalization one for each group.
+    """
+    x, scale, bias = _real(op, plain(op, op.operand(0))), op.operand(1), op.operand(2)
+    if x.type.rank < 3:
+        raise op.broken(f"is applied to {x.type}; [N, C, spatial...] is needed.")
+    n, channels = x.type.shape[:2]
+    groups = channels if op.op_type == "InstanceNormalization" else op.integer("num_groups", 0)
+    if groups < 1 or channels % groups or op.integer("stash_type", 1) != 1:
+        raise op.broken(
+            f"divides {channels} channels into {groups} groups in a type that is not float32 or not so many."
+        )
+    per_group = op.op_type == "GroupNormalization" and op.opset < 21
+    wide = _cast(op, x, FLOAT32)
+    rows = op.emit(ops.Reshape(wide, (n, groups, x.type.elements // max(n * groups, 1)), **op.inner))
+    d, _ = _centred(op, rows, (2,))
+    inverse = _inverse_deviation(op, d, (2,), op.real("epsilon", 1e-5))
+    normalized = op.emit(ops.Mul(d, inverse, **op.inner))
+    along = (1, groups, 1) if per_group else (1, channels, *[1] * (x.type.rank - 2))
+    scale, bias = (op.emit(ops.Reshape(_cast(op, v, x.type.dtype), along, **op.inner)) for v in (scale, bias))
+    if per_group:
+        y = op.emit(ops.Mul(_cast(op, normalized, x.type.dtype), scale, **op.inner))
+        return op.emit(ops.Reshape(op.emit(ops.Add(y, bias, **op.inner)), x.type.shape, **op.marks))
+    shaped = op.emit(ops.Reshape(_cast(op, normalized, x.type.dtype), x.type.shape, **op.inner))
+    return _scaled(op, shaped, scale, bias)
+
+
+@converts("MeanVarianceNormalization")
+def convert_mean_variance_normalization(op: Operator) -> Value:
+    """f32(d / f32(sqrt(mean of f32(d * d)) + 1e-9)), d = f32(x - mean), over `axes`.  Source: ONNX's body."""
+    x = _real(op, plain(op, op.operand(0)))
+    axes = op.axes(op.integer_list("axes") or (0, 2, 3), x.type.rank)
+    d, _ = _centred(op, x, axes)
+    variance = op.emit(ops.ReduceMean(op.emit(ops.Mul(d, d, **op.inner)), axes, True, **op.inner))
+    deviation = op.emit(ops.Add(_unary(op, variance, "Sqrt"), op.part(1e-9, x.type.dtype), **op.inner))
+    return op.emit(ops.Div(d, deviation, **op.marks))
+
+
+@converts("LpNormalization")
+def convert_lp_normalization(op: Operator) -> Value:
+    """f32(x / norm), norm the sum of |x| (p=1) or the root of the sum of x * x (p=2) along `axis`; 0 where it is 0."""
+    x = _real(op, plain(op, op.operand(0)))
+    axis, p = op.axis(op.integer("axis", -1), x.type.rank), op.integer("p", 2)
+    if p not in (1, 2):
+        raise op.broken(f"has p {p}; 1 and 2 exist.")
+    parts = _unary(op, x, "Abs") if p == 1 else op.emit(ops.Mul(x, x, **op.inner))
+    total = op.emit(ops.ReduceSum(parts, (axis,), True, **op.inner))
+    norm = total if p == 1 else _unary(op, total, "Sqrt")
+    zero, one = op.part(0, x.type.dtype), op.part(1, x.type.dtype)
+    safe = op.emit(Where(op.emit(Compare(norm, zero, "equal", **op.inner)), one, norm, **op.inner))
+    return op.emit(ops.Div(x, safe, **op.marks))
+
+
+@converts("LRN")
+def convert_lrn(op: Operator) -> Value:
+    """f32(x / f32(bias + alpha * mean) ** beta), the mean of f32(x * x) over `size` neighbouring channels.
+
+    Neighbours beyond the first and last channel count as 0.
+    """
+    x = _real(op, plain(op, op.operand(0)))
+    size, (n, channels) = op.integer("size", 0), x.type.shape[:2] if x.type.rank > 2 else (0, 0)
+    if size < 1 or channels < 1:
+        raise op.broken(f"sums {size} channels of {x.type}; a number above 0, and [N, C, spatial...], are needed.")
+    squares = op.emit(ops.Mul(x, x, **op.inner))
+    rows = op.emit(ops.Reshape(squares, (n, 1, channels, x.type.elements // (n * channels)), **op.inner))
+    pads = ((size - 1) // 2, 0, size - 1 - (size - 1) // 2, 0)
+    means = op.emit(ops.AveragePool(rows, (size, 1), (1, 1), pads, (1, 1), False, True, **op.inner))
+    means = op.emit(ops.Reshape(means, x.type.shape, **op.inner))
+    alpha, beta, bias = (op.real(name, value) for name, value in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0)))
+    scaled = op.emit(ops.Mul(op.part(alpha, x.type.dtype), means, **op.inner))
+    base = op.emit(ops.Add(op.part(bias, x.type.dtype), scaled, **op.inner))
+    return op.emit(ops.Div(x, op.emit(ops.Pow(base, op.part(beta, x.type.dtype), **op.inner)), **op.marks))
