@@ -82,6 +82,7 @@ def compare_per_node(
 
     A node is compared when it and everything it reads stand for ONNX tensors; what a pass put between two ONNX tensors
     (a Repack, a table of several operators) is evaluated with it, from the nearest ONNX tensors before.
+    Raises ModelError where no node can be compared: nothing would have been checked.
     """
     known = {Value(node, 0): node.name for node in graph.inputs}
     known |= {Value(node, 0): node.tensor for node in graph.operations() if node.tensor and len(node.types) == 1}
@@ -97,6 +98,11 @@ def compare_per_node(
             reference = theirs[name]
             if ours.shape == reference.shape and ours.dtype == reference.dtype:
                 found.setdefault(name, []).append((reference, ours))
+    if not found:
+        raise ModelError(
+            f"no node of '{graph.name}' stands for a tensor of the ONNX model in shape and dtype, so that none can be "
+            "compared by itself; compare the outputs instead, without --per-node."
+        )
     steps = {name: _float_step(value.node) for value, name in known.items()}
     return {
         name: compare(np.stack([a for a, _ in pairs]), np.stack([b for _, b in pairs]), steps[name])

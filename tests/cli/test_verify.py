@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 import subbyte
@@ -56,6 +57,16 @@ def test_each_node_is_within_a_step_of_onnxruntime(cli: Cli, mlp: Path, few_imag
     assert set(report) == {"target", "ok", "nodes"}
     assert "/hidden1/relu_output_QuantizeLinear_Output" in report["nodes"]
     assert all(node["max_steps"] <= 1 for node in report["nodes"].values())
+
+
+def test_nothing_to_compare_per_node_is_an_error(cli: Cli, tmp_path: Path) -> None:
+    info = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2]) for name in ("x", "y")]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", info[:1], info[1:])
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "identity.onnx")
+    result = cli("verify", tmp_path / "identity.onnx", "--per-node")
+    assert result.code == 1
+    assert "none can be compared by itself" in result.err
 
 
 def test_recorded_answers_are_met(cli: Cli, mlp: Path, few_images: Path, tmp_path: Path) -> None:
