@@ -13,10 +13,15 @@ import pytest
 
 from subbyte.compiler.codegen.bundle import make_bundle, write_bundle
 from subbyte.compiler.codegen.program import build_program
+from subbyte.compiler.dtype import INT8, INT16
 from subbyte.compiler.errors import ModelError, ToolchainError
-from subbyte.compiler.ir.graph import Graph
+from subbyte.compiler.ir import qops
+from subbyte.compiler.ir.graph import Graph, Output, Stage
+from subbyte.compiler.ir.lowered import KernelCall
+from subbyte.compiler.ir.node import Input, Node
+from subbyte.compiler.ir.types import QuantParams, TensorType
 from subbyte.compiler.runtime import load
-from subbyte.compiler.target import Target
+from subbyte.compiler.target import Call, Kernel, Storage, Target, TargetFacts
 from subbyte.compiler.toolchain.build import SHARED, STATIC, build_bundle
 from subbyte.compiler.toolchain.compilers import find_compiler
 
@@ -147,3 +152,29 @@ def test_the_manifest_says_what_lies_where(target: Target, toy_graph: ToyGraph) 
     assert manifest["memory"]["arena_bytes"] == 64
     assert [step["kernel"] for step in manifest["steps"]] == ["toy_clamp"] * 3 + ["memcpy"] * 3
     assert json.loads(json.dumps(manifest)) == manifest
+
+
+@pytest.mark.parametrize(("shape", "shared"), [((2, 8), 2), ((1, 8), 1)])
+def test_a_broadcast_operand_of_as_many_bytes_keeps_its_memory(
+    tmp_path: Path, shape: tuple[int, ...], shared: int
+) -> None:
+    """int16 [1, 8] takes the bytes of int8 [2, 8], but its first elements are read again for the second row."""
+    wide = INT16 if shape == (1, 8) else INT8
+    quant = QuantParams(np.ones((), np.float32), np.zeros((), np.int64), -100, 100)
+    x, other = Input("x", TensorType(wide, shape, quant)), Input("other", TensorType(INT8, (2, 8), quant))
+
+    def kernel(op: type[Node], in_place: tuple[int, ...]) -> Kernel:
+        return Kernel(
+            op, f"toy_{op.__name__}", tmp_path, Storage.ANY, lambda node: Call("toy", ()), lambda node, facts: 1.0,
+            in_place=in_place,
+        )  # fmt: skip
+
+    kernels = (kernel(qops.Clamp, (0,)), kernel(qops.QAdd, (0, 1)))
+    target = Target("toy", "toy", frozenset(), TargetFacts(), (), "", "", kernels)
+    clamped = KernelCall(qops.Clamp(x.out, -50, 50), "toy_Clamp", "toy").out
+    added = KernelCall(qops.QAdd(clamped, other.out, INT8, quant), "toy_QAdd", "toy").out
+    shown = KernelCall(qops.Clamp(added, -5, 5), "toy_Clamp", "toy").out
+    last = KernelCall(qops.Clamp(shown, -4, 4), "toy_Clamp", "toy").out
+    program = build_program(Graph("g", (x, other), (Output("y", last),), Stage.LOWERED), target)
+    assert program.arena.shared == shared
+    assert (program.steps[0].results == program.steps[1].results) == (shape == (2, 8))
