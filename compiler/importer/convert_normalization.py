@@ -1,6 +1,13 @@
-"""Normalisations, written out in float32 operations: a mean, a difference, a mean of squares, one reciprocal root."""
+"""Normalisations: over the last axes one operation, others written out in float32 operations.
+
+A mean, a difference, a mean of squares, one reciprocal root.
+"""
 
 from __future__ import annotations
+
+import math
+
+import numpy as np
 
 from subbyte.compiler.dtype import FLOAT16, FLOAT32, DType
 from subbyte.compiler.importer.codes import plain
@@ -8,6 +15,7 @@ from subbyte.compiler.importer.operator import Operator, converts
 from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.node import Value
 from subbyte.compiler.ir.ops_logic import Compare, Where
+from subbyte.compiler.ir.ops_normalization import LayerNormalization, Normalization, RMSNormalization
 from subbyte.compiler.ir.shapes import Shape
 
 
@@ -46,22 +54,49 @@ def _scaled(op: Operator, y: Value, scale: Value, bias: Value | None) -> Value:
     return op.emit(ops.Add(op.emit(ops.Mul(y, scale, **op.inner)), bias, **op.marks))
 
 
+def _row(op: Operator, value: Value | None, shape: Shape) -> Value | None:
+    """A scale or bias as one row of `shape`: as it is, or a constant broadcast to it; None where it is neither."""
+    if value is None or value.type.shape == shape:
+        return value
+    extents = value.type.shape[max(value.type.rank - len(shape), 0) :]
+    fits = all(n in (1, extent) for n, extent in zip(reversed(extents), reversed(shape), strict=False))
+    if value.constant is None or math.prod(extents) != value.type.elements or not fits:
+        return None
+    return op.part(np.broadcast_to(value.constant.reshape(extents), shape), value.type.dtype)
+
+
+def build_normalization(
+    op: Operator, kind: type[Normalization], x: Value, scale: Value, bias: Value | None, axis: int, epsilon: float
+) -> Value:
+    """`kind` of x over `axis` and all after it; scale and bias that are no rows of x follow as operations of their own.
+
+    The numbers are the same either way.
+    """
+    shape = x.type.shape[axis:]
+    scale, bias = _cast(op, scale, x.type.dtype), None if bias is None else _cast(op, bias, x.type.dtype)
+    row = _row(op, scale, shape)
+    if row is None:
+        return _scaled(op, op.emit(kind(x, None, None, axis, epsilon, **op.inner)), scale, bias)
+    added = _row(op, bias, shape)
+    if added is None and bias is not None:
+        return op.emit(ops.Add(op.emit(kind(x, row, None, axis, epsilon, **op.inner)), bias, **op.marks))
+    return op.emit(kind(x, row, added, axis, epsilon, **op.marks))
+
+
 @converts("LayerNormalization", "RMSNormalization")
 def convert_layer_normalization(op: Operator) -> tuple[Value, ...]:
     """Over `axis` and all axes after it, in float32 whatever x is; RMSNormalization does not subtract the mean."""
     x, scale, bias = _real(op, plain(op, op.operand(0))), op.operand(1), op.optional(2)
     if op.integer("stash_type", 1) != 1:
         raise op.unsupported("computes in another type than float32 (stash_type). Export it with stash_type=1.")
-    axes = tuple(range(op.axis(op.integer("axis", -1), x.type.rank), x.type.rank))
-    wide = _cast(op, x, FLOAT32)
-    mean: Value | None = None
-    d = wide
-    if op.op_type == "LayerNormalization":
-        d, mean = _centred(op, wide, axes)
-    inverse = _inverse_deviation(op, d, axes, op.real("epsilon", 1e-5))
-    normalized = _cast(op, op.emit(ops.Mul(d, inverse, **op.inner)), x.type.dtype)
-    y = _scaled(op, normalized, _cast(op, scale, x.type.dtype), None if bias is None else _cast(op, bias, x.type.dtype))
-    return (y,) if mean is None else (y, mean, inverse)
+    axis, epsilon = op.axis(op.integer("axis", -1), x.type.rank), op.real("epsilon", 1e-5)
+    kind = LayerNormalization if op.op_type == "LayerNormalization" else RMSNormalization
+    y = build_normalization(op, kind, x, scale, bias, axis, epsilon)
+    if not any(op.outputs[1:]):
+        return (y,)
+    axes = tuple(range(axis, x.type.rank))
+    d, mean = _centred(op, _cast(op, x, FLOAT32), axes)
+    return y, mean, _inverse_deviation(op, d, axes, epsilon)
 
 
 @converts("InstanceNormalization", "GroupNormalization")

@@ -21,6 +21,7 @@ from subbyte.compiler.ir import (  # noqa: F401  (each registers the meaning of 
     interpret_indexing,
     interpret_logic,
     interpret_movement,
+    interpret_normalization,
     interpret_resize,
     interpret_sums,
     interpret_windows,

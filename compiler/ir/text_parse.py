@@ -17,7 +17,17 @@ from numpy.typing import NDArray
 
 from subbyte.compiler.dtype import DType
 from subbyte.compiler.errors import GraphError, SubbyteError
-from subbyte.compiler.ir import lowered, node, ops, ops_indexing, ops_logic, qops, qops_blocks, qops_dynamic
+from subbyte.compiler.ir import (
+    lowered,
+    node,
+    ops,
+    ops_indexing,
+    ops_logic,
+    ops_normalization,
+    qops,
+    qops_blocks,
+    qops_dynamic,
+)
 from subbyte.compiler.ir.graph import Graph, Output, Stage
 from subbyte.compiler.ir.node import Input, Node, Value
 from subbyte.compiler.ir.text_print import array_type, result_text
@@ -31,13 +41,14 @@ _ABSTRACT = (
     ops.Reduce,
     ops_logic.WholeBinary,
     ops_logic.Modular,
+    ops_normalization.Normalization,
     qops.QBinary,
     qops.QReduce,
     lowered.Wrapper,
 )
 OPERATIONS: dict[str, type[Node]] = {
     name: found
-    for module in (node, ops, ops_logic, ops_indexing, qops, qops_blocks, qops_dynamic, lowered)
+    for module in (node, ops, ops_logic, ops_indexing, ops_normalization, qops, qops_blocks, qops_dynamic, lowered)
     for name, found in vars(module).items()
     if isinstance(found, type) and issubclass(found, Node) and found not in _ABSTRACT
 }

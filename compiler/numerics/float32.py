@@ -39,6 +39,7 @@ __all__ = [
     "log1p",
     "maximum",
     "minimum",
+    "normalize",
     "power",
     "reciprocal",
     "reduce_max",
@@ -133,19 +134,29 @@ def softmax(x: Any, axis: int = -1) -> Floats:
 
 
 @np.errstate(all="ignore")
-def layer_normalization(x: Any, scale: Any, bias: Any, epsilon: float, axis: int = -1) -> Floats:
-    """f32(f32(f32(d * inverse) * scale) + bias), the mean and the variance over `axis` and all axes after it.
+def normalize(x: Any, epsilon: float, axis: int = -1, *, centred: bool = True) -> Floats:
+    """f32(d * inverse), the mean and the variance over `axis` and all axes after it.
 
-    d = f32(x - tree_mean(x)); inverse = f32(1 / sqrt(f32(tree_mean(f32(d * d)) + epsilon))).
+    d = f32(x - tree_mean(x)), or x itself where not `centred`;
+    inverse = f32(1 / f32(sqrt(f32(tree_mean(f32(d * d)) + epsilon)))).
+
+    Args: x: float32, an element or more in each row; epsilon is rounded to float32.
+    Source: design.md N8; ONNX LayerNormalization, and RMSNormalization where not `centred`.
+    """
+    x = floats(x)
+    axes = tuple(range(axis % x.ndim, x.ndim))
+    d = floats(x - np.expand_dims(tree_mean(x, axes), axes)) if centred else x
+    return floats(d * rsqrt(np.expand_dims(tree_mean(d * d, axes), axes) + np.float32(epsilon)))
+
+
+@np.errstate(all="ignore")
+def layer_normalization(x: Any, scale: Any, bias: Any, epsilon: float, axis: int = -1) -> Floats:
+    """f32(f32(normalize(x) * scale) + bias).
 
     Args: x: float32; scale, bias: float32, broadcast to x; a bias of None is not added.
     Source: design.md N8; ONNX LayerNormalization.
     """
-    x = floats(x)
-    axes = tuple(range(axis % x.ndim, x.ndim))
-    d = x - np.expand_dims(tree_mean(x, axes), axes)
-    inverse = rsqrt(np.expand_dims(tree_mean(d * d, axes), axes) + np.float32(epsilon))
-    y = d * inverse * floats(scale)
+    y = normalize(x, epsilon, axis) * floats(scale)
     return floats(y if bias is None else y + floats(bias))
 
 

@@ -12,6 +12,7 @@ from subbyte.targets.portable import (
     kernels_indexing,
     kernels_logic,
     kernels_movement,
+    kernels_normalization,
     kernels_sums,
     kernels_windows,
 )
@@ -25,6 +26,7 @@ KERNELS: tuple[Kernel, ...] = (
     *kernels_movement.ROWS,
     *kernels_float_sums.ROWS,
     *kernels_floats.ROWS,
+    *kernels_normalization.ROWS,
     *kernels_logic.ROWS,
     *kernels_indexing.ROWS,
 )

@@ -22,6 +22,7 @@ from tests.conformance import (  # noqa: F401  (each registers its cases)
     cases_indexing,
     cases_logic,
     cases_movement,
+    cases_normalization,
     cases_sums,
     cases_windows,
 )
@@ -91,6 +92,7 @@ def test_kernels_equal_the_interpreter(
 ROUNDING = (
     "float_elementwise.h",
     "float_sums.h",
+    "normalization.h",
     "pool.h",
     "quantization.h",
     "quantized_binary.h",
