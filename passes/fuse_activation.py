@@ -72,7 +72,7 @@ class _Fusion:
         if narrow is None:
             return None
         if not between:
-            return narrow.replace(sources=union_sources(producer, clamp), tensor=clamp.tensor or producer.tensor)
+            return narrow.replace(sources=union_sources(producer, clamp), tensor=clamp.tensor)
         result = narrow.replace(sources=union_sources(producer, clamp), tensor="")
         for node in reversed(between):
             value = result.out
@@ -132,9 +132,8 @@ def narrowed(node: Node, low: int, high: int) -> Node | None:
         requantization = node.requantization
         if requantization is None:
             return None
-        qmin, qmax = (min(max(code, low), high) for code in (requantization.qmin, requantization.qmax))
         return node.replace(
-            requantization=replace(requantization, qmin=qmin, qmax=qmax),
+            requantization=requantization.clamped(low, high),
             quant=None if node.quant is None else _clamped(node.quant, low, high),
         )
     if isinstance(node, _QUANTIZING):

@@ -61,8 +61,9 @@ def _function(node: Node, folding: Folding) -> Known:
         x, low, high = clamp
         coded = folding.of(x).coded
         narrowed = coded.clamp(low, high, node.sources) if coded is not None else None
-        if narrowed is not None:
-            return Known(narrowed)
+        if coded is not None and narrowed is not None:
+            cuts = narrowed.codes != coded.codes
+            return Known(_named(narrowed, folding.asked(node)) if cuts else narrowed)
     match node:
         case ops.Conv() | ops.ConvTranspose() | ops.MatMul() | ops.Gemm():
             return Known(sum=products.product(node, folding))
@@ -296,7 +297,7 @@ def _move_demanded(
 
 
 def _named(moved: Coded, asked: Iterable[tuple[Demand, Origin]]) -> Coded:
-    """`moved`, known by the tensor and the nodes of a quantization that leaves its codes as they are."""
+    """`moved` or clamped, known by the tensor and the nodes of a quantization that leaves its codes as they are."""
     node = moved.codes.node
     if not isinstance(node, Constant):
         for demand, origin in asked:

@@ -79,6 +79,12 @@ def test_a_clamp_becomes_the_range_of_its_producer() -> None:
     assert node.sources[-1] == "clip"
 
 
+def test_clamped_codes_are_not_called_by_the_tensor_of_the_codes_before() -> None:
+    codes = qops.QAdd(X, X, INT8, quant(0.3), tensor="before").out
+    graph = after(fuse_activation, quantized_graph(qops.Clamp(codes, -5, 90).out))
+    assert (only(graph, qops.QAdd).quant.qmin, only(graph, qops.QAdd).tensor) == (-5, "")
+
+
 def test_a_clamp_moves_up_across_movement_and_order() -> None:
     y = ops.Pad(convolution(X), (0, 0, 1, 0, 0, 0, 0, 1), "constant", 100).out
     y = ops.MaxPool(ops.Transpose(y, (0, 1, 3, 2)).out, (2, 2), (2, 2), (0, 0, 0, 0), (1, 1), False).out
