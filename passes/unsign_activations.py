@@ -101,10 +101,7 @@ def _sum(node: Any, unsigned: Any, rewriter: Rewriter) -> Any:
         w = unsigned(getattr(node, weights))
     changes: dict[str, Any] = {data: unsigned(getattr(node, data)), weights: w}
     if _is_signed(node.type) and node.requantization is not None:
-        r = node.requantization
-        changes["requantization"] = replace(
-            r, zero_point=r.zero_point + OFFSET, qmin=r.qmin + OFFSET, qmax=r.qmax + OFFSET
-        )
+        changes["requantization"] = node.requantization.moved(OFFSET)
         changes.update(dtype=UINT8, quant=shifted(node.quant, OFFSET), tensor="")
     return node.replace(**changes)
 

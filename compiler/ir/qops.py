@@ -68,13 +68,12 @@ def _accumulated(
         if part is not None and part.shape not in ((), (channels,)):
             raise GraphError(f"the {name} has shape {part.shape}; [] or [{channels}] is needed")
     result = TensorType(dtype, shape, quant)
-    low, high = result.code_range()
-    if requantization.qmin < low or requantization.qmax > high:
-        raise GraphError(
-            f"the requantization clamps to {requantization.qmin}..{requantization.qmax}, "
-            f"the result's codes are {low}..{high}"
-        )
-    if quant is not None and quant.scalar()[1] != requantization.zero_point:
+    if requantization.channels not in (None, channels):
+        raise GraphError(f"the requantization is for {requantization.channels} channels; there are {channels}")
+    (low, high), (least, most) = result.code_range(), requantization.results()
+    if least < low or most > high:
+        raise GraphError(f"the requantization gives {least}..{most}, the result's codes are {low}..{high}")
+    if requantization.table is None and quant is not None and quant.scalar()[1] != requantization.zero_point:
         raise GraphError(
             f"the requantization adds zero point {requantization.zero_point}, the result's is {quant.zero_point}"
         )

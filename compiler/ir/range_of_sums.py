@@ -32,7 +32,7 @@ def sum_range(node: SumOfProducts, codes: Ends, weights: Ends, bias: Ends | None
     """The ends of `node`: of its sums, of these and its bias, then N4 of both (a negative multiplier swaps them).
 
     Args: codes: of its data, all of it or one entry of axis 0 where all are alike; weights, bias: all of them.
-    Returns: None where the sum itself, without requantization, may wrap.
+    Returns: None where the sum itself, without requantization, may wrap, and where a table follows N4.
     Raises: NumericsError: a bound does not fit int64.
     """
     x, w = (node.a, node.b) if isinstance(node, qops.QGemm) else (node.x, node.w)
@@ -53,6 +53,8 @@ def sum_range(node: SumOfProducts, codes: Ends, weights: Ends, bias: Ends | None
     if node.requantization is None:
         fits = node.dtype.min <= int(low.min(initial=0)) and int(high.max(initial=0)) <= node.dtype.max
         return (low, high) if fits else None
+    if node.requantization.table is not None:
+        return None  # a table need not be monotone
     one, other = (requantize(end, node.requantization, axis) for end in (low, high))
     return np.minimum(one, other), np.maximum(one, other)
 

@@ -34,6 +34,7 @@ from subbyte.compiler.ir.text_print import array_type, result_text
 from subbyte.compiler.ir.text_tokens import Kind, Token, line_of, tokens_of
 from subbyte.compiler.ir.types import Layout, QuantParams, TensorType
 from subbyte.compiler.numerics.requantize import Requantization
+from subbyte.compiler.numerics.staircase import Staircase
 
 _ABSTRACT = (
     Node,
@@ -244,6 +245,8 @@ class _Parser:
                 return self._requantization(token)
             case _, "layout":
                 return self._record(token, Layout, self._fields())
+            case _, "staircase":
+                return self._record(token, Staircase, self._fields())
             case Kind.NAME, _ if self._token.text == "(":
                 return self._operation(token)
             case Kind.NAME, _:

@@ -17,6 +17,7 @@ from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.node import Constant, Input, Node, Value
 from subbyte.compiler.ir.types import Layout, QuantParams, TensorType
 from subbyte.compiler.numerics.requantize import Requantization
+from subbyte.compiler.numerics.staircase import Staircase
 
 INLINE_ELEMENTS = 16  # an array of more elements is a resource
 _BASE64_COLUMNS = 116
@@ -90,6 +91,10 @@ class _Printer:
                 return self.record("layout", ((f.name, item) for f, item in fields if item != f.default))
             case Requantization():
                 return self.requantization(content)
+            case Staircase():
+                return self.record(
+                    "staircase", ((f.name, getattr(content, f.name)) for f in dataclasses.fields(content))
+                )
         raise GraphError(f"a {type(content).__name__} in a field of a node has no text form")
 
     def array(self, array: NDArray[Any]) -> str:
@@ -120,9 +125,9 @@ class _Printer:
     def requantization(self, r: Requantization) -> str:
         fields: list[tuple[str, Any]] = [("multiplier", self.parameter(r.multiplier))]
         fields += [] if r.shift is None else [("shift", self.parameter(r.shift))]
-        return self.record(
-            "requantization", [*fields, ("zero_point", r.zero_point), ("qmin", r.qmin), ("qmax", r.qmax)]
-        )
+        fields += [("zero_point", r.zero_point), ("qmin", r.qmin), ("qmax", r.qmax)]
+        fields += [(name, part) for name in ("table", "staircase") if (part := getattr(r, name)) is not None]
+        return self.record("requantization", fields)
 
     def parameter(self, content: Any) -> Any:
         """A scale, multiplier or zero point: a plain number where there is one for all."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -95,9 +95,7 @@ def _cut_sum(node: Product, made: Flags | None, taken: Flags | None, extra: Code
         changes["bias"] = Constant.of(total, INT32 if fits else INT64).out
     r = node.requantization
     if made is not None and r is not None:
-        multiplier = r.multiplier[made] if r.multiplier.ndim else r.multiplier
-        shift = r.shift[made] if r.shift is not None and r.shift.ndim else r.shift
-        changes["requantization"] = replace(r, multiplier=multiplier, shift=shift)
+        changes["requantization"] = r.of_channels(made)
     return changes
 
 

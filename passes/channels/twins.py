@@ -72,7 +72,10 @@ def _parameters(node: qops.QConv | qops.QGemm, count: int) -> list[Hashable]:
     rows = np.ascontiguousarray(array.T if isinstance(node, qops.QGemm) else array).reshape(count, -1)
     columns: list[NDArray[np.generic]] = [] if node.bias is None else [np.asarray(node.bias.constant)]
     if node.requantization is not None:
-        columns += [v for v in (node.requantization.multiplier, node.requantization.shift) if v is not None]
+        r = node.requantization
+        columns += [v for v in (r.multiplier, r.shift) if v is not None]
+        if r.table is not None and r.table.ndim == 2:
+            columns.append(np.array([row.tobytes() for row in r.table]))
     if weights.type.quant is not None:
         columns.append(weights.type.quant.static()[1])
     spread = [np.broadcast_to(column, (count,)) for column in columns]

@@ -200,6 +200,8 @@ def _accepts(op: QConv, dot: Dot) -> bool:
     quant = op.w.type.quant
     if not is_depthwise(op) or op.requantization is None or not is_unsigned_byte(op.dtype):
         return False
+    if op.requantization.table is not None:
+        return False
     if not is_unsigned_grid(op.x.type) or not is_constant(op.w) or not is_signed_byte(op.w.type.dtype):
         return False
     if quant is not None and (not quant.is_static or quant.block is not None or quant.levels is not None):

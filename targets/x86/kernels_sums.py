@@ -239,6 +239,8 @@ def _accepts(op: SumOfProducts, dot: Dot, *, raw: bool) -> bool:
         return False
     if op.dtype != INT32 if raw else not is_unsigned_byte(op.dtype):
         return False
+    if op.requantization is not None and op.requantization.table is not None:
+        return False
     if not is_constant(weights) or not is_signed_byte(weights.type.dtype):
         return False
     quant = weights.type.quant

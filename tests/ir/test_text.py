@@ -21,6 +21,7 @@ from subbyte.compiler.ir.node import Constant, Input, Value
 from subbyte.compiler.ir.text import parse_graph, print_graph
 from subbyte.compiler.ir.types import Layout, QuantParams, TensorType
 from subbyte.compiler.numerics.requantize import Requantization
+from subbyte.compiler.numerics.thresholds import staircase
 
 SIMPLE = """graph "simple" quantized {
   %0 = Input(name="x", of_type=uint8[1, 2] quant(scale=0.5, zero_point=128, qmin=0, qmax=255))
@@ -308,3 +309,20 @@ def parsed_or_error(text: str) -> Graph | GraphError:
         return parse_graph(text)
     except GraphError as error:
         return error
+
+
+def test_tables_and_staircases_of_requantizations_read_back() -> None:
+    r = Requantization(np.float32([0.5, -0.25]), None, 1, 0, 3, np.array([4, 5, 5, 2]))
+    r = dataclasses.replace(r, staircase=staircase(r, [-20, -20], [20, 30], 15))
+    a, b = Input("a", TensorType(INT8, (2, 3))), Input("b", TensorType(INT8, (3, 2)))
+    node = qops.QGemm(a.out, b.out, None, r, INT8, None)
+    parsed = assert_round_trip(Graph("g", (a, b), (Output("y", node.out),), Stage.QUANTIZED)).nodes()[-1]
+    assert isinstance(parsed, qops.QGemm)
+    found = parsed.requantization
+    assert found is not None
+    assert found.table is not None
+    assert found.table.tolist() == [4, 5, 5, 2]
+    assert found.staircase is not None
+    assert r.staircase is not None
+    for name in ("steps", "codes", "low", "high"):
+        assert getattr(found.staircase, name).tolist() == getattr(r.staircase, name).tolist()
