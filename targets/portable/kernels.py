@@ -13,11 +13,13 @@ from subbyte.targets.portable import (
     kernels_logic,
     kernels_movement,
     kernels_normalization,
+    kernels_packed,
     kernels_sums,
     kernels_windows,
 )
 
 KERNELS: tuple[Kernel, ...] = (
+    *kernels_packed.ROWS,
     *kernels_sums.ROWS,
     *kernels_blocks.ROWS,
     *kernels_codes.ROWS,

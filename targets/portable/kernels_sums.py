@@ -131,14 +131,16 @@ def epilogue_struct(op: SumOfProducts) -> ConstantStruct:
     )
 
 
-def _proof(op: SumOfProducts) -> str:
+def proof_of(op: SumOfProducts) -> str:
+    """How its requantization is shown equal to N4."""
     return "" if op.requantization is None else PROOF
 
 
 # Convolutions ---------------------------------------------------------------------------------------------------------
 
 
-def _is_conv(op: QConv | QConvTranspose) -> bool:
+def is_conv(op: QConv | QConvTranspose) -> bool:
+    """Whether the kernels know its geometry, its weights and its end."""
     stored = is_spatial(op.x.type) and is_channels_last(op.x.type) and is_channels_last(op.type)
     return stored and _can_pack(op, op.x, op.w)
 
@@ -148,7 +150,7 @@ def is_depthwise(op: QConv) -> bool:
 
 
 def _accepts_conv(variant: str) -> Callable[[QConv | QConvTranspose], bool]:
-    return lambda op: _is_conv(op) and not (isinstance(op, QConv) and is_depthwise(op)) and pack(op).name == variant
+    return lambda op: is_conv(op) and not (isinstance(op, QConv) and is_depthwise(op)) and pack(op).name == variant
 
 
 def _conv_call(op: QConv | QConvTranspose) -> Call:
@@ -172,12 +174,12 @@ def _conv_call(op: QConv | QConvTranspose) -> Call:
         ),
         tiles=op.type.shape[0] * spatial(op).results[0],
         scratch_bytes=window * packed.value.numpy.itemsize,
-        proof=_proof(op),
+        proof=proof_of(op),
     )
 
 
 def _accepts_depthwise(variant: str) -> Callable[[QConv], bool]:
-    return lambda op: _is_conv(op) and is_depthwise(op) and pack(op).name == variant
+    return lambda op: is_conv(op) and is_depthwise(op) and pack(op).name == variant
 
 
 def _depthwise_call(op: QConv) -> Call:
@@ -199,7 +201,7 @@ def _depthwise_call(op: QConv) -> Call:
             Special.TILE_END,
         ),
         tiles=op.type.shape[0] * spatial(op).results[0],
-        proof=_proof(op),
+        proof=proof_of(op),
     )
 
 
@@ -210,7 +212,11 @@ def _is_gemm(op: QGemm) -> bool:
     return all(is_row_major(of_type) for of_type in (op.a.type, op.b.type, op.type)) and has_one_zero_point(op.a.type)
 
 
-def _matrices(op: QGemm, value: Value, role: str) -> ConstantArray:
+def is_gemm_of_constants(op: QGemm) -> bool:
+    return _is_gemm(op) and _can_pack(op, op.a, op.b)
+
+
+def matrices(op: QGemm, value: Value, role: str) -> ConstantArray:
     """Which matrix of `value` each batch of the result takes."""
     batches = op.type.shape[:-2]
     own = value.type.shape[:-2]
@@ -218,7 +224,8 @@ def _matrices(op: QGemm, value: Value, role: str) -> ConstantArray:
     return ConstantArray(role, as_array(np.broadcast_to(numbers, batches).reshape(-1), np.int32))
 
 
-def _gemm_struct(op: QGemm) -> ConstantStruct:
+def gemm_struct(op: QGemm) -> ConstantStruct:
+    """The struct subbyte_gemm of kernels/gemm.h."""
     m, k = op.a.type.shape[-2:]
     fields = (
         ("a_type", type_code(op.a.type.dtype)),
@@ -235,7 +242,7 @@ def _gemm_tiles(op: QGemm) -> int:
 
 
 def _accepts_gemm(variant: str) -> Callable[[QGemm], bool]:
-    return lambda op: _is_gemm(op) and _can_pack(op, op.a, op.b) and pack(op).name == variant
+    return lambda op: is_gemm_of_constants(op) and pack(op).name == variant
 
 
 def _gemm_call(op: QGemm) -> Call:
@@ -250,9 +257,9 @@ def _gemm_call(op: QGemm) -> Call:
             finish.multiplier,
             finish.shift,
             ResultPointer(),
-            _matrices(op, op.a, "matrices_of_a"),
-            _matrices(op, op.b, "matrices_of_b"),
-            _gemm_struct(op),
+            matrices(op, op.a, "matrices_of_a"),
+            matrices(op, op.b, "matrices_of_b"),
+            gemm_struct(op),
             epilogue_struct(op),
             Special.TILE_BEGIN,
             Special.TILE_END,
@@ -260,7 +267,7 @@ def _gemm_call(op: QGemm) -> Call:
         ),
         tiles=_gemm_tiles(op),
         scratch_bytes=op.a.type.shape[-1] * packed.value.numpy.itemsize,
-        proof=_proof(op),
+        proof=proof_of(op),
     )
 
 
@@ -286,10 +293,10 @@ def _run_time_gemm_call(op: QGemm) -> Call:
         finish.shift,
         ResultPointer(),
         ConstantArray("zero_points", as_array(zeros, np.int32)),
-        _matrices(op, op.a, "matrices_of_a"),
-        _matrices(op, op.b, "matrices_of_b"),
+        matrices(op, op.a, "matrices_of_a"),
+        matrices(op, op.b, "matrices_of_b"),
         Integer(type_code(op.b.type.dtype)),
-        _gemm_struct(op),
+        gemm_struct(op),
         epilogue_struct(op),
         Special.TILE_BEGIN,
         Special.TILE_END,
@@ -300,7 +307,7 @@ def _run_time_gemm_call(op: QGemm) -> Call:
         arguments,
         tiles=_gemm_tiles(op),
         scratch_bytes=op.a.type.shape[-1] * 4,
-        proof=_proof(op),
+        proof=proof_of(op),
     )
 
 

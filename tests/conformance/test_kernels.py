@@ -23,6 +23,7 @@ from tests.conformance import (  # noqa: F401  (each registers its cases)
     cases_logic,
     cases_movement,
     cases_normalization,
+    cases_packed,
     cases_sums,
     cases_windows,
 )
