@@ -24,9 +24,9 @@ from subbyte.compiler.target import (
 from subbyte.targets.common.c_types import is_short_code, type_code
 from subbyte.targets.common.constants import centred_range, constant_of, is_constant, operand, zero_point
 from subbyte.targets.common.geometry import is_row_major
+from subbyte.targets.common.packing import pack_rows
 from subbyte.targets.portable.rows import row
 
-_PACKED_BITS = (1, 2, 4, 8)
 _LARGEST_WEIGHT = 255  # of 8 bits, less its zero point
 
 
@@ -49,24 +49,16 @@ class PackedBlocks:
 
 
 def pack(b: Value) -> PackedBlocks:
-    """Codes less the least code of their type, by column, each in the bits of its type, 3 in 4 and 5 to 7 in 8."""
+    """Codes less the least code of their type, by column, each in the bits of its type."""
     quant, dtype = b.type.quant, b.type.dtype
     if quant is None or quant.block is None:
         raise GraphError(f"{b.type} has no blocks; this kernel packs weights in blocks")
-    bits = next(width for width in _PACKED_BITS if width >= dtype.bits)
-    columns = (constant_of(b).astype(np.int64) - dtype.min).T
-    per_byte = 8 // bits
-    padded = np.zeros((columns.shape[0], -(-columns.shape[1] // per_byte) * per_byte), np.int64)
-    padded[:, : columns.shape[1]] = columns
-    shifts = np.arange(per_byte) * bits
-    codes = (padded.reshape(columns.shape[0], -1, per_byte) << shifts).sum(axis=-1)
+    codes = pack_rows((constant_of(b).astype(np.int64) - dtype.min).T, dtype.bits)
     scales, zeros = quant.static()
     moved = zeros.T - dtype.min
     if (moved == moved[0, 0]).all():
         moved = moved[:1, :1]
-    return PackedBlocks(
-        bits, quant.block, as_array(codes, np.uint8), as_array(scales.T, np.float32), as_array(moved, np.uint8)
-    )
+    return PackedBlocks(dtype.bits, quant.block, codes, as_array(scales.T, np.float32), as_array(moved, np.uint8))
 
 
 def _is_packable(op: WeightOnlyMatMul | QBlockGemm) -> bool:
@@ -111,7 +103,7 @@ def _weight_only_call(op: WeightOnlyMatMul) -> Call:
             Special.SCRATCH,
         ),
         tiles=columns,
-        scratch_bytes=4 * depth,
+        scratch_bytes=(4 + 1) * depth,
     )
 
 
@@ -150,7 +142,7 @@ def _gemm_call(op: QBlockGemm) -> Call:
             Special.SCRATCH,
         ),
         tiles=columns,
-        scratch_bytes=2 * depth,
+        scratch_bytes=(2 + 1) * depth,
     )
 
 

@@ -4,10 +4,10 @@
 #define SUBBYTE_BLOCKS_H
 
 #include "codes.h"
+#include "packed.h"
 
-// Weights by column: codes less the least code of their type, `bits` (1, 2, 4 or 8) each, the first in the lowest bits of
-// a byte, each column in bytes of its own; [columns][blocks] scales and zero points, or one zero point for all
-// (one_zero_point). Data: [rows][depth] of a_type less a_zero; a_scale_step: from one scale of the data to the next, or 0.
+// Weights by column: codes less the least code of their type, `bits` each, a row of packed.h for each column;
+// [columns][blocks] scales and zero points, or one zero point for all (one_zero_point). Data: [rows][depth] of a_type less a_zero; a_scale_step: from one scale of the data to the next, or 0.
 // run: that many products fit int32.
 struct subbyte_blocks {
     int32_t rows, columns, depth, block, bits, one_zero_point;
@@ -18,25 +18,31 @@ static inline int32_t subbyte_count_of_blocks(const struct subbyte_blocks* g) {
     return (g->depth + g->block - 1) / g->block;
 }
 
-// Code k of a packed column less the zero point of its block.
-static inline int32_t subbyte_packed_weight(const uint8_t* codes, const uint8_t* zero_points,
-                                            const struct subbyte_blocks* g, int32_t column, int32_t k) {
-    const int32_t per_byte = 8 / g->bits, row_bytes = (g->depth + per_byte - 1) / per_byte;
-    const int32_t byte = codes[(size_t)column * (size_t)row_bytes + (size_t)(k / per_byte)];
-    const int32_t code = byte >> (k % per_byte * g->bits) & ((1 << g->bits) - 1);
-    return code - zero_points[g->one_zero_point ? 0 : column * subbyte_count_of_blocks(g) + k / g->block];
+// to[k] = code k of a column, k < depth.
+static inline void subbyte_unpack_column(uint8_t* to, const uint8_t* codes, const struct subbyte_blocks* g,
+                                         int32_t column) {
+    subbyte_unpack_codes(to, codes + (size_t)column * subbyte_packed_row(g->depth, g->bits), g->depth, g->bits);
 }
 
-// y = tree over k of f32(a * f32(weight * scale)). Tiles: columns. Scratch: depth floats.
+// The zero point of the block of code k of a column.
+static inline int32_t subbyte_zero_of_block(const uint8_t* zero_points, const struct subbyte_blocks* g, int32_t column,
+                                            int32_t k) {
+    return zero_points[g->one_zero_point ? 0 : column * subbyte_count_of_blocks(g) + k / g->block];
+}
+
+// y = tree over k of f32(a * f32(weight * scale)). Tiles: columns. Scratch: depth floats, then depth
+// codes.
 static inline void subbyte_matmul_packed(const float* a, const uint8_t* codes, const float* scales,
                                          const uint8_t* zero_points, float* y, const struct subbyte_blocks* g,
                                          int32_t begin, int32_t end, void* scratch) {
     const int32_t blocks = subbyte_count_of_blocks(g);
     float* weights = (float*)scratch;
+    uint8_t* unpacked = (uint8_t*)(weights + g->depth);
     int32_t column, row, k;
     for (column = begin; column < end; ++column) {
+        subbyte_unpack_column(unpacked, codes, g, column);
         for (k = 0; k < g->depth; ++k)
-            weights[k] = subbyte_dequantize(subbyte_packed_weight(codes, zero_points, g, column, k),
+            weights[k] = subbyte_dequantize(unpacked[k] - subbyte_zero_of_block(zero_points, g, column, k),
                                             scales[column * blocks + k / g->block]);
         for (row = 0; row < g->rows; ++row)
             y[row * g->columns + column] = subbyte_dot_f32(a + (size_t)row * (size_t)g->depth, 1, weights, 1, g->depth);
@@ -62,15 +68,19 @@ static inline int64_t subbyte_block_sum(const void* a, int32_t at, const int16_t
     return total + sum;
 }
 
-// y = sum over blocks, ascending, of f32(f32(sum of the block) * f32(s_a * s_b)). Tiles: columns. Scratch: depth int16.
+// y = sum over blocks, ascending, of f32(f32(sum of the block) * f32(s_a * s_b)). Tiles: columns. Scratch: depth int16,
+// then depth codes.
 static inline void subbyte_gemm_blocks(const void* a, const float* a_scales, const uint8_t* codes, const float* scales,
                                        const uint8_t* zero_points, float* y, const struct subbyte_blocks* g,
                                        int32_t begin, int32_t end, void* scratch) {
     const int32_t blocks = subbyte_count_of_blocks(g);
     int16_t* weights = (int16_t*)scratch;
+    uint8_t* unpacked = (uint8_t*)(weights + g->depth);
     int32_t column, row, k, block;
     for (column = begin; column < end; ++column) {
-        for (k = 0; k < g->depth; ++k) weights[k] = (int16_t)subbyte_packed_weight(codes, zero_points, g, column, k);
+        subbyte_unpack_column(unpacked, codes, g, column);
+        for (k = 0; k < g->depth; ++k)
+            weights[k] = (int16_t)(unpacked[k] - subbyte_zero_of_block(zero_points, g, column, k));
         for (row = 0; row < g->rows; ++row) {
             float total = 0.0f;
             for (block = 0; block < blocks; ++block) {
