@@ -15,6 +15,7 @@ from subbyte.compiler.errors import ModelError, ToolchainError
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.interpret import evaluate_node
 from subbyte.compiler.ir.node import Constant, Input, Node, Value
+from subbyte.compiler.oracle_qonnx import DOMAINS, in_standard_operators
 
 if TYPE_CHECKING:
     import onnx
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 class OnnxRuntime:
     """A session with graph optimizations off: every node computes what ONNX writes, in float32 where that is float.
+
+    QONNX's operators, which onnxruntime does not know, are written out in ONNX's own (`oracle_qonnx`).
 
     inner: tensors to be shown beside the outputs.
     """
@@ -31,7 +34,9 @@ class OnnxRuntime:
             raise ToolchainError("onnxruntime is not installed; `pip install 'subbyte[verify]'` brings it.")
         import onnxruntime
 
-        proto = _as_proto(model)
+        proto = read_proto(model)
+        if any(node.domain in DOMAINS for node in proto.graph.node):
+            in_standard_operators(proto)
         shown = {output.name for output in proto.graph.output}
         self.inner = [name for name in dict.fromkeys(inner) if name not in shown]
         if self.inner:
@@ -55,7 +60,7 @@ class OnnxRuntime:
         return dict(zip(names, results, strict=True))
 
 
-def _as_proto(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> onnx.ModelProto:
+def read_proto(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> onnx.ModelProto:
     """A copy of the model that may be changed."""
     import onnx
 

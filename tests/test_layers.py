@@ -36,12 +36,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "knobs": {"errors"},
     "samples": _GRAPHS,
     "compare": _GRAPHS,
-    "oracle": _GRAPHS | {"compare"},
+    "oracle_qonnx": {"errors"},
+    "oracle": _GRAPHS | {"compare", "oracle_qonnx"},
     "explain": _TARGETED | {"pass_manager", "passes"},
     "draw": _TARGETED | {"explain"},
     "pipeline": _EVERYTHING,
+    "trace": _EVERYTHING | {"oracle", "pipeline"},
     "api": _EVERYTHING | {"pipeline"},
-    "cli": _EVERYTHING | {"explain", "draw", "samples", "compare", "oracle", "pipeline", "api"},
+    "cli": _EVERYTHING | {"explain", "draw", "samples", "compare", "oracle", "trace", "pipeline", "api"},
     "_root": _EVERYTHING | {"pipeline", "api"},
 }
 
