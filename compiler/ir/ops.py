@@ -52,8 +52,8 @@ def _listed(node: Node) -> str:
     return ", ".join(str(operand.type) for operand in node.operands)
 
 
-def _same_grid(values: tuple[Value, ...]) -> None:
-    """All dtypes equal, and either no quant or the same grid."""
+def need_same_grid(values: tuple[Value, ...]) -> None:
+    """Check that all dtypes are equal, and that there is either no quant or the same grid."""
     first = values[0].type
     for value in values[1:]:
         same = first.quant is value.type.quant is None or (
@@ -556,7 +556,7 @@ class Concat(Node):
     def infer_type(self) -> TensorType:
         if not self.values:
             raise GraphError("there is nothing to concatenate; one operand or more is needed")
-        _same_grid(self.values)
+        need_same_grid(self.values)
         first = self.values[0].type
         if not 0 <= self.axis < first.rank:
             raise GraphError(f"axis {self.axis} does not exist in {first}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from subbyte.compiler.dtype import BOOL
 from subbyte.compiler.errors import GraphError
 from subbyte.compiler.ir.node import Node, Value
-from subbyte.compiler.ir.ops import Binary
+from subbyte.compiler.ir.ops import Binary, need_same_grid
 from subbyte.compiler.ir.shapes import broadcast
 from subbyte.compiler.ir.types import TensorType
 
@@ -39,7 +39,10 @@ class Compare(Node):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Where(Node):
-    """a where `condition` is true, else b; all three broadcast. Any element type.  Source: ONNX Where."""
+    """a where `condition` is true, else b; all three broadcast. Any element type.  Source: ONNX Where.
+
+    Codes lie on one grid, with one scale for the tensor; the code range is the union of theirs, as in Concat.
+    """
 
     condition: Value
     a: Value
@@ -47,11 +50,16 @@ class Where(Node):
 
     def infer_type(self) -> TensorType:
         condition, a, b = self.condition.type, self.a.type, self.b.type
-        if condition.dtype != BOOL or a.dtype != b.dtype or a.quant is not None or b.quant is not None:
-            raise GraphError(
-                f"operands are {condition}, {a} and {b}; bool and twice one dtype without scales are needed"
-            )
-        return TensorType(a.dtype, broadcast(condition.shape, broadcast(a.shape, b.shape)))
+        if condition.dtype != BOOL:
+            raise GraphError(f"the condition is {condition}; bool is needed")
+        need_same_grid((self.a, self.b))
+        quant = a.quant
+        if quant is not None:
+            if not quant.is_per_tensor:
+                raise GraphError(f"{a} is quantized per axis; one scale for the tensor is needed")
+            (a_low, a_high), (b_low, b_high) = a.code_range(), b.code_range()
+            quant = quant.replace(qmin=min(a_low, b_low), qmax=max(a_high, b_high))
+        return TensorType(a.dtype, broadcast(condition.shape, broadcast(a.shape, b.shape)), quant)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -24,6 +24,8 @@ from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.interpret import evaluate_node
 from subbyte.compiler.ir.interpret_codes import dequantized
 from subbyte.compiler.ir.node import Constant, Input, Node, Value
+from subbyte.compiler.ir.ops_indexing import Expand
+from subbyte.compiler.ir.ops_logic import Where
 from subbyte.compiler.ir.range_of_sums import SumOfProducts, is_affine, sum_range
 from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.numerics.affine import spread
@@ -31,7 +33,7 @@ from subbyte.compiler.numerics.arrays import Array, Codes
 
 _MONOTONE = (
     ops.Reshape, ops.Transpose, ops.Concat, ops.Split, ops.Slice, ops.Pad, ops.DepthToSpace, ops.SpaceToDepth,
-    ops.ResizeNearest, ops.MaxPool, ops.ReduceMax, ops.ReduceMin, ops.Repack, qops.Clamp, qops.OffsetCodes,
+    ops.ResizeNearest, ops.MaxPool, ops.ReduceMax, ops.ReduceMin, ops.Repack, Expand, qops.Clamp, qops.OffsetCodes,
     qops.QAveragePool, qops.QReduceSum, qops.QReduceMean, qops.QResizeLinear,
 )  # fmt: skip
 _LARGEST_REAL = 2.0**100  # sums and products of two such numbers are never NaN
@@ -109,6 +111,8 @@ def _ends(node: Node, ranges: Ranges) -> tuple[Ends, ...] | None:
                 return None if ends is None else (ends,)
             case qops.QBinary():
                 return _of_binary(node, ranges)
+            case Where(a=a, b=b):
+                return _of_either(node, _full(a, ranges), _full(b, ranges))
             case qops.Lookup():
                 return _of_table(node, ranges)
             case _:
@@ -126,6 +130,16 @@ def _of_ends(node: Node, ranges: Ranges) -> tuple[Ends, ...] | None:
         return None
     lows, highs = (evaluate_node(node, [ends[k] for ends in known]) for k in (0, 1))
     return tuple(zip(lows, highs, strict=True))
+
+
+def _of_either(node: Where, a: Ends | None, b: Ends | None) -> tuple[Ends, ...] | None:
+    """The ends of both, as either may be chosen; of the chosen one where the condition is known."""
+    if a is None or b is None:
+        return None
+    condition = node.condition.constant
+    low = np.minimum(a[0], b[0]) if condition is None else np.where(condition, a[0], b[0])
+    high = np.maximum(a[1], b[1]) if condition is None else np.where(condition, a[1], b[1])
+    return ((np.broadcast_to(low, node.type.shape), np.broadcast_to(high, node.type.shape)),)
 
 
 def _full(value: Value, ranges: Ranges) -> Ends | None:

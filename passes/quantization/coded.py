@@ -26,12 +26,14 @@ class Coded:
     table: float32 [2^bits] or, one for each channel, [C, 2^bits]; None where the value is the codes' own meaning.
     axis: of the channels; None with a table for the whole tensor.
     sources: the operations that the table has absorbed.
+    given: the float itself, where the new graph has it without the codes.
     """
 
     codes: Value
     table: Floats | None = None
     axis: int | None = None
     sources: tuple[str, ...] = ()
+    given: Value | None = None
 
     @property
     def quant(self) -> QuantParams:
@@ -63,6 +65,8 @@ class Coded:
 
     def real(self) -> Value:
         """The float32 value itself: a DequantizeLinear, or a Lookup of floats."""
+        if self.given is not None:
+            return self.given
         if self.table is None:
             return ops.DequantizeLinear(self.codes, FLOAT32).out
         return qops.Lookup(self.codes, self.table, FLOAT32, None, self.axis, sources=self.sources).out

@@ -12,15 +12,16 @@ from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.node import Node, Value
 from subbyte.compiler.ir.ops_indexing import Expand, GatherElements, GatherND
+from subbyte.compiler.ir.ops_logic import Where
 from subbyte.compiler.ir.types import QuantParams
 from subbyte.compiler.numerics.affine import quantize
 from subbyte.compiler.numerics.rounding import Rounding
 
 MOVES = (
     ops.Reshape, ops.Transpose, ops.Concat, ops.Split, ops.Slice, ops.Pad, ops.Gather,
-    ops.DepthToSpace, ops.SpaceToDepth, ops.ResizeNearest, Expand, GatherElements, GatherND,
+    ops.DepthToSpace, ops.SpaceToDepth, ops.ResizeNearest, Expand, GatherElements, GatherND, Where,
 )  # fmt: skip
-"""Operations that move elements and look at none: they commute with every elementwise function."""
+"""Operations that move elements and look at none (Where: at its condition): they commute with elementwise functions."""
 
 ORDERS = (ops.MaxPool, ops.ReduceMax, ops.ReduceMin)
 """Operations that choose elements by their order: they commute with every non-decreasing function."""

@@ -90,8 +90,8 @@ def _of_operand(node: Node, value: Value) -> str:
     if isinstance(producer, qops.Lookup):
         return f"its operand is the result of {producer.label}, which the model does not quantize"
     if codes is None:
-        while isinstance(producer, MOVES) and producer.operands[0].type.dtype.is_float:
-            producer = producer.operands[0].node
+        while isinstance(producer, MOVES):
+            producer = next(v.node for v in producer.operands if v.type.dtype.is_float)
         if isinstance(producer, ops.DequantizeLinear):
             return _of_codes(node, producer.x)
         return f"its operand is the result of the float operation {producer.label}"

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subbyte.compiler.dtype import FLOAT32
+from subbyte.compiler.dtype import BOOL, FLOAT32, UINT8
 from subbyte.compiler.errors import GraphError
 from subbyte.compiler.ir import ops, qops
 from subbyte.compiler.ir.node import Constant, Node, Value
+from subbyte.compiler.ir.ops_logic import Where
+from subbyte.compiler.ir.types import QuantParams, TensorType
+from subbyte.compiler.numerics.affine import quantize, to_real
 from subbyte.compiler.numerics.softmax import softmax_table
 from subbyte.passes.quantization import products
 from subbyte.passes.quantization.coded import Coded
@@ -71,6 +74,8 @@ def _function(node: Node, folding: Folding) -> Known:
             return Known(_tabulated(node, folding.of(x).coded, lambda values: real_function(node, values)))
         case ops.Binary(a=a, b=b):
             return _binary(node, a, b, folding)
+        case ops.Cast(x=x) if x.type.dtype == BOOL:
+            return Known(_chosen(node, folding))
         case ops.PRelu(x=x, slope=slope):
             return Known(_with_constant(node, x, folding.constant(slope), folding, prelu))
         case ops.BatchNormalization(x=x):
@@ -84,6 +89,13 @@ def _tabulated(node: Node, coded: Coded | None, function: Callable[[Any], Any]) 
         return None
     values, axis = coded.values()
     return Coded(coded.codes, np.asarray(function(values), np.float32), axis, coded.sources + node.sources)
+
+
+def _chosen(node: ops.Cast, folding: Folding) -> Coded:
+    """A bool as a float: 1 or 0, a choice between two codes of scale 1; the Cast where only the float is wanted."""
+    one, zero = (Constant.of(n, UINT8, quant=QuantParams(np.float32(1), np.int64(0), n, n)).out for n in (1, 0))
+    codes = Where(folding.new(node.x), one, zero, sources=node.sources).out
+    return Coded(codes, given=node.map_operands(folding.new).out)
 
 
 def _with_constant(
@@ -276,10 +288,13 @@ def _move_demanded(
 ) -> None:
     """Q(move(u)) = move(Q(u)), where Q(u) is at hand. A float is quantized before it is moved where that moves less.
 
-    Not before it is ordered: how NaN compares is the float operation's business.
+    Not before it is ordered: how NaN compares is the float operation's business. Where one side of a Where is at hand
+    as codes, the other is quantized: that is no more than quantizing the result, and spares floats of the first.
     """
     grows = node.type.elements >= sum(operand.type.elements for operand in floats)
     moves = isinstance(node, MOVES)
+    if isinstance(node, Where):
+        grows = any(operand.constant is None and folding.codes(operand, demand) is not None for operand in floats)
     operands: dict[Value, Value] = {}
     for operand in floats:
         codes = folding.codes(operand, demand, of_floats=moves)
@@ -296,6 +311,21 @@ def _move_demanded(
     (known.of_floats if of_floats else known.quantized)[demand] = folding.moved(node, operands, tensor)[output.index]
 
 
+def _on_grid(value: Value, like: Coded) -> Coded | None:
+    """A float constant all of whose numbers `like` has codes for, as such codes; else None."""
+    real = value.constant
+    if real is None or value.type.dtype != FLOAT32 or not like.is_affine or real.size == 0:
+        return None
+    quant, dtype = like.quant, like.codes.type.dtype
+    scale, zero_point = quant.static()
+    codes = np.asarray(quantize(real, scale, zero_point, dtype.min, dtype.max), dtype.numpy)
+    of_type = TensorType(dtype, real.shape, quant.replace(qmin=int(codes.min()), qmax=int(codes.max())))
+    same = np.array_equal(to_real(codes, quant).view(np.uint32), real.view(np.uint32))  # -0.0 has no code
+    if of_type.stray_code(codes) is not None or not same:
+        return None
+    return Coded(Constant(codes, of_type, sources=value.node.sources).out)
+
+
 def _named(moved: Coded, asked: Iterable[tuple[Demand, Origin]]) -> Coded:
     """`moved` or clamped, known by the tensor and the nodes of a quantization that leaves its codes as they are."""
     node = moved.codes.node
@@ -309,14 +339,17 @@ def _named(moved: Coded, asked: Iterable[tuple[Demand, Origin]]) -> Coded:
 def _moved_codes(node: Node, floats: list[Value], folding: Folding) -> list[Coded] | None:
     """The results as functions of moved codes, where all operands are functions of codes on one grid; else None."""
     known = [folding.of(operand).coded for operand in floats]
-    coded = [c for c in known if c is not None]
-    if not coded or len(coded) != len(known):
+    first = next((c for c in known if c is not None), None)
+    if first is None:
         return None
-    first = coded[0]
+    known = [_on_grid(v, first) if c is None else c for v, c in zip(floats, known, strict=True)]
+    coded = [c for c in known if c is not None]
+    if len(coded) != len(known):
+        return None
     quant, dtype = first.quant, first.codes.type.dtype
     if any(c.table is not None or c.codes.type.dtype != dtype or not c.quant.same_grid(quant) for c in coded[1:]):
         return None
-    if first.table is not None and (len(coded) > 1 or first.axis is not None):
+    if coded[0].table is not None and (len(coded) > 1 or first.axis is not None):
         return None
     if not quant.is_per_tensor and not isinstance(node, (ops.Reshape, ops.Transpose)):
         return None

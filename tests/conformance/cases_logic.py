@@ -25,7 +25,7 @@ from subbyte.compiler.dtype import (
 )
 from subbyte.compiler.ir import ops, ops_indexing, ops_logic
 from subbyte.compiler.ir.node import Node, Value
-from tests.conformance.cases import Case, Operand, cases, codes, generator, reals
+from tests.conformance.cases import Case, Operand, cases, codes, generator, quantized, reals
 
 WHOLE = (UINT8, INT8, UINT16, INT16, UINT32, INT32, UINT64, INT64)
 SHAPES = (((2, 5, 3, 4), (2, 5, 3, 4)), ((2, 5, 3, 4), (5, 1, 1)), ((1, 5, 1, 4), (2, 1, 3, 1)), ((130,), ()))
@@ -69,6 +69,10 @@ def selections() -> Iterator[Case]:
                 numbers(f"{name} b", b, dtype),
             )
             yield Case(name, ops_logic.Where, operands)
+    for dtype in (INT8, UINT8, INT16):
+        a = codes("where codes a", (3, 1, 7), dtype, quantized(dtype, 0.1, 3, qmax=100))
+        b = codes("where codes b", (2, 7), dtype, quantized(dtype, 0.1, 3, qmin=5))
+        yield Case(f"where_codes_{dtype}", ops_logic.Where, (numbers("where codes", (2, 1), BOOL), a, b))
 
 
 def _divisors(name: str, shape: tuple[int, ...], dtype: DType) -> Operand:
