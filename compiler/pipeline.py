@@ -32,6 +32,7 @@ from subbyte.passes.lower_to_kernels import lower_to_kernels
 from subbyte.passes.merge_duplicate_filters import merge_duplicate_filters
 from subbyte.passes.move_scales import move_scales
 from subbyte.passes.narrow_ranges import narrow_ranges
+from subbyte.passes.recognize_codebooks import recognize_codebooks
 from subbyte.passes.recognize_fake_quantize import recognize_fake_quantize
 from subbyte.passes.refuse_fallbacks import refuse_fallbacks
 from subbyte.passes.refuse_islands import refuse_islands
@@ -122,6 +123,7 @@ def target_passes(options: Options) -> tuple[Pass, ...]:
         keep_weights_packed,
         dequantize_constants,  # other weights of float islands
         unsign_activations,  # before the layouts: its nodes are free wherever they end up
+        recognize_codebooks,  # after all that takes weights apart, or moves their zero points
         choose_layout,
         lower_to_kernels,
     ]

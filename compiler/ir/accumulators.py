@@ -11,6 +11,7 @@ from subbyte.compiler.errors import NumericsError
 from subbyte.compiler.ir.node import Node, Value
 from subbyte.compiler.ir.qops import QConv, QConvTranspose, QGemm
 from subbyte.compiler.numerics.accumulate import accumulator_dtype, accumulator_range, accumulator_range_of_codes
+from subbyte.compiler.numerics.affine import to_integers
 from subbyte.compiler.numerics.arrays import Codes
 
 SumOfProducts = QConv | QConvTranspose | QGemm
@@ -53,6 +54,9 @@ def _range(op: SumOfProducts) -> tuple[Codes, Codes]:
     if zero_points is None or weight_zeros is None or zero_points.ndim:
         return _anything(op)
     zero_point = int(zero_points)
+    quant = weights.type.quant
+    if constant is not None and quant is not None and quant.levels is not None:
+        constant, weight_zeros = to_integers(constant, quant), np.zeros((), np.int64)
     if constant is None:
         products = op.a.type.shape[-1] if isinstance(op, QGemm) else int(np.prod(op.w.type.shape[1:]))
         low_w, high_w = weights.type.code_range()

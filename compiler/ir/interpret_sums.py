@@ -14,7 +14,7 @@ from subbyte.compiler.ir.exact import Integers
 from subbyte.compiler.ir.interpret_registry import interprets
 from subbyte.compiler.ir.node import Value
 from subbyte.compiler.ir.windows import Windows, spatial
-from subbyte.compiler.numerics.affine import spread
+from subbyte.compiler.numerics.affine import spread, to_integers
 from subbyte.compiler.numerics.requantize import requantize
 
 Array = NDArray[Any]
@@ -22,11 +22,9 @@ Sums = qops.QConv | qops.QConvTranspose | qops.QGemm
 
 
 def centred(value: Value, codes: Array) -> Integers:
-    """Codes less their zero point; codes without quantization stand for themselves."""
+    """Codes less their zero point, or the levels of a codebook; codes without quantization stand for themselves."""
     quant = value.type.quant
-    if quant is None:
-        return codes.astype(np.int64)
-    return codes.astype(np.int64) - spread(quant.static()[1], codes.shape, quant.axis)
+    return codes.astype(np.int64) if quant is None else to_integers(codes, quant)
 
 
 @interprets(qops.QConv)

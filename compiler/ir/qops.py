@@ -28,6 +28,8 @@ from subbyte.compiler.ir.shapes import (
 from subbyte.compiler.ir.types import QuantParams, TensorType
 from subbyte.compiler.numerics.requantize import Requantization
 
+_LARGEST_LEVEL = 1 << 15  # of codebooks: levels are what codes of 16 bits could be
+
 
 def _need_codes(name: str, value: Value) -> None:
     if not value.type.dtype.is_integer:
@@ -40,6 +42,21 @@ def _need_affine(name: str, value: Value) -> None:
     quant = value.type.quant
     if quant is not None and (quant.levels is not None or quant.block is not None):
         raise GraphError(f"{name} is {value.type} of a codebook or of blocks; sums of products need affine codes")
+
+
+def _need_weights(name: str, value: Value) -> None:
+    """A factor that may also be a constant codebook, whose levels are whole numbers: real = scale * levels[code]."""
+    quant = value.type.quant
+    if quant is None or quant.levels is None or value.constant is None or quant.block is not None:
+        _need_affine(name, value)
+        return
+    _need_codes(name, value)
+    whole = all(float(level).is_integer() and abs(level) <= _LARGEST_LEVEL for level in quant.levels)
+    if not whole or quant.qmin < 0 or quant.qmax >= len(quant.levels):
+        raise GraphError(
+            f"{name} is {value.type} with codes {quant.qmin}..{quant.qmax} of the levels {quant.levels}; a level for "
+            f"each code is needed, and sums of products need whole numbers up to {_LARGEST_LEVEL}"
+        )
 
 
 def _need_scale(name: str, value: Value) -> None:
@@ -103,7 +120,7 @@ class QConv(Node):
 
     def infer_type(self) -> TensorType:
         _need_affine("x", self.x)
-        _need_affine("w", self.w)
+        _need_weights("w", self.w)
         shape = conv_shape(self.x.type.shape, self.w.type.shape, self.strides, self.pads, self.dilations, self.group)
         return _accumulated(shape, shape[1], self.bias, self.requantization, self.dtype, self.quant)
 
@@ -129,7 +146,7 @@ class QConvTranspose(Node):
 
     def infer_type(self) -> TensorType:
         _need_affine("x", self.x)
-        _need_affine("w", self.w)
+        _need_weights("w", self.w)
         shape = conv_transpose_shape(
             self.x.type.shape,
             self.w.type.shape,
@@ -160,7 +177,7 @@ class QGemm(Node):
 
     def infer_type(self) -> TensorType:
         _need_affine("a", self.a)
-        _need_affine("b", self.b)
+        _need_weights("b", self.b)
         shape = matmul_shape(self.a.type.shape, self.b.type.shape)
         return _accumulated(shape, shape[-1], self.bias, self.requantization, self.dtype, self.quant)
 

@@ -140,6 +140,21 @@ def to_real(codes: Any, params: Quantization) -> Floats:
         return np.asarray(np.asarray(params.levels, np.float32)[q] * scale, np.float32)
 
 
+def to_integers(codes: Any, params: Quantization) -> Codes:
+    """The integers that a tensor's codes stand for, real = scale * integer: code - zero_point, or levels[code].
+
+    Raises: NumericsError: a level is no whole number.
+    """
+    q: Codes = np.asarray(codes).astype(np.int64)
+    if params.levels is None:
+        zero_point = spread(params.static()[1], q.shape, params.axis, params.block)
+        return np.asarray(q - zero_point.astype(np.int64), np.int64)
+    levels = np.asarray(params.levels, np.float64)
+    if (levels != np.rint(levels)).any():
+        raise NumericsError(f"the levels {params.levels} are not all whole numbers, which exact sums are made of")
+    return np.asarray(levels.astype(np.int64)[q], np.int64)
+
+
 def to_codes(x: Any, params: Quantization) -> Codes:
     """`quantize` to the grid of a tensor, per tensor, axis or block.
 

@@ -36,6 +36,12 @@ def is_affine(quant: QuantParams) -> bool:
     return quant.is_static and quant.block is None and quant.levels is None
 
 
+def has_integers(of_type: TensorType) -> bool:
+    """Whether its codes stand for known integers times known scales: codes less zero points, or those of a codebook."""
+    quant = of_type.quant
+    return quant is None or (quant.is_static and quant.block is None)
+
+
 def has_grid(of_type: TensorType) -> bool:
     """Whether `grid` describes it: float32 or float16, or codes of one scale that fit int32 less their zero point."""
     if is_real(of_type.dtype):

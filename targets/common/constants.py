@@ -13,6 +13,7 @@ from subbyte.compiler.errors import GraphError
 from subbyte.compiler.ir.node import Constant, Node, Value
 from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.numerics.requantize import Requantization
+from subbyte.compiler.numerics.affine import to_integers
 from subbyte.compiler.target import ConstantArray, Integer, OperandPointer, as_array
 from subbyte.targets.common.c_types import is_affine
 
@@ -53,8 +54,10 @@ def has_one_zero_point(of_type: TensorType) -> bool:
 
 
 def centred(value: Value, axis: int) -> NDArray[np.int64]:
-    """The constant codes less their zero point, per tensor or along `axis`."""
-    codes = constant_of(value).astype(np.int64)
+    """The constant codes less their zero point, per tensor or along `axis`; of a codebook the levels, whole numbers."""
+    codes, quant = constant_of(value).astype(np.int64), value.type.quant
+    if quant is not None and quant.levels is not None:
+        return to_integers(codes, quant)
     zeros = zero_points(value.type, axis)
     return codes - zeros.reshape([-1 if k == axis else 1 for k in range(codes.ndim)])
 

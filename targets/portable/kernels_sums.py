@@ -26,7 +26,7 @@ from subbyte.compiler.target import (
     Storage,
     as_array,
 )
-from subbyte.targets.common.c_types import is_affine, is_short_code, type_code
+from subbyte.targets.common.c_types import has_integers, is_affine, is_short_code, type_code
 from subbyte.targets.common.constants import (
     bias_array,
     centred,
@@ -98,7 +98,7 @@ def _can_pack(op: SumOfProducts, data: Value, weights: Value) -> bool:
         and has_one_zero_point(data.type)
         and is_constant(weights)
         and is_short_code(weights.type.dtype)
-        and (weights.type.quant is None or is_affine(weights.type.quant))
+        and has_integers(weights.type)
         and _can_finish(op)
     )
 

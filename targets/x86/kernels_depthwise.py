@@ -36,7 +36,7 @@ from subbyte.targets.x86.dots import DOTS
 from subbyte.targets.x86.packing import summands
 from subbyte.targets.x86.proofs import may_reach_int32
 from subbyte.targets.x86.registers import WINDOW_BYTES, Dot, ceil_div
-from subbyte.targets.x86.rows import is_signed_byte, is_unsigned_byte, is_unsigned_grid, row
+from subbyte.targets.x86.rows import is_signed_weights, is_unsigned_byte, is_unsigned_grid, row
 
 _TILE_PRODUCTS = 1 << 17  # about a microsecond of work
 _MOST_EXTRAS = 16  # SUBBYTE_X86_EXTRA_TAPS of kernels/x86_depthwise.h
@@ -197,14 +197,11 @@ def _symbol(dot: Dot) -> str:
 
 
 def _accepts(op: QConv, dot: Dot) -> bool:
-    quant = op.w.type.quant
     if not is_depthwise(op) or op.requantization is None or not is_unsigned_byte(op.dtype):
         return False
     if op.requantization.table is not None:
         return False
-    if not is_unsigned_grid(op.x.type) or not is_constant(op.w) or not is_signed_byte(op.w.type.dtype):
-        return False
-    if quant is not None and (not quant.is_static or quant.block is not None or quant.levels is not None):
+    if not is_unsigned_grid(op.x.type) or not is_signed_weights(op.w):
         return False
     if op.bias is not None and not is_constant(op.bias):
         return False

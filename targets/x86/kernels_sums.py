@@ -49,7 +49,7 @@ from subbyte.targets.x86.registers import (
     choose_register_tile,
     choose_tiles,
 )
-from subbyte.targets.x86.rows import is_signed_byte, is_unsigned_byte, is_unsigned_grid, row
+from subbyte.targets.x86.rows import is_signed_weights, is_unsigned_byte, is_unsigned_grid, row
 
 SumOfProducts = QConv | QGemm
 
@@ -241,10 +241,7 @@ def _accepts(op: SumOfProducts, dot: Dot, *, raw: bool) -> bool:
         return False
     if op.requantization is not None and op.requantization.table is not None:
         return False
-    if not is_constant(weights) or not is_signed_byte(weights.type.dtype):
-        return False
-    quant = weights.type.quant
-    if quant is not None and (not quant.is_static or quant.block is not None or quant.levels is not None):
+    if not is_signed_weights(weights):
         return False
     if op.bias is not None and not is_constant(op.bias):
         return False

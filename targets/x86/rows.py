@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from subbyte.compiler.dtype import DType
-from subbyte.compiler.ir.node import Node
+from subbyte.compiler.ir.node import Node, Value
 from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.target import Call, Kernel, Storage, TargetFacts
-from subbyte.targets.common.constants import has_one_zero_point
+from subbyte.targets.common.c_types import has_integers
+from subbyte.targets.common.constants import has_one_zero_point, is_constant
 from subbyte.targets.common.geometry import all_plain, tensor_types
 
 KERNELS = Path(__file__).parent / "kernels"
@@ -24,6 +25,16 @@ def is_unsigned_byte(dtype: DType) -> bool:
 def is_signed_byte(dtype: DType) -> bool:
     """Codes -128..127 or fewer, one a byte."""
     return dtype.is_integer and dtype.is_signed and dtype.container_bits == 8
+
+
+def is_signed_weights(weights: Value) -> bool:
+    """Constant signed bytes less zero points of their own, or a codebook of signed bytes."""
+    of_type = weights.type
+    if not is_constant(weights) or not has_integers(of_type):
+        return False
+    if of_type.quant is not None and of_type.quant.levels is not None:
+        return min(of_type.quant.levels) >= -128 and max(of_type.quant.levels) <= 127
+    return is_signed_byte(of_type.dtype)
 
 
 def is_unsigned_grid(of_type: TensorType) -> bool:
