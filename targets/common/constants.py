@@ -1,8 +1,7 @@
-"""Constants as kernels hold them: weights less their zero point, in the narrowest type; biases; the numbers of N4."""
+"""Constants as kernels hold them: weights less their zero point, in the narrowest type; biases."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from subbyte.compiler.dtype import DType
 from subbyte.compiler.errors import GraphError
 from subbyte.compiler.ir.node import Constant, Node, Value
 from subbyte.compiler.ir.types import TensorType
-from subbyte.compiler.numerics.requantize import Requantization
 from subbyte.compiler.numerics.affine import to_integers
 from subbyte.compiler.target import ConstantArray, Integer, OperandPointer, as_array
 from subbyte.targets.common.c_types import is_affine
@@ -76,30 +74,6 @@ def narrowest(low: int, high: int, widths: tuple[int, ...] = (8, 16, 32)) -> DTy
         if dtype.min <= low and high <= dtype.max:
             return dtype
     raise GraphError(f"values {low}..{high} do not fit int{widths[-1]}")
-
-
-@dataclass(frozen=True, eq=False)
-class Epilogue:
-    """What turns sums into results: N4's arrays, per channel or alone; the struct of kernels/epilogue.h."""
-
-    multiplier: ConstantArray | Integer
-    shift: ConstantArray | Integer
-    per_channel: bool
-
-
-def epilogue(requantization: Requantization | None) -> Epilogue:
-    """Multiplier and shift, both [] or both [C]; the null pointer where there is none."""
-    null = Integer(0)
-    if requantization is None:
-        return Epilogue(null, null, False)
-    multiplier, shift = requantization.multiplier, requantization.shift
-    if shift is not None:
-        multiplier, shift = np.broadcast_arrays(multiplier, shift)
-    return Epilogue(
-        ConstantArray("multiplier", as_array(multiplier, np.float32)),
-        null if shift is None else ConstantArray("shift", as_array(shift, np.float32)),
-        multiplier.ndim > 0,
-    )
 
 
 def bias_array(bias: Value | None, dtype: DType) -> ConstantArray | Integer:

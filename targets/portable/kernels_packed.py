@@ -15,7 +15,8 @@ from subbyte.compiler.errors import GraphError
 from subbyte.compiler.ir.node import Node
 from subbyte.compiler.ir.qops import QConv, QConvTranspose, QGemm
 from subbyte.compiler.target import Argument, Call, Kernel, ResultPointer, Special, Storage, TargetFacts
-from subbyte.targets.common.constants import bias_array, epilogue, operand
+from subbyte.targets.common.constants import bias_array, operand
+from subbyte.targets.common.epilogue import epilogue
 from subbyte.targets.common.geometry import pieces
 from subbyte.targets.common.packing import Packing, packing_of
 from subbyte.targets.common.windows import spatial
@@ -66,6 +67,8 @@ def _arguments(
         bias_array(op.bias, packed.sum),
         finish.multiplier,
         finish.shift,
+        finish.steps,
+        finish.results,
         ResultPointer(),
         *batches,
         packing.struct(),

@@ -31,7 +31,6 @@ from subbyte.targets.common.constants import (
     bias_array,
     centred,
     centred_range,
-    epilogue,
     has_one_zero_point,
     is_constant,
     narrowest,
@@ -39,9 +38,10 @@ from subbyte.targets.common.constants import (
     zero_point,
     zero_points,
 )
+from subbyte.targets.common.epilogue import can_finish, epilogue
 from subbyte.targets.common.geometry import is_channels_last, is_row_major, pieces
 from subbyte.targets.common.windows import is_spatial, spatial
-from subbyte.targets.portable.rows import PROOF, row
+from subbyte.targets.portable.rows import row
 from subbyte.targets.portable.structs import conv_struct
 
 SumOfProducts = QConv | QConvTranspose | QGemm
@@ -109,6 +109,8 @@ def _can_finish(op: SumOfProducts) -> bool:
         return False
     if op.requantization is not None and not is_short_code(op.dtype):
         return False
+    if not can_finish(op.requantization):
+        return False
     try:
         accumulator_of(op)
     except NumericsError:
@@ -118,22 +120,12 @@ def _can_finish(op: SumOfProducts) -> bool:
 
 def epilogue_struct(op: SumOfProducts) -> ConstantStruct:
     """The struct subbyte_epilogue."""
-    r = op.requantization
-    return ConstantStruct(
-        "subbyte_epilogue",
-        (
-            ("type", type_code(op.dtype)),
-            ("per_channel", int(epilogue(r).per_channel)),
-            ("zero_point", 0 if r is None else r.zero_point),
-            ("qmin", 0 if r is None else r.qmin),
-            ("qmax", 0 if r is None else r.qmax),
-        ),
-    )
+    return epilogue(op.requantization).struct(op.dtype)
 
 
 def proof_of(op: SumOfProducts) -> str:
     """How its requantization is shown equal to N4."""
-    return "" if op.requantization is None else PROOF
+    return epilogue(op.requantization).proof
 
 
 # Convolutions ---------------------------------------------------------------------------------------------------------
@@ -165,6 +157,8 @@ def _conv_call(op: QConv | QConvTranspose) -> Call:
             bias_array(op.bias, packed.sum),
             finish.multiplier,
             finish.shift,
+            finish.steps,
+            finish.results,
             ResultPointer(),
             conv_struct(op),
             epilogue_struct(op),
@@ -194,6 +188,8 @@ def _depthwise_call(op: QConv) -> Call:
             bias_array(op.bias, packed.sum),
             finish.multiplier,
             finish.shift,
+            finish.steps,
+            finish.results,
             ResultPointer(),
             conv_struct(op),
             epilogue_struct(op),
@@ -256,6 +252,8 @@ def _gemm_call(op: QGemm) -> Call:
             bias_array(op.bias, packed.sum),
             finish.multiplier,
             finish.shift,
+            finish.steps,
+            finish.results,
             ResultPointer(),
             matrices(op, op.a, "matrices_of_a"),
             matrices(op, op.b, "matrices_of_b"),
@@ -291,6 +289,8 @@ def _run_time_gemm_call(op: QGemm) -> Call:
         bias_array(op.bias, INT64),
         finish.multiplier,
         finish.shift,
+        finish.steps,
+        finish.results,
         ResultPointer(),
         ConstantArray("zero_points", as_array(zeros, np.int32)),
         matrices(op, op.a, "matrices_of_a"),

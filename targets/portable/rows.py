@@ -15,8 +15,6 @@ KERNELS = Path(__file__).parent / "kernels"
 SECONDS_PER_MAC = 1e-9
 SECONDS_PER_ELEMENT = 4e-9
 
-PROOF = "N4 in float32"
-
 
 def scalar_cost(op: Node, facts: TargetFacts) -> float:
     """One multiply-accumulate a nanosecond, and a few for every element read or written."""

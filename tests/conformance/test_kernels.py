@@ -25,6 +25,7 @@ from tests.conformance import (  # noqa: F401  (each registers its cases)
     cases_normalization,
     cases_packed,
     cases_sums,
+    cases_thresholds,
     cases_windows,
 )
 from tests.conformance.cases import Case, all_cases

@@ -14,7 +14,8 @@
 // w: [out_channels][kernel_height][kernel_width][channels / group], less its zero point ("ohwi").
 // Tiles: output rows, images * out_height of them. scratch: one window of SUBBYTE_VALUE.
 static inline void SUBBYTE_CONV(const void* x, const SUBBYTE_WEIGHT_T* w, const SUBBYTE_SUM_T* bias,
-                                const float* multiplier, const float* shift, void* y, const struct subbyte_conv* g,
+                                const float* multiplier, const float* shift, const int32_t* steps,
+                                const int16_t* results, void* y, const struct subbyte_conv* g,
                                 const struct subbyte_epilogue* epilogue, int32_t begin, int32_t end, void* scratch) {
     SUBBYTE_VALUE_T* window = (SUBBYTE_VALUE_T*)scratch;
     const int32_t depth = g->kernel_height * g->kernel_width * (g->channels / g->group);
@@ -25,7 +26,7 @@ static inline void SUBBYTE_CONV(const void* x, const SUBBYTE_WEIGHT_T* w, const 
             for (group = 0; group < g->group; ++group) {
                 const int32_t first = group * outputs, pixel = row * g->out_width + column;
                 SUBBYTE_WINDOW(window, x, g, row, column, group);
-                SUBBYTE_DOTS(window, w + first * depth, depth, bias, multiplier, shift, y, epilogue,
+                SUBBYTE_DOTS(window, w + first * depth, depth, bias, multiplier, shift, steps, results, y, epilogue,
                              pixel * g->out_channels + first, first, outputs);
             }
 }

@@ -14,7 +14,8 @@
 // w: [kernel_height][kernel_width][channels], less its zero point ("hwc"); bias may be null.
 // Requires that every partial sum fits SUBBYTE_SUM. Tiles: output rows, images * out_height of them.
 static inline void SUBBYTE_DEPTHWISE(const void* x, const SUBBYTE_WEIGHT_T* w, const SUBBYTE_SUM_T* bias,
-                                     const float* multiplier, const float* shift, void* y, const struct subbyte_conv* g,
+                                     const float* multiplier, const float* shift, const int32_t* steps,
+                                     const int16_t* results, void* y, const struct subbyte_conv* g,
                                      const struct subbyte_epilogue* epilogue, int32_t begin, int32_t end) {
     SUBBYTE_SUM_T sums[SUBBYTE_BLOCK];
     SUBBYTE_VALUE_T values[SUBBYTE_BLOCK];
@@ -38,7 +39,7 @@ static inline void SUBBYTE_DEPTHWISE(const void* x, const SUBBYTE_WEIGHT_T* w, c
                     }
                 }
                 SUBBYTE_STORE_SUMS(y, (row * g->out_width + column) * g->channels + channel, sums, n, epilogue,
-                                   multiplier, shift, channel);
+                                   multiplier, shift, steps, results, channel);
             }
 }
 

@@ -13,7 +13,8 @@
 // bias, multiplier and shift, is `channel`. bias may be null. Requires that every partial sum fits SUBBYTE_SUM. With
 // SUBBYTE_RUN, so many products are summed in 32 bits, which hold them whatever they are, before they are added to the sum.
 static inline void SUBBYTE_DOTS(const SUBBYTE_VALUE_T* a, const SUBBYTE_WEIGHT_T* w, int32_t depth,
-                                const SUBBYTE_SUM_T* bias, const float* multiplier, const float* shift, void* y,
+                                const SUBBYTE_SUM_T* bias, const float* multiplier, const float* shift,
+                                const int32_t* steps, const int16_t* results, void* y,
                                 const struct subbyte_epilogue* epilogue, int32_t at, int32_t channel, int32_t n) {
     SUBBYTE_SUM_T sums[SUBBYTE_BLOCK];
     int32_t done, o, k;
@@ -33,7 +34,7 @@ static inline void SUBBYTE_DOTS(const SUBBYTE_VALUE_T* a, const SUBBYTE_WEIGHT_T
 #endif
             sums[o] = sum;
         }
-        SUBBYTE_STORE_SUMS(y, at + done, sums, block, epilogue, multiplier, shift, channel + done);
+        SUBBYTE_STORE_SUMS(y, at + done, sums, block, epilogue, multiplier, shift, steps, results, channel + done);
     }
 }
 

@@ -48,10 +48,10 @@ struct subbyte_gemm {
 // Matrix product of two run-time matrices: y[m][n] = result of bias[n] + sum over k of (a[m][k] - a_zero) * (b[k][n] -
 // b_zeros[n]), b of type b_type stored [matrices][depth][columns]; the rest as above. scratch: one row of a in s32.
 static inline void subbyte_gemm_codes(const void* a, const void* b, const int64_t* bias, const float* multiplier,
-                                      const float* shift, void* y, const int32_t* b_zeros, const int32_t* a_of,
-                                      const int32_t* b_of, int32_t b_type, const struct subbyte_gemm* g,
-                                      const struct subbyte_epilogue* epilogue, int32_t begin, int32_t end,
-                                      void* scratch) {
+                                      const float* shift, const int32_t* steps, const int16_t* results, void* y,
+                                      const int32_t* b_zeros, const int32_t* a_of, const int32_t* b_of, int32_t b_type,
+                                      const struct subbyte_gemm* g, const struct subbyte_epilogue* epilogue,
+                                      int32_t begin, int32_t end, void* scratch) {
     int32_t* values = (int32_t*)scratch;
     const int32_t blocks = (g->columns + SUBBYTE_BLOCK - 1) / SUBBYTE_BLOCK;
     int32_t codes[SUBBYTE_BLOCK], tile, k, i, loaded = -1;
@@ -68,7 +68,8 @@ static inline void subbyte_gemm_codes(const void* a, const void* b, const int64_
             subbyte_load_codes(codes, b, b_type, (b_of[batch] * g->depth + k) * g->columns + column, 1, n, 0);
             for (i = 0; i < n; ++i) sums[i] += (int64_t)values[k] * (codes[i] - b_zeros[column + i]);
         }
-        subbyte_store_sums_s64(y, row * g->columns + column, sums, n, epilogue, multiplier, shift, column);
+        subbyte_store_sums_s64(y, row * g->columns + column, sums, n, epilogue, multiplier, shift, steps, results,
+                               column);
     }
 }
 

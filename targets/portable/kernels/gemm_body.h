@@ -14,9 +14,10 @@
 // b: [matrices][columns][depth], less its zero point ("nk"). a_of, b_of: which matrix of a and of b each batch takes.
 // Tiles: result rows times blocks of SUBBYTE_BLOCK columns. scratch: one row of a in SUBBYTE_VALUE.
 static inline void SUBBYTE_GEMM(const void* a, const SUBBYTE_WEIGHT_T* b, const SUBBYTE_SUM_T* bias,
-                                const float* multiplier, const float* shift, void* y, const int32_t* a_of,
-                                const int32_t* b_of, const struct subbyte_gemm* g,
-                                const struct subbyte_epilogue* epilogue, int32_t begin, int32_t end, void* scratch) {
+                                const float* multiplier, const float* shift, const int32_t* steps,
+                                const int16_t* results, void* y, const int32_t* a_of, const int32_t* b_of,
+                                const struct subbyte_gemm* g, const struct subbyte_epilogue* epilogue, int32_t begin,
+                                int32_t end, void* scratch) {
     SUBBYTE_VALUE_T* values = (SUBBYTE_VALUE_T*)scratch;
     const int32_t blocks = (g->columns + SUBBYTE_BLOCK - 1) / SUBBYTE_BLOCK;
     int32_t tile, loaded = -1;
@@ -26,8 +27,9 @@ static inline void SUBBYTE_GEMM(const void* a, const SUBBYTE_WEIGHT_T* b, const 
             SUBBYTE_CENTRE(values, a, g->a_type, g->a_zero, (a_of[batch] * g->rows + row % g->rows) * g->depth,
                            g->depth);
         loaded = row;
-        SUBBYTE_DOTS(values, b + (b_of[batch] * g->columns + column) * g->depth, g->depth, bias, multiplier, shift, y,
-                     epilogue, row * g->columns + column, column, subbyte_smaller(g->columns - column, SUBBYTE_BLOCK));
+        SUBBYTE_DOTS(values, b + (b_of[batch] * g->columns + column) * g->depth, g->depth, bias, multiplier, shift,
+                     steps, results, y, epilogue, row * g->columns + column, column,
+                     subbyte_smaller(g->columns - column, SUBBYTE_BLOCK));
     }
 }
 

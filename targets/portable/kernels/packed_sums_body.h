@@ -16,10 +16,10 @@
 // As subbyte_conv_VALUE_s8_SUM of conv.h. w: [out_channels] rows of kernel_height * kernel_width * (channels / group).
 // scratch: one window of SUBBYTE_VALUE, then SUBBYTE_FILTERS filters of s8.
 static inline void SUBBYTE_PACKED_CONV(const void* x, const uint8_t* w, const int8_t* table, const SUBBYTE_SUM_T* bias,
-                                       const float* multiplier, const float* shift, void* y,
-                                       const struct subbyte_packing* p, const struct subbyte_conv* g,
-                                       const struct subbyte_epilogue* epilogue, int32_t begin, int32_t end,
-                                       void* scratch) {
+                                       const float* multiplier, const float* shift, const int32_t* steps,
+                                       const int16_t* results, void* y, const struct subbyte_packing* p,
+                                       const struct subbyte_conv* g, const struct subbyte_epilogue* epilogue,
+                                       int32_t begin, int32_t end, void* scratch) {
     const int32_t depth = g->kernel_height * g->kernel_width * (g->channels / g->group);
     const int32_t outputs = g->out_channels / g->group;
     const size_t row_bytes = subbyte_packed_row(depth, p->bits);
@@ -33,7 +33,7 @@ static inline void SUBBYTE_PACKED_CONV(const void* x, const uint8_t* w, const in
                 subbyte_unpack_rows(filters, w + (size_t)first * row_bytes, n, depth, p, table);
                 for (column = 0; column < g->out_width; ++column) {
                     SUBBYTE_WINDOW(window, x, g, row, column, group);
-                    SUBBYTE_DOTS(window, filters, depth, bias, multiplier, shift, y, epilogue,
+                    SUBBYTE_DOTS(window, filters, depth, bias, multiplier, shift, steps, results, y, epilogue,
                                  (row * g->out_width + column) * g->out_channels + first, first, n);
                 }
             }
@@ -43,7 +43,8 @@ static inline void SUBBYTE_PACKED_CONV(const void* x, const uint8_t* w, const in
 // scratch: kernel_height * kernel_width rows of SUBBYTE_BLOCK weights of s8.
 static inline void SUBBYTE_PACKED_DEPTHWISE(const void* x, const uint8_t* w, const int8_t* table,
                                             const SUBBYTE_SUM_T* bias, const float* multiplier, const float* shift,
-                                            void* y, const struct subbyte_packing* p, const struct subbyte_conv* g,
+                                            const int32_t* steps, const int16_t* results, void* y,
+                                            const struct subbyte_packing* p, const struct subbyte_conv* g,
                                             const struct subbyte_epilogue* epilogue, int32_t begin, int32_t end,
                                             void* scratch) {
     const int32_t taps = g->kernel_height * g->kernel_width;
@@ -71,7 +72,7 @@ static inline void SUBBYTE_PACKED_DEPTHWISE(const void* x, const uint8_t* w, con
                     for (i = 0; i < n; ++i) sums[i] += (SUBBYTE_SUM_T)values[i] * weights[i];
                 }
                 SUBBYTE_STORE_SUMS(y, (row * g->out_width + column) * g->channels + channel, sums, n, epilogue,
-                                   multiplier, shift, channel);
+                                   multiplier, shift, steps, results, channel);
             }
         }
 }
@@ -80,10 +81,11 @@ static inline void SUBBYTE_PACKED_DEPTHWISE(const void* x, const uint8_t* w, con
 // Tiles: batches times blocks of SUBBYTE_FILTERS columns. scratch: one row of a in SUBBYTE_VALUE, then SUBBYTE_FILTERS
 // columns of b in s8.
 static inline void SUBBYTE_PACKED_GEMM(const void* a, const uint8_t* b, const int8_t* table, const SUBBYTE_SUM_T* bias,
-                                       const float* multiplier, const float* shift, void* y, const int32_t* a_of,
-                                       const int32_t* b_of, const struct subbyte_packing* p,
-                                       const struct subbyte_gemm* g, const struct subbyte_epilogue* epilogue,
-                                       int32_t begin, int32_t end, void* scratch) {
+                                       const float* multiplier, const float* shift, const int32_t* steps,
+                                       const int16_t* results, void* y, const int32_t* a_of, const int32_t* b_of,
+                                       const struct subbyte_packing* p, const struct subbyte_gemm* g,
+                                       const struct subbyte_epilogue* epilogue, int32_t begin, int32_t end,
+                                       void* scratch) {
     const int32_t blocks = (g->columns + SUBBYTE_FILTERS - 1) / SUBBYTE_FILTERS;
     const size_t row_bytes = subbyte_packed_row(g->depth, p->bits);
     SUBBYTE_VALUE_T* values = (SUBBYTE_VALUE_T*)scratch;
@@ -96,7 +98,7 @@ static inline void SUBBYTE_PACKED_GEMM(const void* a, const uint8_t* b, const in
                             table);
         for (row = 0; row < g->rows; ++row) {
             SUBBYTE_CENTRE(values, a, g->a_type, g->a_zero, (a_of[batch] * g->rows + row) * g->depth, g->depth);
-            SUBBYTE_DOTS(values, filters, g->depth, bias, multiplier, shift, y, epilogue,
+            SUBBYTE_DOTS(values, filters, g->depth, bias, multiplier, shift, steps, results, y, epilogue,
                          (batch * g->rows + row) * g->columns + column, column, n);
         }
     }
