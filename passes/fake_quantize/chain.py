@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,11 +23,16 @@ _MONOTONE = ("Relu", "Clip")
 
 @dataclass(frozen=True)
 class Step:
-    """One non-decreasing float32 operation of one tensor and constants: its operand, and what it does to numbers."""
+    """One non-decreasing float32 operation of one tensor and constants: its operand, and what it does to numbers.
+
+    Where the constants differ along `axis` of x, `channels` has a function for each place there.
+    """
 
     x: Value
     function: Function
     source: Node
+    axis: int | None = None
+    channels: tuple[Function, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,16 @@ class Chain:
         """The operations of the chain, the first one first."""
         return tuple(step.source for step in (*self.before, self.rounding, *self.after))
 
+    @property
+    def axes(self) -> dict[int, int]:
+        """The axes of x along which the constants differ, and how long these are."""
+        return {step.axis: len(step.channels) for step in (*self.before, *self.after) if step.axis is not None}
+
+    def channel(self, index: int) -> Chain:
+        """What the chain does to the numbers at one place along its axis."""
+        before, after = (tuple(_at(step, index) for step in part) for part in (self.before, self.after))
+        return replace(self, before=before, after=after)
+
     def rounded(self, x: Any) -> Floats:
         """The whole numbers between the two parts, float32."""
         return _applied((*self.before, self.rounding), x)
@@ -65,6 +79,10 @@ class Chain:
     def shortened(self) -> Chain | None:
         """The chain that begins one operation later; None where that is the rounding."""
         return replace(self, before=self.before[1:]) if self.before else None
+
+
+def _at(step: Step, index: int) -> Step:
+    return Step(step.x, step.channels[index], step.source) if step.channels else step
 
 
 def _applied(steps: tuple[Step, ...], x: Any) -> Floats:
@@ -143,10 +161,18 @@ def monotone_step(value: Value) -> Step | None:
 
 def _with_number(node: ops.Binary, x: Value, constant: Value) -> Step | None:
     array = constant.constant
-    if array is None or array.size != 1 or x.constant is not None or x.type.shape != node.type.shape:
+    if array is None or x.constant is not None or x.type.shape != node.type.shape or not np.isfinite(array).all():
         return None
-    number = float(array.reshape(()))
-    if not math.isfinite(number) or (isinstance(node, (ops.Mul, ops.Div)) and number <= 0):
+    if isinstance(node, (ops.Mul, ops.Div)) and not (array > 0).all():
         return None
     operation = arithmetic(node)
-    return Step(x, lambda v: np.asarray(operation(v, np.float32(number)), np.float32), node)
+
+    def with_number(number: float) -> Function:
+        return lambda v: np.asarray(operation(v, np.float32(number)), np.float32)
+
+    functions = tuple(with_number(number) for number in array.reshape(-1).tolist())
+    if array.size == 1:
+        return Step(x, functions[0], node)
+    wide = (1,) * (len(x.type.shape) - array.ndim) + array.shape
+    axes = [axis for axis, extent in enumerate(wide) if extent > 1]
+    return Step(x, functions[0], node, axes[0], functions) if len(axes) == 1 else None

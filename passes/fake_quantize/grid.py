@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,37 @@ class Grid:
 
 def grid_of(chain: Chain) -> tuple[Chain, Grid] | None:
     """The chain from the operand that serves best, and its grid; None where there is none that is proved.
+
+    Where the constants differ along an axis, each place has its own chain; the grids found must be of one type and
+    range, and start at one operand.
+    """
+    axes = chain.axes
+    if not axes:
+        return _grid_of_numbers(chain)
+    if len(axes) > 1:
+        return None
+    ((axis, extent),) = axes.items()
+    found = [_grid_of_numbers(chain.channel(index)) for index in range(extent)]
+    proved = [one for one in found if one is not None]
+    alike = {(start.x, grid.dtype, grid.rounding, grid.zero_point_first) for start, grid in proved}
+    if len(proved) < extent or len(alike) > 1:
+        return None
+    start, first = proved[0]
+    quant = _along([grid.quant for _, grid in proved], axis)
+    read = quant if all(grid.read is grid.quant for _, grid in proved) else _along([g.read for _, g in proved], axis)
+    return None if quant is None or read is None else (start, replace(first, quant=quant, read=read))
+
+
+def _along(quants: list[QuantParams], axis: int) -> QuantParams | None:
+    """One meaning for all places along `axis`; None where their ranges differ."""
+    if len({(quant.qmin, quant.qmax) for quant in quants}) > 1:
+        return None
+    scales, zeros = (np.stack(parts) for parts in zip(*(quant.static() for quant in quants), strict=True))
+    return quants[0].replace(scale=scales, zero_point=zeros, axis=axis)
+
+
+def _grid_of_numbers(chain: Chain) -> tuple[Chain, Grid] | None:
+    """`grid_of` for a chain whose constants are single numbers.
 
     In this order: one scale for both directions, with equal steps, over as much of the chain as can be; one scale with
     steps that are neighbours (x * n is not x / (1 / n) in the last bit); a scale for each direction, with equal steps.

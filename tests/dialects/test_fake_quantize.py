@@ -207,3 +207,47 @@ def test_dorefa_weights_lie_on_odd_codes(make_model: Make) -> None:
     (read,) = (node for node in after.operations() if isinstance(node, ops.DequantizeLinear))
     assert str(read.x.type.dtype) == "int5"
     assert set(np.unique(np.asarray(read.x.constant)).tolist()) == set(range(-15, 16, 2))
+
+
+@pytest.mark.parametrize(("clip", "expected"), [((-8.0, 7.0), True), ((-7.5, 7.0), False)])
+def test_constants_along_an_axis_are_scales_along_it(
+    clip: tuple[float, float], expected: bool, make_model: Make
+) -> None:
+    scale = np.float32([0.1, 0.3, 0.25]).reshape(3, 1)
+    nodes = [
+        helper.make_node("Div", ["x", "scale"], ["t0"], "divide"),
+        helper.make_node("Round", ["t0"], ["t1"], "round"),
+        helper.make_node("Clip", ["t1", "low", "high"], ["t2"], "clip"),
+        helper.make_node("Mul", ["t2", "scale"], ["y"], "multiply"),
+    ]
+    bounds = {"low": np.float32(clip[0]), "high": np.float32(clip[1])}
+    before, after = recognized(make_model(nodes, {"x": (2, 3, 1400)}, {"scale": scale, **bounds}))
+    if not expected:
+        assert after is before
+        return
+    quantize = next(node for node in after.operations() if isinstance(node, ops.QuantizeLinear))
+    assert (str(quantize.dtype), quantize.quant.axis) == ("int4", 1)
+    np.testing.assert_array_equal(quantize.quant.static()[0], scale.reshape(-1))
+    x = np.resize(numbers(), (2, 3, 1400))
+    (expected_values,), (found,) = (evaluate(graph, {"x": x}).values() for graph in (before, after))
+    np.testing.assert_array_equal(found, expected_values)
+
+
+def test_constants_along_two_axes_stay_float(make_model: Make) -> None:
+    nodes = [
+        helper.make_node("Div", ["x", "a"], ["t0"], "divide"),
+        helper.make_node("Clip", ["t0", "low", "high"], ["t1"], "clip"),
+        helper.make_node("Round", ["t1"], ["t2"], "round"),
+        helper.make_node("Mul", ["t2", "b"], ["y"], "multiply"),
+    ]
+    constants = {
+        "a": np.float32([[0.1], [0.3]]),
+        "b": np.float32([0.1, 0.3]),
+        "low": np.float32(-8),
+        "high": np.float32(7),
+    }
+    before, after = recognized(make_model(nodes, {"x": (2, 2)}, constants))
+    assert next(type(node) for node in after.operations()) is ops.Div
+    x = np.float32([[0.26, 0.9], [0.26, 0.9]])
+    (expected,), (found,) = (evaluate(graph, {"x": x}).values() for graph in (before, after))
+    np.testing.assert_array_equal(found, expected)

@@ -1,8 +1,7 @@
-"""Quant, BipolarQuant and Trunc mean what QONNX says: every rounding x signed x narrow x zero point x broadcast."""
+"""Quant, BipolarQuant and Trunc mean what QONNX says; tests/dialects/test_table.py has every setting of Quant."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -22,15 +21,6 @@ Values = Callable[..., Array]
 DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 GENERAL = DOMAINS[0]
 SHAPE = (3, 2, 4, 5)
-BROADCASTS: dict[str, tuple[int, ...]] = {
-    "scalar": (),
-    "one": (1,),
-    "ones": (1, 1, 1, 1),
-    "channels": (1, 2, 1, 1),
-    "channels without batch": (2, 1, 1),
-    "outputs": (3, 1, 1, 1),
-    "last": (5,),
-}
 
 
 def reals(seed: int, scale: Array) -> Array:
@@ -49,27 +39,6 @@ def fake_quantizer(
     node = helper.make_node(op, ["x", *constants], ["y"], "node", domain=domain, **attributes)
     arrays = {name: np.asarray(value, np.float32) for name, value in constants.items()}
     return make_model([node], {"x": keywords.pop("shape", SHAPE)}, arrays, **keywords)
-
-
-@pytest.mark.parametrize("narrow", [0, 1])
-@pytest.mark.parametrize("signed", [0, 1])
-@pytest.mark.parametrize("rounding", list(formulas.ROUNDINGS))
-def test_quant(rounding: str, signed: int, narrow: int, make_model: Make, values: Values) -> None:
-    for bits, zero, (name, shape) in itertools.product((1, 2, 3, 4, 8), (0, 1, -1, 2), BROADCASTS.items()):
-        low, high = formulas.bounds(bits, bool(signed), bool(narrow))
-        one_bit = bits == 1 and signed
-        if (zero and one_bit) or not low - signed * narrow <= zero <= high or low == high:
-            continue
-        random = np.random.default_rng(bits)
-        scale = np.asarray(random.choice([0.25, 0.1, 0.37, 1.5], shape), np.float32)
-        x = reals(bits, np.broadcast_to(scale, SHAPE))
-        constants = {"scale": scale, "zero": np.float32(zero), "bits": np.float32(bits)}
-        options = {"signed": signed, "narrow": narrow, "rounding_mode": rounding}
-        found = values(fake_quantizer("Quant", constants, make_model, **options), {"x": x})
-        expected = formulas.quant(
-            x, scale, np.float32(zero), bits, signed=bool(signed), narrow=bool(narrow), rounding=rounding
-        )
-        np.testing.assert_array_equal(found, expected, err_msg=f"{bits} bits, zero point {zero}, scale for {name}")
 
 
 @pytest.mark.parametrize(("signed", "bits", "zero"), [(1, 4, 1), (0, 4, 3), (1, 1, 0), (0, 8, 0)])
