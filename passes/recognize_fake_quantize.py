@@ -93,7 +93,9 @@ def _quantized(node: Node, chain: Chain, grid: Grid, rewriter: Rewriter) -> Node
 
 
 def _identity(grid: Grid) -> NDArray[Any]:
-    return np.arange(grid.dtype.min, grid.dtype.max + 1).astype(grid.dtype.numpy)
+    """Each code as itself; those that the quantization does not make, as its nearest one."""
+    codes = np.arange(grid.dtype.min, grid.dtype.max + 1)
+    return np.clip(codes, grid.read.qmin, grid.read.qmax).astype(grid.dtype.numpy)
 
 
 def _with_codes(node: Node) -> Node:

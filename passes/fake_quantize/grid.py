@@ -39,11 +39,20 @@ def grid_of(chain: Chain) -> tuple[Chain, Grid] | None:
     """The chain from the operand that serves best, and its grid; None where there is none that is proved.
 
     Where the constants differ along an axis, each place has its own chain; the grids found must be of one type and
-    range, and start at one operand.
+    range, and start at one operand. Else what comes first is left out: a bound for each channel before the quantization
+    is none of its steps.
     """
+    current: Chain | None = chain
+    while current is not None and current.axes:
+        found = _grid_along_axis(current)
+        if found is not None:
+            return found
+        current = current.shortened()
+    return None if current is None else _grid_of_numbers(current)
+
+
+def _grid_along_axis(chain: Chain) -> tuple[Chain, Grid] | None:
     axes = chain.axes
-    if not axes:
-        return _grid_of_numbers(chain)
     if len(axes) > 1:
         return None
     ((axis, extent),) = axes.items()
