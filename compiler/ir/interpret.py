@@ -18,6 +18,7 @@ from subbyte.compiler.ir import (  # noqa: F401  (each registers the meaning of 
     interpret_dynamic,
     interpret_elementwise,
     interpret_float_sums,
+    interpret_functions,
     interpret_indexing,
     interpret_logic,
     interpret_movement,

@@ -27,6 +27,7 @@ from subbyte.compiler.ir import (
     qops,
     qops_blocks,
     qops_dynamic,
+    qops_functions,
 )
 from subbyte.compiler.ir.graph import Graph, Output, Stage
 from subbyte.compiler.ir.node import Input, Node, Value
@@ -45,11 +46,16 @@ _ABSTRACT = (
     ops_normalization.Normalization,
     qops.QBinary,
     qops.QReduce,
+    qops_functions.QNormalization,
     lowered.Wrapper,
 )
+_MODULES = (
+    node, ops, ops_logic, ops_indexing, ops_normalization,
+    qops, qops_blocks, qops_dynamic, qops_functions, lowered,
+)  # fmt: skip
 OPERATIONS: dict[str, type[Node]] = {
     name: found
-    for module in (node, ops, ops_logic, ops_indexing, ops_normalization, qops, qops_blocks, qops_dynamic, lowered)
+    for module in _MODULES
     for name, found in vars(module).items()
     if isinstance(found, type) and issubclass(found, Node) and found not in _ABSTRACT
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from subbyte.compiler.numerics.arrays import Floats
+from subbyte.compiler.numerics.arrays import Codes, Floats
 
 
 class Rounding(Enum):
@@ -56,3 +56,14 @@ def apply_rounding(x: Any, mode: Rounding) -> Floats:
         case Rounding.BIPOLAR:
             rounded = np.where(real >= 0, 1.0, np.where(np.isnan(real), real, -1.0))
     return rounded.astype(np.float32)
+
+
+def shift_half_even(x: Any, shift: int) -> Codes:
+    """rne(x / 2**shift) of whole numbers, half to even.  Its C twin is subbyte_shift_rne_s64.
+
+    Args: x: integers that fit int64, any shape; shift: 1 .. 62.
+    """
+    x = np.asarray(x, np.int64)
+    whole = x >> shift
+    rest, half = x - (whole << shift), 1 << (shift - 1)
+    return np.asarray(whole + ((rest > half) | ((rest == half) & (whole % 2 != 0))), np.int64)

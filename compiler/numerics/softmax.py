@@ -62,8 +62,13 @@ def quantized_softmax(q: Any, axis: int, table: Any, scale: float, zero_point: i
     Source: design.md N7.
     """
     q = np.asarray(q).astype(np.int64)
-    m, k = softmax_reciprocal(scale)
     e = np.asarray(table, np.uint64)[q.max(axis=axis, keepdims=True) - q]
+    return softmax_codes(e, axis, scale, zero_point, qmin, qmax)
+
+
+def softmax_codes(e: NDArray[np.uint64], axis: int, scale: float, zero_point: int, qmin: int, qmax: int) -> Codes:
+    """clamp(rne(e / (sum(e) * scale)) + zero_point, qmin, qmax) along `axis`; e in unsigned Q31, one of a row 2**31."""
+    m, k = softmax_reciprocal(scale)
     total = e.sum(axis=axis, keepdims=True, dtype=np.uint64)
     numerator = e * np.uint64(m)
     halves, rest = np.divmod(numerator >> np.uint64(k - 1), total)

@@ -9,6 +9,7 @@ from subbyte.targets.portable import (
     kernels_dynamic,
     kernels_float_sums,
     kernels_floats,
+    kernels_functions,
     kernels_indexing,
     kernels_logic,
     kernels_movement,
@@ -31,4 +32,5 @@ KERNELS: tuple[Kernel, ...] = (
     *kernels_normalization.ROWS,
     *kernels_logic.ROWS,
     *kernels_indexing.ROWS,
+    *kernels_functions.ROWS,
 )

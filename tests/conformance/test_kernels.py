@@ -19,6 +19,7 @@ from tests.conformance import (  # noqa: F401  (each registers its cases)
     cases_codes,
     cases_dynamic,
     cases_floats,
+    cases_functions,
     cases_indexing,
     cases_logic,
     cases_movement,

@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "subbyte_integer_functions.h"
+
 #if defined(__FAST_MATH__) || defined(_M_FP_FAST)
 #error "subbyte_numerics.h: -ffast-math (-Ofast, /fp:fast) changes results; compile without it"
 #endif
