@@ -16,6 +16,7 @@ from subbyte.compiler.ir.graph import Graph, Stage
 from subbyte.compiler.pass_manager import Pass, Step, run_passes
 from subbyte.compiler.target import Target
 from subbyte.passes.choose_layout import choose_layout
+from subbyte.passes.choose_requantization import choose_requantization
 from subbyte.passes.dequantize_constants import dequantize_constants
 from subbyte.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
 from subbyte.passes.expose_codes import expose_codes
@@ -30,6 +31,7 @@ from subbyte.passes.fuse_scales import fuse_scales
 from subbyte.passes.keep_weights_packed import keep_weights_packed
 from subbyte.passes.lower_to_kernels import lower_to_kernels
 from subbyte.passes.merge_duplicate_filters import merge_duplicate_filters
+from subbyte.passes.merge_requantizations import merge_requantizations
 from subbyte.passes.move_scales import move_scales
 from subbyte.passes.narrow_ranges import narrow_ranges
 from subbyte.passes.recognize_codebooks import recognize_codebooks
@@ -125,6 +127,8 @@ def target_passes(options: Options) -> tuple[Pass, ...]:
         unsign_activations,  # before the layouts: its nodes are free wherever they end up
         recognize_codebooks,  # after all that takes weights apart, or moves their zero points
         choose_layout,
+        merge_requantizations,  # what is left between a sum and the codes that are wanted of it
+        choose_requantization,
         lower_to_kernels,
     ]
     if options.strict:

@@ -131,6 +131,7 @@ class TargetFacts:
     l2_bytes: int = 256 * 1024
     unsigned_activations: bool = False  # 8-bit activations are wanted as uint8, weights as int8
     has_fpu: bool = True
+    threshold_steps: int = 15  # N4 of at most so many steps is done by thresholds (N5), where a kernel can; 0: never
 
 
 def always(op: Node) -> bool:
@@ -225,6 +226,16 @@ class Target:
     def storage_of(self, op: type[Node]) -> Storage | None:
         """How the kernels for `op` want their tensors stored; None where there is no kernel."""
         return next((kernel.storage for kernel in self.kernels_for(op)), None)
+
+    def cheapest(self, op: Node) -> Kernel | None:
+        """The row of the lowest cost that accepts `op`, of several the first; None where there is none."""
+        accepted = [kernel for kernel in self.kernels_for(type(op)) if kernel.accepts(op)]
+        return min(accepted, key=lambda kernel: kernel.cost(op, self.facts), default=None)
+
+    def cost(self, op: Node) -> float | None:
+        """What `op` costs with its cheapest kernel, in seconds, roughly; None where there is none."""
+        kernel = self.cheapest(op)
+        return None if kernel is None else kernel.cost(op, self.facts)
 
     def kernel(self, op: type[Node], symbol: str) -> Kernel:
         """The row for `op` whose C function is `symbol`."""

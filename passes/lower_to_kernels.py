@@ -8,7 +8,7 @@ from subbyte.compiler.ir.lowered import KernelCall, View
 from subbyte.compiler.ir.node import Constant, Input, Node
 from subbyte.compiler.ir.rewrite import Rewriter
 from subbyte.compiler.pass_manager import graph_pass
-from subbyte.compiler.target import Kernel, Target
+from subbyte.compiler.target import Target
 from subbyte.passes.layout.orders import is_view
 
 
@@ -29,7 +29,7 @@ def lower_to_kernels(graph: Graph, target: Target) -> Graph:
         if is_view(op):
             rewriter.replace(node, View(op, sources=op.sources, tensor=op.tensor))
             continue
-        kernel = _cheapest(op, target)
+        kernel = target.cheapest(op)
         if kernel is None:
             missing.append(_without_kernel(op, target))
         else:
@@ -47,11 +47,6 @@ def fallbacks(graph: Graph, target: Target) -> list[KernelCall]:
     """The calls of a lowered graph whose kernel is not of the target's own family, but of `portable`."""
     calls = (node for node in graph.nodes() if isinstance(node, KernelCall))
     return [call for call in calls if target.kernel(type(call.op), call.kernel).family != target.family]
-
-
-def _cheapest(op: Node, target: Target) -> Kernel | None:
-    accepted = [kernel for kernel in target.kernels_for(type(op)) if kernel.accepts(op)]
-    return min(accepted, key=lambda kernel: kernel.cost(op, target.facts), default=None)
 
 
 def _without_kernel(op: Node, target: Target) -> str:

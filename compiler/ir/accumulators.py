@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -10,13 +11,20 @@ from subbyte.compiler.dtype import INT64, DType
 from subbyte.compiler.errors import NumericsError
 from subbyte.compiler.ir.node import Node, Value
 from subbyte.compiler.ir.qops import QConv, QConvTranspose, QGemm
-from subbyte.compiler.numerics.accumulate import accumulator_dtype, accumulator_range, accumulator_range_of_codes
+from subbyte.compiler.numerics.accumulate import (
+    accumulator_dtype,
+    accumulator_range,
+    accumulator_range_of_codes,
+    result_range,
+)
 from subbyte.compiler.numerics.affine import to_integers
 from subbyte.compiler.numerics.arrays import Codes
 
 SumOfProducts = QConv | QConvTranspose | QGemm
 
-_RANGES: WeakKeyDictionary[Node, tuple[Codes, Codes]] = WeakKeyDictionary()
+Bounds = Callable[..., tuple[Codes, Codes]]
+
+_RANGES: WeakKeyDictionary[Node, dict[Bounds, tuple[Codes, Codes]]] = WeakKeyDictionary()
 
 
 def accumulator_of(op: Node) -> DType:
@@ -30,17 +38,28 @@ def accumulator_of(op: Node) -> DType:
 
 def accumulator_range_of(op: Node) -> tuple[Codes, Codes]:
     """Bounds, [C] or one for all channels, of every partial sum of `op` in any order, bias and zero points included."""
-    if op not in _RANGES:
-        if not isinstance(op, SumOfProducts):
-            raise NumericsError(f"{op.label} is no sum of products; it has no accumulator")
+    return _known(op, accumulator_range)
+
+
+def result_range_of(op: Node) -> tuple[Codes, Codes]:
+    """Bounds, [C] or one for all channels, of the finished sums of `op`: what its requantization can meet."""
+    return _known(op, result_range)
+
+
+def _known(op: Node, bounds: Bounds) -> tuple[Codes, Codes]:
+    if not isinstance(op, SumOfProducts):
+        raise NumericsError(f"{op.label} is no sum of products; it has no accumulator")
+    known = _RANGES.setdefault(op, {})
+    if bounds not in known:
         try:
-            _RANGES[op] = _range(op)
+            known[bounds] = _range(op, bounds)
         except NumericsError as error:
             raise NumericsError(f"{op.label}: {error}") from error
-    return _RANGES[op]
+    return known[bounds]
 
 
-def _range(op: SumOfProducts) -> tuple[Codes, Codes]:
+def _range(op: SumOfProducts, bounds_of: Bounds) -> tuple[Codes, Codes]:
+    """By `bounds_of` the weights where they are constant; else of codes, the same for partial and for finished sums."""
     data, weights = (op.a, op.b) if isinstance(op, QGemm) else (op.x, op.w)
     if isinstance(op, QGemm) and data.constant is not None and weights.constant is None:
         data, weights = weights, data  # the product is symmetric; the bound is then over all rows
@@ -71,7 +90,7 @@ def _range(op: SumOfProducts) -> tuple[Codes, Codes]:
     if swapped and bias is not None:  # the rows of the left operand are no channels: any bias may meet any of them
         biases = [np.asarray(min(int(bias.min()), 0)), np.asarray(max(int(bias.max()), 0))]
     bounds = [
-        accumulator_range(rows, weight_zeros, qmin, qmax, zero_point, b)
+        bounds_of(rows, weight_zeros, qmin, qmax, zero_point, b)
         for rows in _by_channel(op, constant, swapped)
         for b in biases
     ]

@@ -24,6 +24,7 @@ def _target(level: Level) -> Target:
         l1_bytes=32 * 1024,
         l2_bytes=512 * 1024,
         unsigned_activations=True,
+        threshold_steps=0,  # vectors of float32 are faster
     )
     return Target(
         name=level.name,

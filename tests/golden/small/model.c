@@ -7,7 +7,6 @@
 #include "kernels/conv.h"
 #include "kernels/data_movement.h"
 #include "kernels/gemm.h"
-#include "kernels/lookup.h"
 #include "kernels/quantization.h"
 
 /* scale, row_major: 1 */
@@ -37,23 +36,23 @@ static const float multiplier_02_QConv[3] SUBBYTE_ALIGN(64) = {
     0x1.99999c0000000p-7f, 0x1.99999c0000000p-6f, 0x1.3333340000000p-6f,
 };
 
-/* table, by_byte: 1 x 256 */
-static const int8_t table_03_Lookup[256] SUBBYTE_ALIGN(64) = {
-    -14, -13, -12, -12, -11, -10, -9, -8, -7, -6, -5, -4, -4, -3, -2, -1, 0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9, 10, 11,
-    12, 12, 13, 14, 15, 16, 17, 18, 19, 20, 20, 21, 22, 23, 24, 25, 26, 27, 28, 28, 29, 30, 31, 32, 33, 34, 35, 36,
-    36, 37, 38, 39, 40, 41, 42, 43, 44, 44, 45, 46, 47, 48, 49, 50, 51, 52, 52, 53, 54, 55, 56, 57, 58, 59, 60, 60,
-    61, 62, 63, 64, 65, 66, 67, 68, 68, 69, 70, 71, 72, 73, 74, 75, 76, 76, 77, 78, 79, 80, 81, 82, 83, 84, 84, 85,
-    86, 87, 88, 89, 90, 91, 92, 92, 93, 94, 95, 96, 97, 98, 99, -128, -127, -126, -125, -124, -124, -123, -122,
-    -121, -120, -119, -118, -117, -116, -116, -115, -114, -113, -112, -111, -110, -109, -108, -108, -107, -106,
-    -105, -104, -103, -102, -101, -100, -100, -99, -98, -97, -96, -95, -94, -93, -92, -92, -91, -90, -89, -88, -87,
-    -86, -85, -84, -84, -83, -82, -81, -80, -79, -78, -77, -76, -76, -75, -74, -73, -72, -71, -70, -69, -68, -68,
-    -67, -66, -65, -64, -63, -62, -61, -60, -60, -59, -58, -57, -56, -55, -54, -53, -52, -52, -51, -50, -49, -48,
-    -47, -46, -45, -44, -44, -43, -42, -41, -40, -39, -38, -37, -36, -36, -35, -34, -33, -32, -31, -30, -29, -28,
-    -28, -27, -26, -25, -24, -23, -22, -21, -20, -20, -19, -18, -17, -16, -15,
+/* table, row_major: 1 x 256 */
+static const int16_t table_02_QConv[256] SUBBYTE_ALIGN(64) = {
+    -128, -127, -126, -125, -124, -124, -123, -122, -121, -120, -119, -118, -117, -116, -116, -115, -114, -113,
+    -112, -111, -110, -109, -108, -108, -107, -106, -105, -104, -103, -102, -101, -100, -100, -99, -98, -97, -96,
+    -95, -94, -93, -92, -92, -91, -90, -89, -88, -87, -86, -85, -84, -84, -83, -82, -81, -80, -79, -78, -77, -76,
+    -76, -75, -74, -73, -72, -71, -70, -69, -68, -68, -67, -66, -65, -64, -63, -62, -61, -60, -60, -59, -58, -57,
+    -56, -55, -54, -53, -52, -52, -51, -50, -49, -48, -47, -46, -45, -44, -44, -43, -42, -41, -40, -39, -38, -37,
+    -36, -36, -35, -34, -33, -32, -31, -30, -29, -28, -28, -27, -26, -25, -24, -23, -22, -21, -20, -20, -19, -18,
+    -17, -16, -15, -14, -13, -12, -12, -11, -10, -9, -8, -7, -6, -5, -4, -4, -3, -2, -1, 0, 1, 2, 3, 4, 4, 5, 6, 7,
+    8, 9, 10, 11, 12, 12, 13, 14, 15, 16, 17, 18, 19, 20, 20, 21, 22, 23, 24, 25, 26, 27, 28, 28, 29, 30, 31, 32,
+    33, 34, 35, 36, 36, 37, 38, 39, 40, 41, 42, 43, 44, 44, 45, 46, 47, 48, 49, 50, 51, 52, 52, 53, 54, 55, 56, 57,
+    58, 59, 60, 60, 61, 62, 63, 64, 65, 66, 67, 68, 68, 69, 70, 71, 72, 73, 74, 75, 76, 76, 77, 78, 79, 80, 81, 82,
+    83, 84, 84, 85, 86, 87, 88, 89, 90, 91, 92, 92, 93, 94, 95, 96, 97, 98, 99,
 };
 
 /* weights, nk: 2 x 48 */
-static const int8_t weights_05_QGemm[96] SUBBYTE_ALIGN(64) = {
+static const int8_t weights_04_QGemm[96] SUBBYTE_ALIGN(64) = {
     121, -116, -95, -4, 71, 74, -56, -125, -6, 19, 5, -13, 34, -58, 112, -81, -97, -65, 18, 14, -47, 112, -98, -25,
     -97, -86, 13, -95, 33, 50, -21, -21, -56, 89, -29, 67, -69, 107, 55, -59, -46, -57, -18, -51, -125, -84, 105,
     -38, 61, 76, -71, -98, 21, -9, 92, 81, 8, -51, -46, -41, 102, -57, -66, 56, -94, -63, 69, 125, 5, -15, 119, -6,
@@ -61,17 +60,17 @@ static const int8_t weights_05_QGemm[96] SUBBYTE_ALIGN(64) = {
 };
 
 /* multiplier, row_major: 1 */
-static const float multiplier_05_QGemm[1] SUBBYTE_ALIGN(64) = {
+static const float multiplier_04_QGemm[1] SUBBYTE_ALIGN(64) = {
     0x1.70a3d80000000p-4f,
 };
 
 /* matrices_of_a, row_major: 1 */
-static const int32_t matrices_of_a_05_QGemm[1] SUBBYTE_ALIGN(64) = {
+static const int32_t matrices_of_a_04_QGemm[1] SUBBYTE_ALIGN(64) = {
     0,
 };
 
 /* scale, row_major: 1 */
-static const float scale_06_DequantizeLinear[1] SUBBYTE_ALIGN(64) = {
+static const float scale_05_DequantizeLinear[1] SUBBYTE_ALIGN(64) = {
     0x1.eb851e0000000p-6f,
 };
 static const struct subbyte_affine shape_00_QuantizeLinear_0 = {
@@ -90,26 +89,24 @@ static const struct subbyte_conv shape_02_QConv_2 = {
 };
 
 static const struct subbyte_epilogue shape_02_QConv_3 = {
-    .type = 1, .per_channel = 1, .zero_point = -128, .qmin = -128, .qmax = 127,
+    .type = 1, .per_channel = 1, .zero_point = -128, .qmin = -128, .qmax = 127, .count = 0, .entries = 256,
+    .results_per_channel = 0,
 };
 
-static const struct subbyte_lookup shape_03_Lookup_4 = {
-    .channels = 1, .inner = 48, .bytes = 1, .elements = 48, .chunk = 2048,
-};
-
-static const struct subbyte_copy shape_04_Repack_5 = {
+static const struct subbyte_copy shape_03_Repack_4 = {
     .extents = {1, 1, 1, 1, 1, 1, 3, 16}, .strides = {0, 0, 0, 0, 0, 0, 1, 3}, .start = 0, .bytes = 1,
 };
 
-static const struct subbyte_gemm shape_05_QGemm_6 = {
+static const struct subbyte_gemm shape_04_QGemm_5 = {
     .a_type = 1, .a_zero = -128, .rows = 1, .columns = 2, .depth = 48,
 };
 
-static const struct subbyte_epilogue shape_05_QGemm_7 = {
-    .type = 1, .per_channel = 0, .zero_point = 0, .qmin = -128, .qmax = 127,
+static const struct subbyte_epilogue shape_04_QGemm_6 = {
+    .type = 1, .per_channel = 0, .zero_point = 0, .qmin = -128, .qmax = 127, .count = 0, .entries = 0,
+    .results_per_channel = 0,
 };
 
-static const struct subbyte_affine shape_06_DequantizeLinear_8 = {
+static const struct subbyte_affine shape_05_DequantizeLinear_7 = {
     .x_type = 1, .y_type = 9, .channels = 1, .inner = 2, .elements = 2, .chunk = 2048, .qmin = -128, .qmax = 127,
     .rounding = 0, .zero_point_first = 0,
 };
@@ -128,36 +125,29 @@ static int32_t step_01_Repack(const subbyte_context *context, int32_t begin, int
   return SUBBYTE_OK;
 }
 
-/* conv + relu + y_q_quantize */
+/* conv + relu + y_q_quantize + add + sum_q_quantize */
 static int32_t step_02_QConv(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
-  subbyte_conv_s16s8s32((const int8_t *)(const void *)(context->arena + 64), weights_02_QConv, bias_02_QConv, multiplier_02_QConv, 0, (int8_t *)(void *)(context->arena + 0), &shape_02_QConv_2, &shape_02_QConv_3, begin, end, context->scratch + (size_t)thread * 128);
-  return SUBBYTE_OK;
-}
-
-/* add + sum_q_quantize */
-static int32_t step_03_Lookup(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
-  (void)thread;
-  subbyte_lookup((const int8_t *)(const void *)(context->arena + 0), (int8_t *)(void *)(context->arena + 0), table_03_Lookup, &shape_03_Lookup_4, begin, end);
+  subbyte_conv_s16s8s32((const int8_t *)(const void *)(context->arena + 64), weights_02_QConv, bias_02_QConv, multiplier_02_QConv, 0, 0, table_02_QConv, (int8_t *)(void *)(context->arena + 0), &shape_02_QConv_2, &shape_02_QConv_3, begin, end, context->scratch + (size_t)thread * 128);
   return SUBBYTE_OK;
 }
 
 /* of no node of the model */
-static int32_t step_04_Repack(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
+static int32_t step_03_Repack(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
   (void)thread;
-  subbyte_copy((const int8_t *)(const void *)(context->arena + 0), (int8_t *)(void *)(context->arena + 64), &shape_04_Repack_5, begin, end);
+  subbyte_copy((const int8_t *)(const void *)(context->arena + 0), (int8_t *)(void *)(context->arena + 64), &shape_03_Repack_4, begin, end);
   return SUBBYTE_OK;
 }
 
 /* product + product_q_quantize */
-static int32_t step_05_QGemm(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
-  subbyte_gemm_s16s8s32((const int8_t *)(const void *)(context->arena + 64), weights_05_QGemm, 0, multiplier_05_QGemm, 0, (int8_t *)(void *)(context->arena + 0), matrices_of_a_05_QGemm, matrices_of_a_05_QGemm, &shape_05_QGemm_6, &shape_05_QGemm_7, begin, end, context->scratch + (size_t)thread * 128);
+static int32_t step_04_QGemm(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
+  subbyte_gemm_s16s8s32((const int8_t *)(const void *)(context->arena + 64), weights_04_QGemm, 0, multiplier_04_QGemm, 0, 0, 0, (int8_t *)(void *)(context->arena + 0), matrices_of_a_04_QGemm, matrices_of_a_04_QGemm, &shape_04_QGemm_5, &shape_04_QGemm_6, begin, end, context->scratch + (size_t)thread * 128);
   return SUBBYTE_OK;
 }
 
 /* out_dequantize */
-static int32_t step_06_DequantizeLinear(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
+static int32_t step_05_DequantizeLinear(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
   (void)thread;
-  subbyte_dequantize_linear((const int8_t *)(const void *)(context->arena + 0), (float *)context->outputs[0], scale_06_DequantizeLinear, matrices_of_a_05_QGemm, &shape_06_DequantizeLinear_8, begin, end);
+  subbyte_dequantize_linear((const int8_t *)(const void *)(context->arena + 0), (float *)context->outputs[0], scale_05_DequantizeLinear, matrices_of_a_04_QGemm, &shape_05_DequantizeLinear_7, begin, end);
   return SUBBYTE_OK;
 }
 
@@ -178,16 +168,14 @@ static const subbyte_step model_steps[] = {
      "subbyte_quantize_linear", 0, 168, 1, step_00_QuantizeLinear},
     {"01_Repack", "",
      "subbyte_copy", 0, 64, 16, step_01_Repack},
-    {"02_QConv", "conv + relu + y_q_quantize",
-     "subbyte_conv_s16s8s32", 864, 158, 4, step_02_QConv},
-    {"03_Lookup", "add + sum_q_quantize",
-     "subbyte_lookup", 0, 352, 1, step_03_Lookup},
-    {"04_Repack", "",
-     "subbyte_copy", 0, 96, 3, step_04_Repack},
-    {"05_QGemm", "product + product_q_quantize",
-     "subbyte_gemm_s16s8s32", 96, 158, 1, step_05_QGemm},
-    {"06_DequantizeLinear", "out_dequantize",
-     "subbyte_dequantize_linear", 0, 18, 1, step_06_DequantizeLinear},
+    {"02_QConv", "conv + relu + y_q_quantize + add + sum_q_quantize",
+     "subbyte_conv_s16s8s32", 864, 670, 4, step_02_QConv},
+    {"03_Repack", "",
+     "subbyte_copy", 0, 96, 3, step_03_Repack},
+    {"04_QGemm", "product + product_q_quantize",
+     "subbyte_gemm_s16s8s32", 96, 158, 1, step_04_QGemm},
+    {"05_DequantizeLinear", "out_dequantize",
+     "subbyte_dequantize_linear", 0, 18, 1, step_05_DequantizeLinear},
 };
 
 static const subbyte_model model = {
@@ -196,12 +184,12 @@ static const subbyte_model model = {
     .name = "small",
     .target = "portable",
     .features = "",
-    .digest = "3c0f7f80254357244d13e31690c32ea2f944a5684ec75f97479c08d7df5bdc76",
+    .digest = "029f4787702f907bcb07b3fa871e3388e0f3cef8b15dc0b3c4d0ea80d74cedaf",
     .input_count = 1,
     .inputs = model_inputs,
     .output_count = 1,
     .outputs = model_outputs,
-    .step_count = 7,
+    .step_count = 6,
     .steps = model_steps,
     .arena_bytes = 128,
     .arena_align = 64,
@@ -228,7 +216,7 @@ int small_run(const float *x, float *out, void *arena) {
   context.arena = (unsigned char *)arena;
   context.weights = 0;
   context.scratch = (unsigned char *)arena + 128;
-  for (i = 0; i < 7; ++i) {
+  for (i = 0; i < 6; ++i) {
     const int32_t status = model_steps[i].run(&context, 0, model_steps[i].tiles, 0);
     if (status != SUBBYTE_OK) return status;
   }
