@@ -81,9 +81,9 @@ def _few_integers(weights: Value) -> Codes | None:
         return None
     if quant is not None and (not quant.is_static or quant.block is not None or quant.levels is not None):
         return None
-    if quant is None or quant.is_per_tensor:
-        if np.unique(codes.reshape(-1)[:_SAMPLE]).size > MOST_LEVELS:
-            return None
+    one_zero_point = quant is None or quant.is_per_tensor
+    if one_zero_point and np.unique(codes.reshape(-1)[:_SAMPLE]).size > MOST_LEVELS:
+        return None
     integers = codes.astype(np.int64) if quant is None else to_integers(codes, quant)
     return integers if np.unique(integers).size <= MOST_LEVELS else None
 

@@ -34,6 +34,15 @@ def _numbers() -> dict[str, Numbers]:
 
 
 NUMBERS = _numbers()
+CODEBOOKS = {
+    "one_level": (1, (-3,)),
+    "signs": (1, (-37, 37)),
+    "ternary": (2, (-37, 0, 37)),
+    "extremes": (2, (-128, 0, 127)),
+    "powers_of_two": (4, (*(-(1 << k) for k in range(6, -1, -1)), 0, *(1 << k for k in range(7)))),
+    "random": (4, tuple(range(-120, 121, 17))[:15] + (127,)),
+    "wide": (2, (-32768, 5, 129)),  # beyond a byte: not packed
+}
 
 
 @cases
@@ -42,6 +51,18 @@ def packed_widths() -> Iterator[Case]:
         yield conv(f"packed_conv_{label}", n, (1, 5, 4, 5), 9, (3, 3), pads=SAME)
         yield conv(f"packed_depthwise_{label}", n, (1, 67, 4, 3), 67, (3, 3), pads=SAME, group=67)
         yield gemm(f"packed_gemm_{label}", n, (3, 19), (19, 9))
+
+
+@cases
+def codebooks() -> Iterator[Case]:
+    for label, (bits, levels) in CODEBOOKS.items():
+        n = Numbers(w=DType("uint", bits), levels=levels)
+        yield conv(f"codebook_conv_{label}", n, (1, 5, 4, 5), 9, (3, 3), pads=SAME)
+        yield conv(f"codebook_depthwise_{label}", n, (1, 67, 4, 3), 67, (3, 3), pads=SAME, group=67)
+        yield conv_transpose(f"codebook_transposed_{label}", n, (1, 5, 4, 3), 6, (3, 3), strides=(2, 2))
+        yield gemm(f"codebook_gemm_{label}", n, (3, 19), (19, 9))
+        wide = replace(n, x=INT16, x_zero=0, x_fill="extremes", y=INT16, spread=9000.0)
+        yield gemm(f"codebook_gemm_s16_{label}", wide, (3, 19), (19, 9))
 
 
 @cases

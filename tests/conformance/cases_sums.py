@@ -37,6 +37,7 @@ class Numbers:
     w_fill: str = "random"
     qmin: int | None = None
     qmax: int | None = None
+    levels: tuple[int, ...] | None = None  # of a codebook: w is of codes into it
 
     @property
     def is_raw(self) -> bool:
@@ -143,6 +144,10 @@ def _weights(name: str, n: Numbers, shape: tuple[int, ...], axis: int) -> Operan
     if zero is None:
         zero = generator(f"{name} zero").integers(n.w.min, n.w.max, shape[axis], endpoint=True)
         scale = np.full(shape[axis], 0.01, np.float32)
+    if n.levels is not None:
+        indices = generator(f"{name} weights").integers(0, len(n.levels), shape)
+        table = QuantParams(np.float32(0.01), np.int64(0), 0, len(n.levels) - 1, levels=tuple(map(float, n.levels)))
+        return Operand(indices.astype(n.w.numpy), n.w, table, True)
     if n.w is BIPOLAR:
         random = generator(f"{name} weights").choice([-1, 1], shape)
         return Operand(random.astype(np.int8), n.w, quantized(n.w, scale, zero), True)
