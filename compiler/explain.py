@@ -13,6 +13,7 @@ from subbyte.compiler.ir.lowered import KernelCall
 from subbyte.compiler.ir.macs import multiply_accumulates
 from subbyte.compiler.ir.node import Constant, Node, Value
 from subbyte.compiler.ir.qops import QGemm
+from subbyte.compiler.ir.widths import narrowest_type
 from subbyte.compiler.target import Target
 from subbyte.passes.quantization.islands import Island, float_islands
 from subbyte.passes.quantization.remedies import remedy
@@ -22,6 +23,7 @@ from subbyte.passes.quantization.remedies import remedy
 class Layer:
     """One operation: its ONNX names, its bits, its share of the work, and the kernel where a target was named.
 
+    bits, inputs, weights, output: in the fewest bits that hold the codes, which may lie in wider ones (ir/widths.py).
     sum_bits: of the narrowest signed integer that holds every partial sum in any order, proved from the weights.
     bytes: of its operands and its results. proof: how the kernel's requantization was shown equal to N4.
     """
@@ -147,9 +149,9 @@ def layer_of(node: Node, call: KernelCall | None = None, target: Target | None =
         macs=multiply_accumulates(node),
         weight_bytes=sum(v.type.bytes for v in node.operands if isinstance(v.node, Constant)),
         requantization=_requantization(node),
-        inputs=tuple(str(v.type.dtype) for v in others),
-        weights=None if weights is None else str(weights.type.dtype),
-        output=str(node.types[0].dtype),
+        inputs=tuple(str(narrowest_type(v)) for v in others),
+        weights=None if weights is None else str(narrowest_type(weights)),
+        output=str(narrowest_type(Value(node, 0))),
         sum_bits=_sum_bits(node),
         bytes=sum(v.type.bytes for v in node.operands) + sum(t.bytes for t in node.types),
         kernel=None if call is None else _kernel(call, target),
@@ -192,8 +194,9 @@ def _name(node: Node) -> str:
 def _bits(node: Node) -> str:
     """u8 s8 -> u8: the operands that are no biases, and the results."""
     biases = {getattr(node, "bias", None)}
-    operands = " ".join(_short(v.type.dtype) for v in node.operands if v not in biases)
-    return f"{operands} -> {' '.join(_short(t.dtype) for t in node.types)}"
+    operands = " ".join(_short(narrowest_type(v)) for v in node.operands if v not in biases)
+    results = (Value(node, index) for index in range(len(node.types)))
+    return f"{operands} -> {' '.join(_short(narrowest_type(v)) for v in results)}"
 
 
 def _short(dtype: DType) -> str:

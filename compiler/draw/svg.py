@@ -13,6 +13,7 @@ from subbyte.compiler.explain import Layer, layer_of
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.lowered import KernelCall, View
 from subbyte.compiler.ir.node import Constant, Input, Node, Value
+from subbyte.compiler.ir.widths import narrowest_type
 from subbyte.compiler.target import Target
 
 COLOURS = {
@@ -99,7 +100,7 @@ def _arrow(points: list[tuple[float, float]], value: Value) -> str:
     for (x0, y0), (x1, y1) in pairwise(points):
         middle = (y0 + y1) / 2
         path += f" C{x0:.1f},{middle:.1f} {x1:.1f},{middle:.1f} {x1:.1f},{y1:.1f}"
-    stroke = colours(value.type.dtype)[1]
+    stroke = colours(narrowest_type(value))[1]
     tip = f"M{points[-1][0] - 4:.1f},{points[-1][1] - 7:.1f} l4,7 l4,-7"
     title = f"<title>{escape(str(value.type))}</title>"
     return f'<path d="{path} {tip}" fill="none" stroke="{stroke}" stroke-width="1.6">{title}</path>'

@@ -104,7 +104,7 @@ def test_explain_counts_every_multiply_accumulate() -> None:
     assert content["integer_macs"] == 3 * 3 * 16
     assert content["macs"] == 3 * 3 * 16 + 5 * 3 * 16
     assert [(island["op"], island["macs"]) for island in content["float_islands"]] == [("Conv", 5 * 3 * 16)]
-    assert content["layers"][0]["bits"] == "s8 s8 -> s8"
+    assert content["layers"][0]["bits"] == "s8 bipolar -> s8"  # int8 weights, all of them 1
     assert content["layers"][0]["accumulator"] == "s32"
 
 
