@@ -45,6 +45,7 @@ def compile(
     compiler: str | None = None,
     output: str | os.PathLike[str] | None = None,
     remove_work: bool = True,
+    activation_bits: int | None = None,
 ) -> Module:
     """Compile an ONNX model ahead of time and build its library.
 
@@ -59,11 +60,19 @@ def compile(
         compiler: the C compiler's command; found where it is not given.
         output: the folder of the bundle; a temporary one that lives as long as the module where it is not given.
         remove_work: leave out what range analysis proves constant or unused; the numbers are the same either way.
+        activation_bits: 8: float activations of weight-only matrix products become 8-bit codes while the model runs.
     Returns: the module; it runs where its target is this machine, and can be saved everywhere.
     Raises: ModelError, UnsupportedError, NumericsError, ToolchainError.
     """
     goal = find_target(target)
-    options = Options(dims=dict(dims or {}), strict=strict, weights=weights, name=name, remove_work=remove_work)
+    options = Options(
+        dims=dict(dims or {}),
+        strict=strict,
+        weights=weights,
+        name=name,
+        remove_work=remove_work,
+        activation_bits=activation_bits,
+    )
     bundle = compile_bundle(model, goal, options)
     built = build_bundle(bundle, goal, find_compiler(goal, compiler), (SHARED,))
     if output is not None:
@@ -76,9 +85,17 @@ def compile(
 
 
 def evaluate(
-    model: Model, inputs: Mapping[str, NDArray[Any]], *, dims: Mapping[str, int] | None = None
+    model: Model,
+    inputs: Mapping[str, NDArray[Any]],
+    *,
+    dims: Mapping[str, int] | None = None,
+    activation_bits: int | None = None,
 ) -> dict[str, NDArray[np.generic]]:
-    """The outputs of `model` by its written meaning, which every target equals bit for bit."""
+    """The outputs of `model` by its written meaning, which every target equals bit for bit.
+
+    dims, activation_bits: as in `compile`.
+    """
     from subbyte.compiler.ir import interpret
 
-    return interpret.evaluate(quantized(model, Options(dims=dict(dims or {}))), inputs)
+    options = Options(dims=dict(dims or {}), activation_bits=activation_bits)
+    return interpret.evaluate(quantized(model, options), inputs)

@@ -20,12 +20,17 @@ Arrays = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Exactness:
-    """How far a pass may move the numbers: `steps` of the scale of what it rewrites, and why; 0 steps is EXACT."""
+    """How far a pass may move the numbers: `steps` of the scale of what it rewrites, and why; 0 steps is EXACT.
 
-    steps: int
+    None: as far as `reason` says, since the user asked for other numbers.
+    """
+
+    steps: int | None
     reason: str = ""
 
     def __str__(self) -> str:
+        if self.steps is None:
+            return f"on request: {self.reason}"
         return f"within {self.steps} step{'s' * (self.steps != 1)}: {self.reason}" if self.steps else "exact"
 
 
@@ -35,6 +40,11 @@ EXACT = Exactness(0)
 def Within(*, steps: int, reason: str) -> Exactness:
     """The exactness of a pass that rounds in another place: each result it rewrites moves by at most `steps` steps."""
     return Exactness(steps, reason)
+
+
+def Requested(reason: str) -> Exactness:
+    """The exactness of a pass that runs only because the user asked for cheaper numbers; `reason` says how far."""
+    return Exactness(None, reason)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from subbyte.passes.merge_duplicate_filters import merge_duplicate_filters
 from subbyte.passes.merge_requantizations import merge_requantizations
 from subbyte.passes.move_scales import move_scales
 from subbyte.passes.narrow_ranges import narrow_ranges
+from subbyte.passes.quantize_activations import quantize_activations
 from subbyte.passes.recognize_codebooks import recognize_codebooks
 from subbyte.passes.recognize_fake_quantize import recognize_fake_quantize
 from subbyte.passes.refuse_fallbacks import refuse_fallbacks
@@ -58,6 +59,7 @@ class Options:
     io: "model": inputs and outputs as in the model; "quantized": as codes where the model quantizes them itself.
     weights: "inline" in the C source, "file" beside it, None: by size. name: of the C functions, None: the graph's.
     remove_work: leave out what range analysis proves constant or unused; the numbers are the same either way.
+    activation_bits: 8: float activations of weight-only matrix products become 8-bit codes while the model runs.
     """
 
     dims: Mapping[str, int] = field(default_factory=dict)
@@ -68,6 +70,13 @@ class Options:
     weights: str | None = None
     name: str | None = None
     remove_work: bool = True
+    activation_bits: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.activation_bits not in (8, None):
+            raise UnsupportedError(
+                f"activation_bits is {self.activation_bits}; 8 is the width that there are kernels for"
+            )
 
     def recorded(self) -> dict[str, Any]:
         """What the manifest says about how a bundle was made."""
@@ -78,6 +87,7 @@ class Options:
             "io": self.io,
             "weights": self.weights,
             "remove_work": self.remove_work,
+            "activation_bits": self.activation_bits,
         }
 
 
@@ -96,6 +106,8 @@ def meaning_passes(options: Options) -> tuple[Pass, ...]:
         fuse_activation,
         remove_dead_nodes,
     ]
+    if options.activation_bits == 8:
+        passes.append(quantize_activations)
     if options.io == "quantized":
         passes.append(expose_codes)
     if options.integer_only:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from subbyte.compiler.cli.options import (
+    ActivationBits,
     CompilerCommand,
     Dims,
     Json,
@@ -15,6 +16,7 @@ from subbyte.compiler.cli.options import (
     NoRemoveWork,
     Strict,
     TargetName,
+    parse_activation_bits,
     parse_dims,
 )
 from subbyte.compiler.cli.output import print_json, progress
@@ -49,6 +51,7 @@ def compile_command(
         bool, typer.Option("--integer-only", help="Fail where a part of the model stays float.")
     ] = False,
     no_remove_work: NoRemoveWork = False,
+    activation_bits: ActivationBits = None,
     compiler: CompilerCommand = None,
     json: Json = False,
 ) -> None:
@@ -81,6 +84,7 @@ def compile_command(
         weights=weights,
         name=name or _stem(model),
         remove_work=not no_remove_work,
+        activation_bits=parse_activation_bits(activation_bits),
     )
     with progress(f"compiling {model.name} for {goal.name}"):
         bundle = compile_bundle(model, goal, options)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from subbyte.compiler.cli.options import Dims, Json, ModelPath, parse_dims
+from subbyte.compiler.cli.options import ActivationBits, Dims, Json, ModelPath, parse_activation_bits, parse_dims
 from subbyte.compiler.cli.output import print_json, print_table, progress
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def explain(
         typer.Option("--draw", metavar="FILE", help="Draw the graph, coloured by bits: FILE.svg, .html or .dot."),
     ] = None,
     dim: Dims = None,
+    activation_bits: ActivationBits = None,
     json: Json = False,
 ) -> None:
     """Account for every multiply-accumulate of MODEL, and give the reason for every part that stays float."""
@@ -42,7 +43,7 @@ def explain(
     from subbyte.compiler.pipeline import Options, lowered, quantized, work_passes
     from subbyte.compiler.target import find_target
 
-    options = Options(dims=dims)
+    options = Options(dims=dims, activation_bits=parse_activation_bits(activation_bits))
     with progress(f"explaining {model.name}"):
         shown = graph = quantized(model, options)
         reduced = run_passes(graph, work_passes(options))

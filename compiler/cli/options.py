@@ -34,6 +34,15 @@ Strict = Annotated[bool, typer.Option("--strict", help="Fail where a portable ke
 NoRemoveWork = Annotated[
     bool, typer.Option("--no-remove-work", help="Compute constant channels and zero weights too, to compare.")
 ]
+ActivationBits = Annotated[
+    int | None,
+    typer.Option(
+        "--activation-bits",
+        metavar="8",
+        help="Quantize the activations of weight-only matrix products while the model runs; other numbers, within "
+        "half of a block's largest magnitude / 127.",
+    ),
+]
 CompilerCommand = Annotated[
     str | None, typer.Option("--compiler", metavar="COMMAND", help="The C compiler; found where it is not given.")
 ]
@@ -48,6 +57,13 @@ def parse_dims(dims: list[str] | None) -> dict[str, int]:
             raise typer.BadParameter(f"'{dim}' is not NAME=N with N a positive whole number", param_hint="--dim")
         bound[name] = int(extent)
     return bound
+
+
+def parse_activation_bits(bits: int | None) -> int | None:
+    """8, or None where it is not asked for."""
+    if bits not in (8, None):
+        raise typer.BadParameter(f"{bits} is not 8, the width there are kernels for", param_hint="--activation-bits")
+    return bits
 
 
 def is_bundle(path: Path) -> bool:

@@ -89,6 +89,18 @@ def with_product(node: Node, make: Callable[[Value, Weights], Node | None]) -> N
     return None
 
 
+def is_weight_only(node: Node) -> bool:
+    """Whether a product of float activations and quantized weights could have quantized activations as well."""
+    match node:
+        case ops.MatMul(a=a, b=b):
+            weights = weights_of(b, False)
+        case ops.Gemm(a=a, b=b, transpose_a=False):
+            weights = weights_of(b, node.transpose_b)
+        case _:
+            return False
+    return weights is not None and a.type.dtype == FLOAT32 and a.constant is None and a.type.rank > 1
+
+
 def _finished(gemm: ops.Gemm, product: Node) -> Node:
     result = product.replace(sources=gemm.sources)
     if np.float32(gemm.alpha) != 1:

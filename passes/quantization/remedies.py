@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from subbyte.passes.quantization.blocks import is_weight_only
 from subbyte.passes.quantization.islands import Island
 
 _ADVICE = {
@@ -31,7 +32,8 @@ _ADVICE = {
 
 def remedy(island: Island) -> str:
     """What to change in the model, for the reason that `islands` gives."""
-    return next(
+    advice = next(
         (advice for part, advice in _ADVICE.items() if part in island.reason),
         "put a QuantizeLinear and DequantizeLinear around it",
     )
+    return f"{advice}, or compile with --activation-bits 8" if is_weight_only(island.node) else advice

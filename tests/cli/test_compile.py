@@ -125,3 +125,16 @@ def test_an_unknown_choice_is_a_usage_error(cli: Cli, mlp: Path, option: str) ->
     done = cli("compile", mlp, option)
     assert done.code == 2
     assert "Traceback" not in done.err
+
+
+def test_activation_bits_other_than_8_are_a_usage_error(cli: Cli, mlp: Path, tmp_path: Path) -> None:
+    done = cli("compile", mlp, "-o", tmp_path / "bundle", "--activation-bits", "4")
+    assert done.code == 2
+    assert "4 is not 8" in done.err
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_activation_bits_are_in_the_manifest(cli: Cli, mlp: Path, tmp_path: Path) -> None:
+    done = cli("compile", mlp, "-o", tmp_path / "bundle", "--no-build", "--activation-bits", "8")
+    assert done.code == 0, done.err
+    assert json.loads((tmp_path / "bundle" / "manifest.json").read_text())["options"]["activation_bits"] == 8

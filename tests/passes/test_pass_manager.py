@@ -154,5 +154,5 @@ def test_a_quantized_graph_is_taken_as_it_is(network: Graph) -> None:
 def test_options_are_recorded() -> None:
     assert Options(dims={"n": 2}, io="quantized").recorded() == {
         "dims": {"n": 2}, "strict": False, "integer_only": False, "io": "quantized", "weights": None,
-        "remove_work": True,
+        "remove_work": True, "activation_bits": None,
     }  # fmt: skip
