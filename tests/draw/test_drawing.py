@@ -117,7 +117,7 @@ def test_every_graph_can_be_drawn(seed: int) -> None:
 
 def test_a_lowered_graph_names_its_kernels() -> None:
     target = find_target("portable")
-    assert "subbyte_conv_" in to_svg(lowered(small_graph(), target), target)
+    assert "subbyte_packed_conv_" in to_svg(lowered(small_graph(), target), target)
 
 
 def test_the_page_holds_picture_layers_and_islands() -> None:
