@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import tempfile
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,44 +21,73 @@ from subbyte.compiler.oracle_qonnx import DOMAINS, in_standard_operators
 if TYPE_CHECKING:
     import onnx
 
+_NOT_FOR_NUMPY = frozenset(f"tensor({kind}{bits})" for kind in ("int", "uint") for bits in (2, 4))
+
 
 class OnnxRuntime:
     """A session with graph optimizations off: every node computes what ONNX writes, in float32 where that is float.
 
     QONNX's operators, which onnxruntime does not know, are written out in ONNX's own (`oracle_qonnx`).
 
-    inner: tensors to be shown beside the outputs.
+    inner: tensors to be shown beside the outputs; with `fused`, those that are left after fusion.
+    fused: run what onnxruntime makes of the model by default: operators fused for speed, some of which round elsewhere
+        (docs/semantics.md).
     """
 
-    def __init__(self, model: str | os.PathLike[str] | bytes | onnx.ModelProto, inner: Iterable[str] = ()) -> None:
+    def __init__(
+        self, model: str | os.PathLike[str] | bytes | onnx.ModelProto, inner: Iterable[str] = (), *, fused: bool = False
+    ) -> None:
         if importlib.util.find_spec("onnxruntime") is None:
             raise ToolchainError("onnxruntime is not installed; `pip install 'subbyte[verify]'` brings it.")
-        import onnxruntime
-
         proto = read_proto(model)
         if any(node.domain in DOMAINS for node in proto.graph.node):
             in_standard_operators(proto)
+        if fused:
+            proto = _fused(proto)
+            left = {name for node in proto.graph.node for name in node.output}
+            inner = [name for name in inner if name in left]
         shown = {output.name for output in proto.graph.output}
         self.inner = [name for name in dict.fromkeys(inner) if name not in shown]
         if self.inner:
             _show(proto, self.inner)
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(
-                proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime raises classes of its own that share no base but Exception
-            raise ModelError(f"onnxruntime does not take the model: {error}") from error
+        self._session = _session(proto)
+
+    @property
+    def shown(self) -> frozenset[str]:
+        """The tensors that `run` returns."""
+        return frozenset(output.name for output in self._session.get_outputs())
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Outputs and inner tensors by name."""
-        names = [output.name for output in self._session.get_outputs()]
+        names = [output.name for output in self._session.get_outputs() if output.type not in _NOT_FOR_NUMPY]
         used = {value.name for value in self._session.get_inputs()}
         results = self._session.run(names, {name: array for name, array in inputs.items() if name in used})
         return dict(zip(names, results, strict=True))
+
+
+def _session(proto: onnx.ModelProto, fused_to: str | None = None) -> Any:
+    """One thread, nothing optimized; or everything, and the result written to the file `fused_to`."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    levels = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_DISABLE_ALL if fused_to is None else levels.ORT_ENABLE_ALL
+    if fused_to is not None:
+        options.optimized_model_filepath = fused_to
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises classes of its own that share no base but Exception
+        raise ModelError(f"onnxruntime does not take the model: {error}") from error
+
+
+def _fused(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The model that onnxruntime runs by default, as it writes it down for this processor."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "fused.onnx")
+        _session(proto, path)
+        return read_proto(path)
 
 
 def read_proto(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> onnx.ModelProto:

@@ -57,6 +57,14 @@ class Enclosure:
         """The largest magnitude of each element."""
         return np.asarray(np.abs(self.real) + self.error)
 
+    def ratio(self) -> float:
+        """The largest error as a multiple of the element; an error of zeros below float32's reach is left out."""
+        if not self.error.any():
+            return 0.0
+        real = np.abs(self.real)
+        with np.errstate(all="ignore"):
+            return float(np.max(np.where(self.error <= 16 * SMALLEST, 0, self.error / real), initial=0.0))
+
     def widened(self, roundings: int, magnitude: Any) -> Enclosure:
         """With the error of so many more roundings of terms of this magnitude."""
         return Enclosure(self.real, self.error + gamma(roundings) * magnitude + roundings * SMALLEST)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -13,7 +13,10 @@ from subbyte.compiler.ir.node import Value
 
 
 class Executor(Protocol):
-    """An engine: the outputs and inner tensors of a model, by ONNX name, for one sample."""
+    """An engine. `shown`: the ONNX names of the outputs and inner tensors of a model that `run` gives for a sample."""
+
+    @property
+    def shown(self) -> Collection[str]: ...
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]: ...
 
@@ -27,6 +30,10 @@ class Simulation:
     def __init__(self, graph: Graph, tensors: Mapping[str, Value]) -> None:
         self._graph = graph
         self._shown = {**tensors, **{output.name: output.value for output in graph.outputs}}
+
+    @property
+    def shown(self) -> Collection[str]:
+        return self._shown.keys()
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         used = {node.name: inputs[node.name] for node in self._graph.inputs}
