@@ -1,4 +1,4 @@
-"""A small encoder layer in ONNX, as exporters write it: embeddings, self-attention with a mask, two layers behind it."""
+"""A small encoder layer in ONNX as exporters write it: embeddings, self-attention with a mask, two layers behind it."""
 
 from __future__ import annotations
 
