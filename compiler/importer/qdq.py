@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from subbyte.compiler.dtype import FLOAT16, FLOAT32, INT32, UINT8, DType
 from subbyte.compiler.importer.blocks import block_params
-from subbyte.compiler.importer.codes import quant_params, with_quant
+from subbyte.compiler.importer.codes import plain, quant_params, with_quant
 from subbyte.compiler.importer.operator import MICROSOFT, Marks, Operator, converts
 from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.node import Value
+from subbyte.compiler.ir.qops_dynamic import Centre
 from subbyte.compiler.ir.types import QuantParams
 from subbyte.compiler.numerics.affine import spread
 
@@ -67,8 +70,35 @@ def convert_dequantize(op: Operator) -> Value:
     result = op.dtype_attribute("output_dtype") or scale.type.dtype
     if result not in (FLOAT32, FLOAT16):
         raise op.unsupported(f"makes {result}; float32 and float16 are read. Export the model in one of these.")
+    if _is_dynamic(x, scale, zero_point, result):
+        return _dequantized_at_run_time(op, x, scale, zero_point)
     quant = _params(op, zero_point, dtype, x.type.shape)
     return dequantized(op, x, quant, result, op.marks)
+
+
+def _is_dynamic(x: Value, scale: Value, zero_point: Value | None, result: DType) -> bool:
+    """Whether 8-bit codes are read with one scale, and one zero point or none, of which one at least is computed."""
+    parts = [scale] if zero_point is None else [scale, zero_point]
+    is_computed = any(part.constant is None for part in parts)
+    is_one = all(math.prod(part.type.shape) == 1 and part.type.rank < 2 for part in parts)
+    fits = x.type.dtype.bits == 8 and all(part.type.dtype == x.type.dtype for part in parts[1:])
+    return is_computed and is_one and fits and scale.type.dtype == result == FLOAT32
+
+
+def _dequantized_at_run_time(op: Operator, x: Value, scale: Value, zero_point: Value | None) -> Value:
+    """f32(f32(x - zero_point) * scale), as DynamicQuantizeLinear's codes are read: its scale is a tensor (N9)."""
+    codes = plain(op, x)
+    if zero_point is None:
+        reals = op.emit(ops.Cast(codes, FLOAT32, **op.inner))
+    else:
+        centred = op.emit(Centre(codes, _scalar(op, zero_point), **op.inner))
+        reals = op.emit(ops.DequantizeLinear(centred, FLOAT32, **op.inner))
+    return op.emit(ops.Mul(reals, _scalar(op, scale), **op.marks))
+
+
+def _scalar(op: Operator, value: Value) -> Value:
+    """[] of a tensor of one element."""
+    return op.emit(ops.Reshape(value, (), **op.inner)) if value.type.rank else value
 
 
 def dequantized(op: Operator, x: Value, quant: QuantParams, dtype: DType, marks: Marks) -> Value:

@@ -148,6 +148,22 @@ def test_fused_products_are_their_parts(per_column: bool, bias: bool) -> None:
     assert np.array_equal(as_bits(found), as_bits(values_of(model, {"x": x})["y"]))
 
 
+@pytest.mark.parametrize("shaped", [False, True])
+@pytest.mark.parametrize("zero_point", ["zero", "none", "constant"])
+def test_codes_are_dequantized_with_a_run_time_scale(zero_point: str, shaped: bool) -> None:
+    nodes = [helper.make_node("DynamicQuantizeLinear", ["x"], ["codes", "scale", "zero"])]
+    if shaped:
+        nodes.append(helper.make_node("Reshape", ["scale", "one"], ["s"]))
+        nodes.append(helper.make_node("Reshape", ["zero", "one"], ["z"]))
+    named = {"zero": "z" if shaped else "zero", "none": "", "constant": "seven"}[zero_point]
+    nodes.append(helper.make_node("DequantizeLinear", ["codes", "s" if shaped else "scale", named], ["y"]))
+    x = generator(8).normal(0.3, 1, (2, 3, 5)).astype(np.float32)
+    seven = np.full((1,) if shaped else (), 7, np.uint8)
+    model = build_model(nodes, {"x": x}, {"one": np.int64([1]), "seven": seven}, ["y"])
+    found = values_of(model, {"x": x})["y"]
+    assert np.array_equal(as_bits(found), as_bits(onnxruntime_values(model, {"x": x})["y"]))
+
+
 def test_a_zero_point_of_another_type_is_refused() -> None:
     a, zero = np.zeros((2, 4), np.uint8), np.zeros((), np.int8)
     node = helper.make_node("MatMulInteger", ["a", "b", "zero"], ["y"], "product")
