@@ -18,7 +18,7 @@ from subbyte.compiler.ir.node import Constant, Input, Node, Value
 from subbyte.compiler.ir.qops_dynamic import DynamicQuantize, DynamicRange
 from subbyte.compiler.oracle import OnnxRuntime, read_proto
 from subbyte.compiler.pipeline import Options, quantized
-from subbyte.compiler.trace import rules, unary  # noqa: F401  (each registers the enclosures of its operations)
+from subbyte.compiler.trace import normalization, rules, unary  # noqa: F401  (each registers its enclosures)
 from subbyte.compiler.trace.differences import TensorTrace, as_enclosure, compared, identical, output_trace
 from subbyte.compiler.trace.enclosure import Enclosure, Operand, enclose, operand_of
 from subbyte.compiler.trace.executors import Executor, Simulation
