@@ -42,6 +42,7 @@ from subbyte.passes.refuse_islands import refuse_islands
 from subbyte.passes.remove_constant_channels import remove_constant_channels
 from subbyte.passes.remove_dead_nodes import remove_dead_nodes
 from subbyte.passes.simplify_constant_filters import simplify_constant_filters
+from subbyte.passes.replace_islands import replace_islands
 from subbyte.passes.unsign_activations import unsign_activations
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ class Options:
     """What a user may ask of a compilation, beside the model and the target.
 
     dims: values for symbolic dimensions. strict: a kernel of `portable` may not stand in for a missing one.
-    integer_only: no float island may be left. threads: how many the module is made to run on; the code is the same.
+    integer_only: float islands become integer functions of a stated distance, and none may be left.
+    threads: how many the module is made to run on; the code is the same.
     io: "model": inputs and outputs as in the model; "quantized": as codes where the model quantizes them itself.
     weights: "inline" in the C source, "file" beside it, None: by size. name: of the C functions, None: the graph's.
     remove_work: leave out what range analysis proves constant or unused; the numbers are the same either way.
@@ -103,6 +105,7 @@ def meaning_passes(options: Options) -> tuple[Pass, ...]:
         fold_blocks,  # what has a scale for each block is no operand of fold_qdq's sums
         fuse_scales,
         fuse_padding,
+        *([replace_islands] if options.integer_only else []),
         fuse_activation,
         remove_dead_nodes,
     ]

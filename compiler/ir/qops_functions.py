@@ -16,7 +16,12 @@ from subbyte.compiler.dtype import DType
 from subbyte.compiler.errors import GraphError, NumericsError
 from subbyte.compiler.ir.node import Node, Value
 from subbyte.compiler.ir.types import QuantParams, TensorType
-from subbyte.compiler.numerics.integer_normalization import IntegerNormalization, integer_normalization
+from subbyte.compiler.numerics.integer_normalization import (
+    MAX_TOLERANCE,
+    IntegerNormalization,
+    integer_normalization,
+)
+from subbyte.compiler.numerics.integer_softmax import softmax_tolerance
 from subbyte.compiler.numerics.piecewise import SEGMENT_BITS, Pieces
 from subbyte.compiler.numerics.softmax import softmax_reciprocal
 
@@ -101,7 +106,8 @@ class QRMSNormalization(QNormalization):
 class QWideSoftmax(Node):
     """Softmax of codes of up to 16 bits along `axis`: numerics/integer_softmax.py.
 
-    tables: uint32 [2, 256], `exponential_tables` of the scale of x.  Source: design.md N8.
+    tables: uint32 [2, 256], `exponential_tables` of the scale of x. At most one step from the real softmax.
+    Source: design.md N8.
     """
 
     x: Value
@@ -124,7 +130,17 @@ class QWideSoftmax(Node):
             softmax_reciprocal(self.quant.scalar()[0])
         except NumericsError as error:
             raise GraphError(str(error)) from error
+        if self.tolerance > MAX_TOLERANCE:
+            raise GraphError(
+                f"rows of {self.x.type.shape[self.axis]} elements are {self.tolerance:.3g} steps off in integers; "
+                f"{MAX_TOLERANCE} are allowed"
+            )
         return result
+
+    @property
+    def tolerance(self) -> float:
+        """How far it may be from the real softmax before it is rounded, in steps of the result."""
+        return softmax_tolerance(self.x.type.shape[self.axis], self.quant.scalar()[0])
 
 
 @dataclass(frozen=True, eq=False, repr=False)

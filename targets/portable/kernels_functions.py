@@ -14,7 +14,6 @@ from subbyte.compiler.ir.qops_functions import (
     QRMSNormalization,
     QWideSoftmax,
 )
-from subbyte.compiler.numerics.integer_softmax import softmax_tolerance
 from subbyte.compiler.numerics.softmax import softmax_reciprocal
 from subbyte.compiler.target import (
     Call,
@@ -77,11 +76,7 @@ def _normalization_call(op: QNormalization) -> Call:
 
 def _within(name: str, tolerance: float) -> str:
     """What a tolerance before the last rounding says of the codes."""
-    steps = int(tolerance) + 1
-    return (
-        f"{name}, at most {steps} step{'s' * (steps > 1)} from the real one, "
-        f"equal where that is more than {tolerance:.1e} steps from a tie"
-    )
+    return f"{name}, at most 1 step from the real one, equal where that is more than {tolerance:.1e} steps from a tie"
 
 
 def _accepts_softmax(op: QWideSoftmax) -> bool:
@@ -111,7 +106,7 @@ def _softmax_call(op: QWideSoftmax) -> Call:
             Special.TILE_END,
         ),
         tiles=outer * inner,
-        proof=_within("integer Softmax", softmax_tolerance(extent, op.quant.scalar()[0])),
+        proof=_within("integer Softmax", op.tolerance),
     )
 
 
