@@ -125,11 +125,20 @@ def test_a_table_that_only_clamps_is_a_clamp() -> None:
 
 
 def test_powers_of_two_before_a_quantization_are_part_of_its_scale() -> None:
-    x = Input("x", TensorType(FLOAT32, (400,))).out
-    y = ops.Div(ops.Mul(floats(4.0), x).out, floats([0.5])).out
-    graph = after(fuse_scales, fold_qdq(graph_of(quantize(y, 0.1, 3))))
-    assert operations(graph) == ["QuantizeLinear"]
+    x = Input("x", TensorType(FLOAT32, (50, 8))).out
+    y = dequantize(quantize(ops.Div(ops.Mul(floats(4.0), x).out, floats([0.5])).out, 0.1, 3))
+    product = ops.MatMul(y, weights(np.arange(24).reshape(8, 3), 0.01)).out
+    graph = after(fuse_scales, fold_qdq(graph_of(quantize(product, 0.2))))
+    assert operations(graph) == ["QuantizeLinear", "QGemm"]
     assert float(only(graph, ops.QuantizeLinear).quant.scale) == float(np.float32(0.1)) / 8
+
+
+def test_a_factor_stays_before_codes_whose_scale_is_read() -> None:
+    x = Input("x", TensorType(FLOAT32, (400,))).out
+    codes = quantize(ops.Mul(x, floats(4.0)).out, 0.1, 3)
+    for graph in (graph_of(codes), graph_of(dequantize(codes)), graph_of(ops.Reshape(codes, (20, 20)).out)):
+        folded = fold_qdq(graph)
+        assert fuse_scales(folded) is folded
 
 
 def test_other_factors_stay() -> None:
