@@ -31,6 +31,7 @@ from subbyte.passes.fuse_scales import fuse_scales
 from subbyte.passes.keep_weights_packed import keep_weights_packed
 from subbyte.passes.lower_to_kernels import lower_to_kernels
 from subbyte.passes.merge_duplicate_filters import merge_duplicate_filters
+from subbyte.passes.merge_functions import merge_functions
 from subbyte.passes.merge_requantizations import merge_requantizations
 from subbyte.passes.move_scales import move_scales
 from subbyte.passes.narrow_ranges import narrow_ranges
@@ -142,6 +143,7 @@ def target_passes(options: Options) -> tuple[Pass, ...]:
         unsign_activations,  # before the layouts: its nodes are free wherever they end up
         recognize_codebooks,  # after all that takes weights apart, or moves their zero points
         choose_layout,
+        merge_functions,
         merge_requantizations,  # what is left between a sum and the codes that are wanted of it
         choose_requantization,
         lower_to_kernels,
