@@ -14,9 +14,10 @@ from subbyte.compiler.ir.macs import multiply_accumulates
 from subbyte.compiler.ir.node import Constant, Node, Value
 from subbyte.compiler.ir.qops import QGemm
 from subbyte.compiler.ir.widths import narrowest_type
-from subbyte.compiler.target import Target
+from subbyte.compiler.target import Call, ConstantArray, OperandPointer, Pointers, Target
 from subbyte.passes.quantization.islands import Island, float_islands
 from subbyte.passes.quantization.remedies import remedy
+from subbyte.passes.recognize_codebooks import recognize_codebooks
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,11 @@ class Layer:
     """One operation: its ONNX names, its bits, its share of the work, and the kernel where a target was named.
 
     bits, inputs, weights, output: in the fewest bits that hold the codes, which may lie in wider ones (ir/widths.py).
+    weights: their type, or table4[9] of a codebook: indices of 4 bits into 9 levels. weight_bits: of one as the model
+        gives it. weight_bytes: of all constants, as the kernel stores them, or in as many bits as the range of
+        their codes needs where no kernel is known. bytes: of these, the other operands and the results.
     sum_bits: of the narrowest signed integer that holds every partial sum in any order, proved from the weights.
-    bytes: of its operands and its results. proof: how the kernel's requantization was shown equal to N4.
+    proof: how the kernel's requantization was shown equal to N4.
     """
 
     name: str
@@ -38,6 +42,7 @@ class Layer:
     requantization: str | None
     inputs: tuple[str, ...]
     weights: str | None
+    weight_bits: int | None
     output: str
     sum_bits: int | None
     bytes: int
@@ -57,6 +62,7 @@ class Layer:
             "kernel": self.kernel,
             "inputs": list(self.inputs),
             "weights": self.weights,
+            "weight_bits": self.weight_bits,
             "output": self.output,
             "sum_bits": self.sum_bits,
             "bytes": self.bytes,
@@ -117,7 +123,7 @@ def explain(
     """
     islands = tuple(float_islands(graph))
     macs, weights = _work(graph)
-    layers = [layer_of(node) for node in graph.operations()]
+    layers = [layer_of(node) for node in recognize_codebooks(graph).operations()]
     if lowered is not None:
         layers = [layer_of(node.op, node, target) for node in lowered.nodes() if isinstance(node, KernelCall)]
     saved = None
@@ -140,6 +146,9 @@ def layer_of(node: Node, call: KernelCall | None = None, target: Target | None =
     """The account of one operation, and of the kernel that computes it."""
     weights = _weights(node)
     others = [v for v in node.operands if v not in (weights, getattr(node, "bias", None))]
+    made = None if call is None or target is None else target.kernel(type(node), call.kernel).call(node)
+    weight_bytes = _packed_bytes(node) if made is None else _stored_bytes(node, made)
+    moved = sum(v.type.bytes for v in node.operands if not isinstance(v.node, Constant))
     return Layer(
         name=_name(node),
         op=type(node).__name__,
@@ -147,15 +156,16 @@ def layer_of(node: Node, call: KernelCall | None = None, target: Target | None =
         accumulator=_accumulator(node),
         shape=node.types[0].shape,
         macs=multiply_accumulates(node),
-        weight_bytes=sum(v.type.bytes for v in node.operands if isinstance(v.node, Constant)),
+        weight_bytes=weight_bytes,
         requantization=_requantization(node),
         inputs=tuple(str(narrowest_type(v)) for v in others),
-        weights=None if weights is None else str(narrowest_type(weights)),
+        weights=None if weights is None else _table(weights) or str(narrowest_type(weights)),
+        weight_bits=None if weights is None else narrowest_type(weights).bits,
         output=str(narrowest_type(Value(node, 0))),
         sum_bits=_sum_bits(node),
-        bytes=sum(v.type.bytes for v in node.operands) + sum(t.bytes for t in node.types),
+        bytes=moved + weight_bytes + sum(t.bytes for t in node.types),
         kernel=None if call is None else _kernel(call, target),
-        proof=None if call is None or target is None else _proof(call, target),
+        proof=None if made is None else made.proof or None,
     )
 
 
@@ -167,8 +177,39 @@ def _weights(node: Node) -> Value | None:
     return weights if isinstance(weights.node, Constant) else None
 
 
-def _proof(call: KernelCall, target: Target) -> str | None:
-    return target.kernel(type(call.op), call.kernel).call(call.op).proof or None
+def _table(value: Value) -> str | None:
+    """table4[9] for indices of 4 bits into a codebook of 9 levels; None where there is no codebook."""
+    quant = value.type.quant
+    if quant is None or quant.levels is None:
+        return None
+    return f"table{value.type.dtype.bits}[{len(quant.levels)}]"
+
+
+def _packed_bytes(node: Node) -> int:
+    """Of the constants of `node` in as many bits as the range of their codes needs, tables included."""
+    total = 0
+    for value in node.operands:
+        if not isinstance(value.node, Constant):
+            continue
+        of_type, quant = value.type, value.type.quant
+        bits = of_type.dtype.container_bits
+        if of_type.dtype.is_integer:
+            low, high = of_type.code_range()
+            bits = min(bits, of_type.dtype.bits, max((high - low).bit_length(), 1))
+        total += -(-of_type.elements * bits // 8)
+        total += 0 if quant is None or quant.levels is None else len(quant.levels)
+    return total
+
+
+def _stored_bytes(node: Node, call: Call) -> int:
+    """Of the constants that a kernel is given: those it has packed, and those that it reads as they are."""
+    read = {item.index for a in call.arguments for item in (a.items if isinstance(a, Pointers) else (a,))
+            if isinstance(item, OperandPointer)}  # fmt: skip
+    as_they_are = (v.type.bytes for k, v in enumerate(node.operands) if k in read and isinstance(v.node, Constant))
+    packed = {
+        (a.data.dtype, a.data.tobytes()) for a in call.arguments if isinstance(a, ConstantArray)
+    }  # equal ones once
+    return sum(len(content) for _, content in packed) + sum(as_they_are)
 
 
 def _sum_bits(node: Node) -> int | None:
@@ -194,7 +235,7 @@ def _name(node: Node) -> str:
 def _bits(node: Node) -> str:
     """u8 s8 -> u8: the operands that are no biases, and the results."""
     biases = {getattr(node, "bias", None)}
-    operands = " ".join(_short(narrowest_type(v)) for v in node.operands if v not in biases)
+    operands = " ".join(_table(v) or _short(narrowest_type(v)) for v in node.operands if v not in biases)
     results = (Value(node, index) for index in range(len(node.types)))
     return f"{operands} -> {' '.join(_short(narrowest_type(v)) for v in results)}"
 

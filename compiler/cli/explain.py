@@ -42,6 +42,7 @@ def explain(
     from subbyte.compiler.pass_manager import run_passes
     from subbyte.compiler.pipeline import Options, lowered, quantized, work_passes
     from subbyte.compiler.target import find_target
+    from subbyte.passes.recognize_codebooks import recognize_codebooks
 
     options = Options(dims=dims, activation_bits=parse_activation_bits(activation_bits))
     with progress(f"explaining {model.name}"):
@@ -49,6 +50,7 @@ def explain(
         reduced = run_passes(graph, work_passes(options))
         goal = None if target is None else find_target(target)
         if goal is None:
+            shown = recognize_codebooks(graph)
             explanation = explain_graph(graph, reduced=reduced)
         else:
             shown = lowered(graph, goal, options)

@@ -132,8 +132,10 @@ def _box(node: Node, target: Target | None) -> _Box:
 
 def _fill(layer: Layer) -> str:
     """By the weights, or the result; float where either is."""
-    dtypes = [DType.parse(name) for name in (layer.weights or layer.output, layer.output)]
-    return FLOAT[0] if any(dtype.is_float for dtype in dtypes) else colours(dtypes[0])[0]
+    output = DType.parse(layer.output)
+    if output.is_float or layer.weight_bits is None:
+        return colours(output)[0]
+    return colours(DType("uint", layer.weight_bits))[0]
 
 
 def _title(layer: Layer) -> str:

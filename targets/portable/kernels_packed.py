@@ -44,9 +44,10 @@ _SMALLER = 0.9  # without vectors the products take most of the time, and fewer 
 
 @lru_cache(maxsize=16)
 def _packing(op: SumOfProducts) -> Packing | None:
-    """How the weights are stored: only those that the model gives in fewer than 8 bits."""
+    """How the weights are stored: only those that the model gives in fewer than 8 bits, whatever type holds them."""
     weights = op.b if isinstance(op, QGemm) else op.w
-    return packing_of(pack(op).weights) if weights.type.dtype.bits < 8 else None
+    low, high = weights.type.code_range()
+    return packing_of(pack(op).weights) if high - low < 1 << 7 else None
 
 
 def _is_packed(op: SumOfProducts, variant: str) -> bool:

@@ -104,7 +104,7 @@ def test_boxes_have_the_colour_of_their_weights_or_their_result() -> None:
 def test_titles_hold_what_the_layer_costs() -> None:
     text = ElementTree.fromstring(to_svg(small_graph())).find(f".//{SVG}g[2]/{SVG}title")
     assert text is not None
-    assert text.text == "conv <&\"'>\n96 MACs\n86 bytes"
+    assert text.text == "conv <&\"'>\n96 MACs\n83 bytes"
 
 
 @pytest.mark.parametrize("seed", range(20))
