@@ -67,6 +67,7 @@ def _recognized(graph: Graph) -> dict[Node, tuple[Chain, Grid]]:
         grid = grid_of(chain)
         if grid is not None and (grid[1].quant is grid[1].read or grid[1].dtype.bits <= _MAX_REREAD_BITS):
             found[node] = grid
+            ends.add(grid[0].x)  # which may be the end of another one
         elif chain.after:
             ends.add(chain.after[-1].x)
     return found

@@ -152,6 +152,19 @@ def test_a_bound_for_each_channel_before_a_chain_is_no_part_of_it(make_model: Ma
     np.testing.assert_array_equal(found, expected)
 
 
+def test_chains_that_follow_each_other_are_all_found(make_model: Make) -> None:
+    nodes, constants = [], {}
+    for index, name in enumerate(("round, clip", "PACT", "zero point after")):
+        more, numbers_of = chained(CHAINS[name][0], x=f"x{index}" if index else "x", y=f"x{index + 1}")
+        nodes += more
+        constants |= numbers_of
+    before, after = recognized(make_model(nodes, {"x": (4000,)}, constants))
+    kinds = [type(node).__name__ for node in after.operations()]
+    assert kinds == ["QuantizeLinear", "DequantizeLinear"] * 3
+    (expected,), (found,) = (evaluate(graph, {"x": numbers()}).values() for graph in (before, after))
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_a_straight_through_estimator_is_its_rounding(make_model: Make) -> None:
     nodes = [
         helper.make_node("Div", ["x", "s"], ["u"], "divide"),
