@@ -4,7 +4,7 @@ steps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subbyte.compiler.ir import ops
-from subbyte.compiler.ir.node import Node, Value
-from subbyte.compiler.ir.qops_dynamic import DynamicQuantize, DynamicRange
+from subbyte.compiler.ir.node import Node
+from subbyte.compiler.ir.qops_dynamic import DynamicRange
 from subbyte.compiler.numerics.affine import spread
-from subbyte.compiler.trace.enclosure import Doubles, Enclosure, Operand, U, operand_of
+from subbyte.compiler.trace.enclosure import Doubles, Enclosure, Operand, U
 from subbyte.compiler.trace.points import Point
 
 Array = NDArray[Any]
@@ -29,6 +29,7 @@ class TensorTrace:
     at_ties: how many of these lie within the bound of float32 of a place where the rounding steps (of a float: within
         the bound of the exact value).
     stray: numbers, equal or not, ours or the engine's, that no float32 computation within the bound gives.
+    max_abs: the largest difference, of codes in steps.
     largest_distance: of the differing numbers from the exact place of the tie, in steps of the tensor's scale (of a
         float: between the two). largest_bound: what float32 may make of it there, in the same units.
     reason: why the tensor has no bound, "" where it has.
@@ -39,6 +40,7 @@ class TensorTrace:
     different: int = 0
     at_ties: int = 0
     stray: int = 0
+    max_abs: float = 0.0
     largest_distance: float = 0.0
     largest_bound: float = 0.0
     reason: str = ""
@@ -56,6 +58,7 @@ class TensorTrace:
             self.different + other.different,
             self.at_ties + other.at_ties,
             self.stray + other.stray,
+            max(self.max_abs, other.max_abs),
             max(self.largest_distance, other.largest_distance),
             max(self.largest_bound, other.largest_bound),
             self.reason or other.reason,
@@ -65,46 +68,8 @@ class TensorTrace:
         return asdict(self)
 
 
-def as_enclosure(operand: Operand) -> Enclosure:
-    assert isinstance(operand, Enclosure), "what is quantized is a float"
-    return operand
-
-
-def compared(
-    point: Point,
-    ours: Array,
-    theirs: Array,
-    behind: Enclosure | str,
-    tensors: Mapping[str, Array],
-    known: Mapping[Value, Operand],
-) -> TensorTrace:
-    different = ours != theirs
-    empty = TensorTrace(point.tensor, int(ours.size), int(np.count_nonzero(different)))
-    if isinstance(behind, str):
-        return replace(empty, reason=behind)
-    if isinstance(point.made_by, DynamicRange):
-        return _range(point, ours, theirs, behind, empty)
-    steps = _steps(point.made_by, behind, known)
-    low, high = _reachable(point, steps)
-    stray = sum(int(np.count_nonzero((codes < low) | (codes > high))) for codes in (ours, theirs))
-    if not different.any():
-        return replace(empty, stray=stray)
-    where = np.nonzero(different)
-    pair = np.stack([ours[where], theirs[where]]).astype(np.float64)
-    distance = np.abs(steps.at[where] - _tie(point, pair, steps, where))
-    bound = steps.error[where]
-    tied = (distance <= bound) & (np.ptp(pair, axis=0) <= _step(point))
-    return replace(
-        empty,
-        at_ties=int(np.count_nonzero(tied)),
-        stray=stray,
-        largest_distance=float(distance.max()),
-        largest_bound=float(bound.max()),
-    )
-
-
 @dataclass(frozen=True, eq=False)
-class _Steps:
+class Steps:
     """x / scale in exact arithmetic, its bound, and the zero points that are added to it; of the tensor's shape."""
 
     at: Doubles
@@ -112,20 +77,72 @@ class _Steps:
     zero_point: Doubles
 
 
-def _steps(node: Node, x: Enclosure, known: Mapping[Value, Operand]) -> _Steps:
-    """In steps of the scale; the division rounds, and QONNX's addition of the zero point."""
+@dataclass(frozen=True, eq=False)
+class Region:
+    """What is computed between the engine's tensors: name is that of the point in the cut graph, or an ONNX tensor's.
+
+    exact: the steps behind a point's rounding, the reals behind a run-time scale, the enclosure of a float output,
+    integers; or the reason why none of these is known.
+    """
+
+    name: str
+    point: Point | None
+    exact: Steps | Operand | str
+
+
+def steps_of(node: Node, operands: Sequence[Operand]) -> Steps | Enclosure:
+    """What `node` rounds, in steps of its scale: the division rounds once, and QONNX's addition of the zero point.
+
+    Of a DynamicRange the reals themselves, which it takes the extremes of.
+    """
+    x = operands[0]
+    assert isinstance(x, Enclosure), "what is quantized is a float"
     shape = x.real.shape
-    if isinstance(node, DynamicQuantize):
-        scale = as_enclosure(operand_of(node.scale, dict(known))).real
-        zero = np.asarray(operand_of(node.zero_point, dict(known)), np.float64)
+    if isinstance(node, DynamicRange):
+        return x
+    if isinstance(node, ops.QuantizeLinear):
+        parts = [spread(one, shape, node.quant.axis, node.quant.block) for one in node.quant.static()]
     else:
-        assert isinstance(node, ops.QuantizeLinear)
-        scale, zero = (np.asarray(spread(one, shape, node.quant.axis, node.quant.block), np.float64)
-                       for one in node.quant.static())  # fmt: skip
+        parts = [one.real if isinstance(one, Enclosure) else one for one in operands[1:]]
+    scale, zero_point = (np.asarray(part, np.float64) for part in parts)
     with np.errstate(all="ignore"):
         steps = Enclosure(x.real / scale, x.error / scale)
-        steps = steps.widened(4, steps.largest + np.abs(zero))
-    return _Steps(steps.real, steps.error, np.broadcast_to(zero, shape))
+        steps = steps.widened(4, steps.largest + np.abs(zero_point))
+    return Steps(steps.real, steps.error, np.broadcast_to(zero_point, shape))
+
+
+def compared(point: Point, ours: Array, theirs: Array, exact: Steps | Operand | str) -> TensorTrace:
+    """The codes of a point, or the run-time scale or zero point of some."""
+    different = ours != theirs
+    empty = TensorTrace(point.tensor, int(ours.size), int(np.count_nonzero(different)))
+    if isinstance(exact, Enclosure):
+        return _range(point, ours, theirs, exact, _far(empty, ours, theirs))
+    if not isinstance(exact, Steps):
+        return replace(_far(empty, ours, theirs), reason=str(exact))
+    low, high = _reachable(point, exact)
+    stray = sum(int(np.count_nonzero((codes < low) | (codes > high))) for codes in (ours, theirs))
+    empty = replace(_far(empty, ours, theirs), stray=stray)
+    if not different.any():
+        return empty
+    where = np.nonzero(different)
+    pair = np.stack([ours[where], theirs[where]]).astype(np.float64)
+    distance, bound = np.abs(exact.at[where] - _tie(point, pair, exact, where)), exact.error[where]
+    tied = (distance <= bound) & (bound < 0.5) & (np.ptp(pair, axis=0) <= _step(point))
+    return replace(
+        empty,
+        at_ties=int(np.count_nonzero(tied)),
+        largest_distance=float(distance.max()),
+        largest_bound=float(bound.max()),
+    )
+
+
+def _far(empty: TensorTrace, ours: Array, theirs: Array) -> TensorTrace:
+    """With the largest difference of any two numbers."""
+    if not empty.different:
+        return empty
+    with np.errstate(invalid="ignore"):
+        distance = np.abs(ours.astype(np.float64) - theirs)
+    return replace(empty, max_abs=float(np.nanmax(distance, initial=0.0)))
 
 
 def _rounding(point: Point) -> str:
@@ -137,7 +154,7 @@ def _step(point: Point) -> int:
     return 2 if _rounding(point) == "BIPOLAR" else 1
 
 
-def _reachable(point: Point, steps: _Steps) -> tuple[Doubles, Doubles]:
+def _reachable(point: Point, steps: Steps) -> tuple[Doubles, Doubles]:
     """The smallest and the largest code that a number within the bound may round to, ties either way."""
     low, high = steps.at - steps.error, steps.at + steps.error
     match _rounding(point):
@@ -158,7 +175,7 @@ def _reachable(point: Point, steps: _Steps) -> tuple[Doubles, Doubles]:
     return np.asarray(first), np.asarray(last)
 
 
-def _tie(point: Point, pair: Doubles, steps: _Steps, where: tuple[Array, ...]) -> Doubles:
+def _tie(point: Point, pair: Doubles, steps: Steps, where: tuple[Array, ...]) -> Doubles:
     """Where, in steps, the rounding goes from the one code of each pair to the next."""
     lower, upper = pair.min(axis=0) - steps.zero_point[where], pair.max(axis=0) - steps.zero_point[where]
     match _rounding(point):
@@ -197,26 +214,25 @@ def _range(point: Point, ours: Array, theirs: Array, x: Enclosure, empty: Tensor
     )
 
 
-def identical(tensor: str, exact: Operand, theirs: Array) -> TensorTrace:
-    """Integers without a scale, exact sums: nothing about them is rounded."""
-    found = np.asarray(exact).reshape(theirs.shape)
-    return TensorTrace(tensor, int(theirs.size), int(np.count_nonzero(found != theirs)))
+def identical(tensor: str, exact: Array, theirs: Array) -> TensorTrace:
+    """Integers without a scale, as exact sums are: nothing about them is rounded."""
+    found = exact.reshape(theirs.shape)
+    return _far(TensorTrace(tensor, int(theirs.size), int(np.count_nonzero(found != theirs))), found, theirs)
 
 
-def output_trace(name: str, ours: Array, theirs: Array, exact: Operand | None, reason: str) -> TensorTrace:
+def output_trace(name: str, ours: Array, theirs: Array, exact: Steps | Operand | str) -> TensorTrace:
     """An output of the model that is no point: floats beside their bound, or integers."""
     theirs = theirs.reshape(ours.shape)
     different = (ours != theirs) & ~((ours != ours) & (theirs != theirs))
-    empty = TensorTrace(name, int(ours.size), int(np.count_nonzero(different)))
+    empty = _far(TensorTrace(name, int(ours.size), int(np.count_nonzero(different))), ours, theirs)
     if not isinstance(exact, Enclosure):
-        return replace(empty, reason=reason)
+        return replace(empty, reason=exact if isinstance(exact, str) else "")
     with np.errstate(invalid="ignore"):
         far = [np.abs(one.astype(np.float64) - exact.real) > exact.error for one in (ours, theirs)]
-    distance = np.abs(ours.astype(np.float64) - theirs)[different]
     return replace(
         empty,
         at_ties=int(np.count_nonzero(different & ~far[0] & ~far[1])),
         stray=int(np.count_nonzero(far[0]) + np.count_nonzero(far[1])),
-        largest_distance=float(distance.max(initial=0.0)),
+        largest_distance=empty.max_abs,
         largest_bound=float(exact.error[different].max(initial=0.0)),
     )

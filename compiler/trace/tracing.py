@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 
 from subbyte.compiler.errors import ModelError, UnsupportedError
 from subbyte.compiler.importer import import_model
-from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.interpret import evaluate, evaluate_node
 from subbyte.compiler.ir.node import Constant, Input, Node, Value
-from subbyte.compiler.ir.qops_dynamic import DynamicQuantize, DynamicRange
 from subbyte.compiler.oracle import OnnxRuntime, read_proto
 from subbyte.compiler.pipeline import Options, quantized
 from subbyte.compiler.trace import normalization, rules, unary  # noqa: F401  (each registers its enclosures)
-from subbyte.compiler.trace.differences import TensorTrace, as_enclosure, compared, identical, output_trace
+from subbyte.compiler.trace.differences import Region, Steps, TensorTrace, compared, identical, output_trace, steps_of
 from subbyte.compiler.trace.enclosure import Enclosure, Operand, enclose, operand_of
 from subbyte.compiler.trace.executors import Executor, Simulation
 from subbyte.compiler.trace.points import Cut, Point, cut_at, find_points
@@ -116,12 +114,22 @@ class Tracer:
     def sample(self, sample: Mapping[str, Array], theirs: Mapping[str, Array]) -> Iterator[TensorTrace]:
         """Each tensor of one sample: ours beside `theirs`, what the engine has for it."""
         ours = self.ours(sample, theirs)
+        for region in self.regions(sample, theirs):
+            if region.point is not None:
+                yield compared(region.point, ours[region.name], region.point.of(theirs), region.exact)
+            elif isinstance(region.exact, np.ndarray):
+                yield identical(region.name, region.exact, theirs[region.name])
+            else:
+                yield output_trace(region.name, ours[region.name], theirs[region.name], region.exact)
+
+    def regions(self, sample: Mapping[str, Array], theirs: Mapping[str, Array]) -> Iterator[Region]:
+        """What each region computes exactly from the engine's tensors, in topological order; the outputs at the end."""
         at = {point.value: (name, point) for name, point in zip(self.cut.names, self.points, strict=True)}
-        rounded_by = {point.made_by: point for point in self.points}
+        rounded_by = {point.made_by for point in self.points}
         shown = {output.name: output.value for output in self.graph.outputs}
         known: dict[Value, Operand] = {}
         why: dict[Value, str] = {}
-        behind: dict[Node, Enclosure | str] = {}
+        behind: dict[Node, Steps | Enclosure | str] = {}
         users = {value: len(nodes) for value, nodes in self.graph.users().items()}
         for node in self.graph.nodes():
             if isinstance(node, Constant):
@@ -131,29 +139,29 @@ class Tracer:
                 known[node.out] = Enclosure.exact(array) if node.type.dtype.is_float else array
                 continue
             unknown = next((why[o] for o in node.operands if o in why), None)
-            if isinstance(node, (ops.QuantizeLinear, DynamicQuantize, DynamicRange)) and node in rounded_by:
-                behind[node] = unknown or as_enclosure(operand_of(node.operands[0], known))
+            if node in rounded_by:
+                behind[node] = unknown or steps_of(node, [operand_of(operand, known) for operand in node.operands])
             elif unknown is None:
                 unknown = self._compute(node, known)
             for index in range(len(node.types)):
                 value = Value(node, index)
                 if value in at:
                     name, point = at[value]
+                    yield Region(name, point, behind[point.made_by])
                     found = point.of(theirs)
-                    yield compared(point, ours[name], found, behind[point.made_by], theirs, known)
                     known[value] = Enclosure.exact(found) if value.type.dtype.is_float else found
                 elif value not in known:
-                    why[value] = unknown or f"{node.label} is rounded to codes that the engine does not show"
+                    why[value] = unknown or f"{node.label} makes codes that the engine does not show"
                 elif value in self._sums:
-                    yield identical(self._sums[value], known[value], theirs[self._sums[value]])
+                    yield Region(self._sums[value], None, np.asarray(known[value]))
             for operand in node.operands:
                 users[operand] -= 1
                 if not users[operand] and operand not in shown.values():
                     known.pop(operand, None)
-        traced = {point.tensor for point in self.points}
+        traced = {point.tensor for point in self.points} | set(self._sums.values())
         for output, value in shown.items():
             if output not in traced:
-                yield output_trace(output, ours[output], theirs[output], known.get(value), why.get(value, ""))
+                yield Region(output, None, why[value] if value in why else known[value])
 
     def _compute(self, node: Node, known: dict[Value, Operand]) -> str | None:
         """Enter the results of `node`; the reason where it has no enclosure."""
