@@ -184,3 +184,60 @@ void emulated(int64_t count, const int64_t* acc, const int32_t* mantissa, const 
               const int32_t* qmin, const int32_t* qmax, int32_t* y) {
     EACH y[i] = subbyte_requantize_emulated_s64(acc[i], mantissa[i], s[i], zp[i], qmin[i], qmax[i]);
 }
+
+void shift_rne(int64_t count, const int64_t* x, const int32_t* shift, int64_t* y);
+void shift_rne(int64_t count, const int64_t* x, const int32_t* shift, int64_t* y) {
+    EACH y[i] = subbyte_shift_rne_s64(x[i], shift[i]);
+}
+
+void isqrt_u64(int64_t count, const uint64_t* x, uint64_t* y);
+void isqrt_u64(int64_t count, const uint64_t* x, uint64_t* y) { EACH y[i] = subbyte_isqrt_u64(x[i]); }
+
+void inverse_root(int64_t count, const uint64_t* whole, const uint64_t* part, uint64_t* y);
+void inverse_root(int64_t count, const uint64_t* whole, const uint64_t* part, uint64_t* y) {
+    EACH {
+        struct subbyte_root root = subbyte_inverse_root(whole[i], (uint32_t)part[i]);
+        y[i] = root.inverse << 6 | (uint64_t)root.exponent;
+    }
+}
+
+// Rows of codes less their zero point.
+void normalize_rows(int64_t rows, int64_t count, int64_t centred, const int32_t* a, const int32_t* gain,
+                    const int64_t* offset, int64_t whole, int64_t part, int64_t f, int64_t h, int64_t zp, int64_t qmin,
+                    int64_t qmax, int32_t* y);
+void normalize_rows(int64_t rows, int64_t count, int64_t centred, const int32_t* a, const int32_t* gain,
+                    const int64_t* offset, int64_t whole, int64_t part, int64_t f, int64_t h, int64_t zp, int64_t qmin,
+                    int64_t qmax, int32_t* y) {
+    for (int64_t row = 0; row < rows; row++, a += count, y += count) {
+        struct subbyte_root root = {0, 0};
+        int64_t sum = 0, squares = 0, spread;
+        EACH sum += a[i];
+        EACH squares += (int64_t)a[i] * a[i];
+        sum = centred ? sum : 0;
+        spread = count * squares - sum * sum;
+        if (spread) root = subbyte_inverse_root((uint64_t)(spread + whole), (uint32_t)part);
+        EACH y[i] = subbyte_normalized_code(count * a[i] - sum, root, gain[i], offset[i], (int)f, (int)h, (int32_t)zp,
+                                            (int32_t)qmin, (int32_t)qmax);
+    }
+}
+
+void wide_softmax_rows(int64_t rows, int64_t count, const int32_t* q, const uint32_t* tables, int64_t m, int64_t k,
+                       int64_t zp, int64_t qmin, int64_t qmax, int32_t* y);
+void wide_softmax_rows(int64_t rows, int64_t count, const int32_t* q, const uint32_t* tables, int64_t m, int64_t k,
+                       int64_t zp, int64_t qmin, int64_t qmax, int32_t* y) {
+    for (int64_t row = 0; row < rows; row++, q += count, y += count) {
+        int32_t largest = q[0];
+        uint64_t total = 0;
+        EACH largest = q[i] > largest ? q[i] : largest;
+        EACH total += subbyte_exponential_q31(tables, largest - q[i]);
+        EACH y[i] = subbyte_softmax_code(subbyte_exponential_q31(tables, largest - q[i]), total, (uint64_t)m, (int)k,
+                                         (int32_t)zp, (int32_t)qmin, (int32_t)qmax);
+    }
+}
+
+void pieces(int64_t count, const int32_t* u, const int32_t* segments, const int32_t* coefficients, int64_t zp,
+            int64_t qmin, int64_t qmax, int32_t* y);
+void pieces(int64_t count, const int32_t* u, const int32_t* segments, const int32_t* coefficients, int64_t zp,
+            int64_t qmin, int64_t qmax, int32_t* y) {
+    EACH y[i] = subbyte_piecewise_code(u[i], segments, coefficients, (int32_t)zp, (int32_t)qmin, (int32_t)qmax);
+}
