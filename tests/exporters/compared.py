@@ -1,0 +1,55 @@
+"""What every exported model must show: sums in integers, compiled code as the interpreter, differences at ties only."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from subbyte.compiler.explain import Explanation, explain
+from subbyte.compiler.ir.interpret import evaluate
+from subbyte.compiler.pipeline import lowered, quantized
+from subbyte.compiler.trace import Executor, TensorTrace, trace
+from tests.onnx_node.compiled import PORTABLE, build_library, printed, run_compiled
+
+Array = NDArray[Any]
+Samples = Sequence[Mapping[str, Array]]
+Record = Callable[[str, object], None]
+
+
+def account(model: ModelProto) -> Explanation:
+    """Where the multiply-accumulates are."""
+    return explain(quantized(model))
+
+
+def check_compiled(model: ModelProto, samples: Samples, folder: Path) -> None:
+    """Portable code gives what the interpreter gives, bit for bit."""
+    meaning = quantized(model)
+    code = lowered(meaning, PORTABLE)
+    build_library({"model": printed("model", code)}, folder / "model.so", folder)
+    library = ctypes.CDLL(str(folder / "model.so"))
+    for sample in samples:
+        expected, found = evaluate(meaning, sample), run_compiled(library, "model", code, sample)
+        for name, array in expected.items():
+            np.testing.assert_array_equal(found[name].view(np.uint8), array.view(np.uint8), err_msg=name)
+
+
+def check_traced(
+    model: ModelProto, samples: Samples, executor: Executor | str, name: str, record: Record, *, unbounded: int = 0
+) -> list[TensorTrace]:
+    """Each number that differs from the executor's, anywhere in the model, is a tie of float32; counted in a table.
+
+    unbounded: how many tensors have no bound, so that no difference in them is allowed.
+    """
+    traces = trace(model, samples, executor)
+    different, count = sum(one.different for one in traces), sum(one.count for one in traces)
+    row = {"model": name, "tensors": f"{len(traces)}", "differ": f"{different} of {count}"}
+    record("table: exported models beside their executors, each difference at a tie", row)
+    assert [one for one in traces if one.untraced or one.stray] == []
+    assert sum(bool(one.reason) for one in traces) <= unbounded, [one.reason for one in traces if one.reason]
+    return traces
