@@ -28,6 +28,14 @@ class Comparison:
     max_abs: float
     top1_agreement: float | None
 
+    def is_within(self, limit: float) -> bool:
+        """At most `limit` steps away; 0 where no number may differ. Without a scale, any distance is within a limit."""
+        if limit == float("inf"):
+            return True
+        if self.max_steps is None:
+            return limit > 0 or self.different == 0
+        return self.max_steps <= limit and (limit > 0 or self.different == 0)
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -49,6 +49,11 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     console.print(table)
 
 
+def number(value: float | None) -> str:
+    """A number in a column where some rows have none."""
+    return "-" if value is None else f"{value:.4g}"
+
+
 def _is_numeric(value: object) -> bool:
     """Numbers, and `-`, which stands where there is none."""
     return value == "-" or (isinstance(value, (int, float)) and not isinstance(value, bool))

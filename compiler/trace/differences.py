@@ -25,7 +25,8 @@ Array = NDArray[Any]
 class TensorTrace:
     """One tensor of the model over all samples, each region computed from the engine's own tensors before it.
 
-    tensor: its ONNX name. count: how many numbers were compared. different: how many differ, ours and the engine's.
+    tensor: its ONNX name. is_codes: integers, codes or exact sums; else floats.
+    count: how many numbers were compared. different: how many differ, ours and the engine's.
     at_ties: how many of these lie within the bound of float32 of a place where the rounding steps (of a float: within
         the bound of the exact value).
     stray: numbers, equal or not, ours or the engine's, that no float32 computation within the bound gives.
@@ -36,6 +37,7 @@ class TensorTrace:
     """
 
     tensor: str
+    is_codes: bool
     count: int = 0
     different: int = 0
     at_ties: int = 0
@@ -54,6 +56,7 @@ class TensorTrace:
         """Both together, of one tensor."""
         return TensorTrace(
             self.tensor,
+            self.is_codes,
             self.count + other.count,
             self.different + other.different,
             self.at_ties + other.at_ties,
@@ -114,7 +117,7 @@ def steps_of(node: Node, operands: Sequence[Operand]) -> Steps | Enclosure:
 def compared(point: Point, ours: Array, theirs: Array, exact: Steps | Operand | str) -> TensorTrace:
     """The codes of a point, or the run-time scale or zero point of some."""
     different = ours != theirs
-    empty = TensorTrace(point.tensor, int(ours.size), int(np.count_nonzero(different)))
+    empty = TensorTrace(point.tensor, ours.dtype.kind in "iu", int(ours.size), int(np.count_nonzero(different)))
     if isinstance(exact, Enclosure):
         return _range(point, ours, theirs, exact, _far(empty, ours, theirs))
     if not isinstance(exact, Steps):
@@ -217,14 +220,16 @@ def _range(point: Point, ours: Array, theirs: Array, x: Enclosure, empty: Tensor
 def identical(tensor: str, exact: Array, theirs: Array) -> TensorTrace:
     """Integers without a scale, as exact sums are: nothing about them is rounded."""
     found = exact.reshape(theirs.shape)
-    return _far(TensorTrace(tensor, int(theirs.size), int(np.count_nonzero(found != theirs))), found, theirs)
+    return _far(TensorTrace(tensor, True, int(theirs.size), int(np.count_nonzero(found != theirs))), found, theirs)
 
 
 def output_trace(name: str, ours: Array, theirs: Array, exact: Steps | Operand | str) -> TensorTrace:
     """An output of the model that is no point: floats beside their bound, or integers."""
     theirs = theirs.reshape(ours.shape)
     different = (ours != theirs) & ~((ours != ours) & (theirs != theirs))
-    empty = _far(TensorTrace(name, int(ours.size), int(np.count_nonzero(different))), ours, theirs)
+    empty = _far(
+        TensorTrace(name, ours.dtype.kind in "iu", int(ours.size), int(np.count_nonzero(different))), ours, theirs
+    )
     if not isinstance(exact, Enclosure):
         return replace(empty, reason=exact if isinstance(exact, str) else "")
     with np.errstate(invalid="ignore"):

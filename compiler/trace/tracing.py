@@ -54,12 +54,12 @@ def trace(
     Raises: ModelError: nothing could be compared; the executor's reals are no codes. UnsupportedError, ToolchainError.
     """
     tracer = Tracer(model, executor, options)
+    if not tracer.points:
+        raise ModelError("no tensor of the model holds codes that the engine shows, so that there is nothing to trace.")
     found: dict[str, TensorTrace] = {}
     for sample in samples:
         for one in tracer.sample(sample, tracer.engine.run(sample)):
             found[one.tensor] = found[one.tensor].plus(one) if one.tensor in found else one
-    if not found:
-        raise ModelError("no tensor of the model holds codes that an engine shows, so that there is nothing to trace.")
     return list(found.values())
 
 

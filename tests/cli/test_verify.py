@@ -59,6 +59,51 @@ def test_each_node_is_within_a_step_of_onnxruntime(cli: Cli, mlp: Path, few_imag
     assert all(node["max_steps"] <= 1 for node in report["nodes"].values())
 
 
+def halves() -> onnx.ModelProto:
+    """QuantizeLinear(x / 2) of whole x, scale 1: every odd x is a tie."""
+    constants = {"one": np.float32(1), "half": np.float32(0.5), "zero": np.int8(0)}
+    nodes = [
+        onnx.helper.make_node("QuantizeLinear", ["x", "one", "zero"], ["codes"]),
+        onnx.helper.make_node("DequantizeLinear", ["codes", "one", "zero"], ["reals"]),
+        onnx.helper.make_node("Mul", ["reals", "half"], ["halves"]),
+        onnx.helper.make_node("QuantizeLinear", ["halves", "one", "zero"], ["rounded"]),
+        onnx.helper.make_node("DequantizeLinear", ["rounded", "one", "zero"], ["y"]),
+    ]
+    info = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 8]) for name in ("x", "y")]
+    initializers = [onnx.numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()]
+    graph = onnx.helper.make_graph(nodes, "halves", info[:1], info[1:], initializers)
+    opset = [onnx.helper.make_opsetid("", 17)]
+    return onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
+
+
+def test_each_node_says_which_differences_are_ties(cli: Cli, tmp_path: Path) -> None:
+    onnx.save(halves(), tmp_path / "halves.onnx")
+    nodes = cli("verify", tmp_path / "halves.onnx", "--per-node", "--json").json()["nodes"]
+    assert set(nodes["rounded"]) == COMPARED | {"at_ties", "tie_distance", "tie_bound"}
+    assert (nodes["rounded"]["count"], nodes["rounded"]["different"], nodes["rounded"]["at_ties"]) == (64, 0, 0)
+    printed = cli("verify", tmp_path / "halves.onnx", "--per-node").out
+    assert "at ties" in printed
+    assert "tie bound" in printed
+
+
+def test_qonnx_is_compared_with_onnxruntime_too(cli: Cli, tmp_path: Path) -> None:
+    """onnxruntime does not know Quant; it runs the operators that Quant stands for."""
+    constants = {"scale": np.float32(0.25), "zero": np.float32(0), "bits": np.float32(4)}
+    node = onnx.helper.make_node(
+        "Quant", ["x", *constants], ["y"], domain="qonnx.custom_op.general", signed=1, narrow=1, rounding_mode="ROUND"
+    )
+    info = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 8]) for name in ("x", "y")]
+    initializers = [onnx.numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()]
+    graph = onnx.helper.make_graph([node], "quant", info[:1], info[1:], initializers)
+    opsets = [onnx.helper.make_opsetid("", 9), onnx.helper.make_opsetid("qonnx.custom_op.general", 1)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "quant.onnx")
+    np.savez(tmp_path / "in.npz", x=np.linspace(-2, 2, 33, dtype=np.float32)[:32].reshape(4, 1, 8))
+    arguments = ("verify", tmp_path / "quant.onnx", "--inputs", tmp_path / "in.npz", "--json")
+    whole = cli(*arguments, "--against", "onnxruntime", "--max-steps", 0).json()
+    assert whole["outputs"]["y"]["different"] == 0
+    assert cli(*arguments, "--per-node").json()["nodes"]["y"]["at_ties"] == 0
+
+
 def test_nothing_to_compare_per_node_is_an_error(cli: Cli, tmp_path: Path) -> None:
     info = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2]) for name in ("x", "y")]
     graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", info[:1], info[1:])
