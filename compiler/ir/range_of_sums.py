@@ -13,6 +13,7 @@ from subbyte.compiler.dtype import INT64
 from subbyte.compiler.ir import qops
 from subbyte.compiler.ir.interpret import evaluate_node
 from subbyte.compiler.ir.node import Input, Value
+from subbyte.compiler.ir.shapes import matmul_shape
 from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.numerics.affine import spread
 from subbyte.compiler.numerics.arrays import Array, Codes
@@ -59,6 +60,15 @@ def sum_range(node: SumOfProducts, codes: Ends, weights: Ends, bias: Ends | None
     return np.minimum(one, other), np.maximum(one, other)
 
 
+def _without_repeats(factor: Codes, depth: int) -> Codes:
+    """`factor` with one entry along each axis but `depth` whose entries are all alike."""
+    for axis in range(factor.ndim):
+        first = factor.take([0], axis=axis)
+        if axis != depth and factor.shape[axis] > 1 and (factor == first).all():
+            factor = first
+    return factor
+
+
 def _centred(value: Value, ends: Ends) -> tuple[Codes, Codes]:
     """(low + high, high - low) of the codes less their zero point: twice the centre and twice the radius."""
     low, high = (end.astype(np.int64) for end in ends)
@@ -68,10 +78,11 @@ def _centred(value: Value, ends: Ends) -> tuple[Codes, Codes]:
 
 
 class _Sums:
-    """The sums of products of a node over other factors; of a convolution only where windows differ.
+    """The sums of products of a node over other factors, only where these differ.
 
-    Where data are alike in every row and column but a few, as next to padding, so are the sums: of the windows with the
-    same contents row by row and column by column one is computed, and copied to the others.
+    Where data of a convolution are alike in every row and column but a few, as next to padding, so are the sums: of the
+    windows with the same contents row by row and column by column one is computed, and copied to the others. Of a
+    matrix product one row, column and matrix is computed where all are alike, as those of one quantization are.
     """
 
     def __init__(self, node: SumOfProducts, alike: Codes) -> None:
@@ -90,13 +101,16 @@ class _Sums:
             for k, taken in enumerate(self.taken):
                 x = x.take(taken, axis=2 + k)
             changes |= {"strides": w.shape[2:], "dilations": (1,) * rank, "pads": (0, 0) * rank}
-        names = ("a", "b") if isinstance(self.node, qops.QGemm) else ("x", "w")
+        names, shape = ("x", "w"), None
+        if isinstance(self.node, qops.QGemm):
+            names, shape = ("a", "b"), matmul_shape(x.shape, w.shape)
+            x, w = _without_repeats(x, x.ndim - 1), _without_repeats(w, w.ndim - 2)
         for name, factor in zip(names, (x, w), strict=True):
             changes[name] = Input(name, TensorType(INT64, factor.shape)).out
         sums = np.asarray(evaluate_node(self.node.replace(**changes, layout=None), [x, w])[0], np.int64)
         for k, copies in enumerate(self.copies):
             sums = sums.take(copies, axis=2 + k)
-        return sums
+        return sums if shape is None else np.broadcast_to(sums, shape)
 
     def _find(self, node: qops.QConv, alike: Codes) -> None:
         """Along each axis: the entries that one window of each kind takes, and the kind of each window."""
