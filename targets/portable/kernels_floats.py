@@ -47,10 +47,9 @@ from subbyte.compiler.target import (
 )
 from subbyte.targets.common.c_types import grid, has_grid, is_code, is_real, is_short_code, type_code
 from subbyte.targets.common.constants import constant_of, is_constant, operand
-from subbyte.targets.common.geometry import around, padded, pieces, same_order, stored_strides
+from subbyte.targets.common.geometry import around, padded, pieces, same_bytes, same_order, stored_strides
 from subbyte.targets.common.spans import CHUNK, elementwise_span
 from subbyte.targets.portable.kernels_codes import stored_alike
-from subbyte.targets.portable.kernels_movement import same_stored_order
 from subbyte.targets.portable.rows import row
 
 # Two operands ---------------------------------------------------------------------------------------------------------
@@ -278,7 +277,7 @@ def _accepts_resize(op: ResizeLinear | QResizeLinear) -> bool:
         has_grid(op.x.type)
         and has_grid(op.type)
         and (is_real(op.type.dtype) or is_short_code(op.type.dtype))
-        and same_stored_order(op.x.type, op.type)
+        and (op.x.type.order == op.type.order or same_bytes(op.x.type, op.type.order))
         and resized <= RESIZED
         and len(_loop_axes(op)[0]) <= RESIZE_AXES
     )

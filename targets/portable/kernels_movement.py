@@ -40,6 +40,7 @@ from subbyte.compiler.target import (
 from subbyte.targets.common.constants import operand
 from subbyte.targets.common.geometry import (
     Loops,
+    all_plain,
     around,
     broadcast_strides,
     is_row_major,
@@ -225,12 +226,9 @@ def _pick_tables(op: Picked) -> tuple[list[NDArray[np.int64]], int]:
 
 
 def _accepts_pick(op: Picked) -> bool:
-    return same_stored_order(op.x.type, op.type) and op.x.type.elements > 0 and len(_pick_tables(op)[0]) <= AXES
-
-
-def same_stored_order(x: TensorType, y: TensorType) -> bool:
-    """Whether the axes of two tensors of one rank come in one order in memory."""
-    return x.order == y.order or (same_bytes(x, y.order) and same_bytes(y, x.order))
+    """The tables find the elements of x in whatever order it is stored."""
+    readable = op.x.type.order == op.type.order or all_plain(op)
+    return readable and op.x.type.elements > 0 and len(_pick_tables(op)[0]) <= AXES
 
 
 def _pick_call(op: Picked) -> Call:

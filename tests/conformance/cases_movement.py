@@ -92,6 +92,11 @@ def pads() -> Iterator[Case]:
     infinite = _any("pad_infinite", (2, 3), FLOAT32)
     yield Case("pad_infinite", lambda v: ops.Pad(v, (1, 0, 0, 2), "constant", float("-inf")), (infinite,))
     yield Case(
+        "pad_other_order",  # axes of extent 1 have no order of their own
+        lambda v: ops.Pad(v, (1, 0, 1, 0, 0, 2, 0, 1), "constant", 7, layout=Layout((0, 2, 3, 1))),
+        (_any("other_order", (1, 3, 1, 1), INT8),),
+    )
+    yield Case(
         "pad_wide", lambda v: ops.Pad(v, (0, 0, 9, 9, 0, 0, 9, 9), "constant", 0), (_any("w", (1, 33, 2, 2), INT8),)
     )
 

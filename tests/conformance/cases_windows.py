@@ -11,6 +11,7 @@ from subbyte.compiler.dtype import FLOAT16, FLOAT32, INT8, INT16, INT32, UINT4, 
 from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.node import Node, Value
 from subbyte.compiler.ir.qops import QAveragePool, QReduceMean, QReduceSum, QResizeLinear
+from subbyte.compiler.ir.types import Layout
 from tests.conformance.cases import Case, Operand, cases, codes, quantized, reals
 
 CODES = (UINT8, INT8, UINT16, INT16, UINT4)
@@ -133,6 +134,11 @@ RESIZES = {
 
 @cases
 def resizes() -> Iterator[Case]:
+    one = reals("resize_one", (1, 3, 1, 1), FLOAT32)
+    last, sizes, scales = Layout((0, 2, 3, 1)), (1, 3, 2, 3), (1.0, 1.0, 2.0, 3.0)
+    yield Case(  # axes of extent 1 have no order of their own
+        "resize_other_order", lambda v: ops.ResizeLinear(v, sizes, scales, "half_pixel", layout=last), (one,)
+    )
     for label, (sizes, given) in RESIZES.items():
         scales = tuple(float(np.float32(s)) for s in given)
         for coordinates in ops.COORDINATES:
