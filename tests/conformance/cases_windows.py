@@ -135,9 +135,11 @@ RESIZES = {
 @cases
 def resizes() -> Iterator[Case]:
     one = reals("resize_one", (1, 3, 1, 1), FLOAT32)
-    last, sizes, scales = Layout((0, 2, 3, 1)), (1, 3, 2, 3), (1.0, 1.0, 2.0, 3.0)
-    yield Case(  # axes of extent 1 have no order of their own
-        "resize_other_order", lambda v: ops.ResizeLinear(v, sizes, scales, "half_pixel", layout=last), (one,)
+    last = Layout((0, 2, 3, 1))
+    yield Case(
+        "resize_other_order",  # axes of extent 1 have no order of their own
+        lambda v: ops.ResizeLinear(v, (1, 3, 2, 3), (1.0, 1.0, 2.0, 3.0), "half_pixel", layout=last),
+        (one,),
     )
     for label, (sizes, given) in RESIZES.items():
         scales = tuple(float(np.float32(s)) for s in given)
