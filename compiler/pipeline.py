@@ -28,6 +28,7 @@ from subbyte.passes.fold_qdq import fold_qdq
 from subbyte.passes.fuse_activation import fuse_activation
 from subbyte.passes.fuse_padding import fuse_padding
 from subbyte.passes.fuse_scales import fuse_scales
+from subbyte.passes.keep_codebooks import keep_codebooks
 from subbyte.passes.keep_weights_packed import keep_weights_packed
 from subbyte.passes.lower_to_kernels import lower_to_kernels
 from subbyte.passes.merge_duplicate_filters import merge_duplicate_filters
@@ -140,6 +141,7 @@ def target_passes(options: Options) -> tuple[Pass, ...]:
         *work_passes(options),
         keep_weights_packed,
         dequantize_constants,  # other weights of float islands
+        keep_codebooks,  # those of them that have few values
         unsign_activations,  # before the layouts: its nodes are free wherever they end up
         recognize_codebooks,  # after all that takes weights apart, or moves their zero points
         choose_layout,

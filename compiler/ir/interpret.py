@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from subbyte.compiler.errors import GraphError, ModelError, NumericsError
 from subbyte.compiler.ir import (  # noqa: F401  (each registers the meaning of its operations)
+    interpret_codebooks,
     interpret_codes,
     interpret_dynamic,
     interpret_elementwise,

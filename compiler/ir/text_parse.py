@@ -26,6 +26,7 @@ from subbyte.compiler.ir import (
     ops_normalization,
     qops,
     qops_blocks,
+    qops_codebooks,
     qops_dynamic,
     qops_functions,
 )
@@ -51,7 +52,7 @@ _ABSTRACT = (
 )
 _MODULES = (
     node, ops, ops_logic, ops_indexing, ops_normalization,
-    qops, qops_blocks, qops_dynamic, qops_functions, lowered,
+    qops, qops_blocks, qops_codebooks, qops_dynamic, qops_functions, lowered,
 )  # fmt: skip
 OPERATIONS: dict[str, type[Node]] = {
     name: found

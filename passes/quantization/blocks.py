@@ -85,7 +85,7 @@ def with_product(node: Node, make: Callable[[Value, Weights], Node | None]) -> N
             return None if made is None else made.replace(sources=node.sources, tensor=node.tensor)
         case ops.Gemm(a=a, b=b, transpose_a=False) if (weights := weights_of(b, node.transpose_b)) is not None:
             made = make(a, weights)
-            return None if made is None else _finished(node, made)
+            return None if made is None else finished_gemm(node, made)
     return None
 
 
@@ -101,7 +101,8 @@ def is_weight_only(node: Node) -> bool:
     return weights is not None and a.type.dtype == FLOAT32 and a.constant is None and a.type.rank > 1
 
 
-def _finished(gemm: ops.Gemm, product: Node) -> Node:
+def finished_gemm(gemm: ops.Gemm, product: Node) -> Node:
+    """alpha * product + beta * c, as ops.Gemm says; the product has no tensor of its own then."""
     result = product.replace(sources=gemm.sources)
     if np.float32(gemm.alpha) != 1:
         result = ops.Mul(_number(gemm.alpha), result.out, sources=gemm.sources)

@@ -12,6 +12,7 @@ from subbyte.compiler.ir.macs import multiply_accumulates
 from subbyte.compiler.ir.node import Constant, Input, Node, Value
 from subbyte.passes.quantization.coded import TABLE_BITS
 from subbyte.passes.quantization.demands import MOVES, Demand
+from subbyte.passes.quantization.few_floats import as_indices
 from subbyte.passes.quantization.products import NARROW_BITS
 
 _BORDER = (
@@ -82,7 +83,7 @@ def _of_operand(node: Node, value: Value) -> str:
         return ""
     if isinstance(producer, Constant):
         weights = isinstance(node, _PRODUCTS) and value in node.operands[:2]
-        return "its weights are floats; the model does not quantize them" if weights else ""
+        return _of_float_weights(value) if weights else ""
     if isinstance(producer, Input):
         return f"its operand is the float input '{producer.name}', which the model does not quantize"
     if isinstance(producer, qops_dynamic.DynamicRange):
@@ -96,6 +97,13 @@ def _of_operand(node: Node, value: Value) -> str:
             return _of_codes(node, producer.x)
         return f"its operand is the result of the float operation {producer.label}"
     return _of_codes(node, codes)
+
+
+def _of_float_weights(value: Value) -> str:
+    indices = as_indices(value)
+    if indices is None or indices.type.quant is None or indices.type.quant.levels is None:
+        return "its weights are floats; the model does not quantize them"
+    return f"its weights have {len(indices.type.quant.levels)} values, which lie on no common grid of 8 bits"
 
 
 def _of_codes(node: Node, codes: Value) -> str:

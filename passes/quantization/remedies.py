@@ -7,6 +7,7 @@ from subbyte.passes.quantization.islands import Island
 
 _ADVICE = {
     # a part of the reason: what to change in the model
+    "which lie on no common grid": "choose levels that are whole multiples, up to 127, of one step: step * k in float32",
     "its weights are floats": "quantize the weights: a QuantizeLinear and DequantizeLinear, or a Quant, on them",
     "its weights are computed at run time": "make the weights an initializer, or use MatMul",
     "its weights have scales along axis": "give the weights one scale for each output channel, or one for the tensor",

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from subbyte.compiler.ir.ops import AveragePool, Conv, ConvTranspose, MaxPool
 from subbyte.compiler.ir.qops import QAveragePool, QConv, QConvTranspose
+from subbyte.compiler.ir.qops_codebooks import CodebookConv
 from subbyte.compiler.ir.shapes import window_counts
 from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.target import ConstantArray, as_array
 
-Convolution = QConv | QConvTranspose | Conv | ConvTranspose
+Convolution = QConv | QConvTranspose | Conv | ConvTranspose | CodebookConv
 Pool = MaxPool | AveragePool | QAveragePool
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from subbyte.compiler.target import Kernel
 from subbyte.targets.portable import (
     kernels_blocks,
+    kernels_codebooks,
     kernels_codes,
     kernels_dynamic,
     kernels_float_sums,
@@ -23,6 +24,7 @@ KERNELS: tuple[Kernel, ...] = (
     *kernels_packed.ROWS,
     *kernels_sums.ROWS,
     *kernels_blocks.ROWS,
+    *kernels_codebooks.ROWS,
     *kernels_codes.ROWS,
     *kernels_dynamic.ROWS,
     *kernels_windows.ROWS,

@@ -40,7 +40,7 @@ CODEBOOKS = {
     "ternary": (2, (-37, 0, 37)),
     "extremes": (2, (-128, 0, 127)),
     "powers_of_two": (4, (*(-(1 << k) for k in range(6, -1, -1)), 0, *(1 << k for k in range(7)))),
-    "random": (4, tuple(range(-120, 121, 17))[:15] + (127,)),
+    "random": (4, (*tuple(range(-120, 121, 17))[:15], 127)),
     "wide": (2, (-32768, 5, 129)),  # beyond a byte: not packed
 }
 
