@@ -20,7 +20,7 @@ def normalize(
 ) -> Array:
     """In float32, rounded to the dtype of x after the normalisation, the product and the sum."""
     centred = isinstance(node, ops_normalization.LayerNormalization)
-    y = float32.normalize(x, node.epsilon, node.axis, centred=centred).astype(x.dtype)
+    y = float32.normalize(x, node.epsilon, node.axis, centred=centred, divides=node.divides).astype(x.dtype)
     with np.errstate(all="ignore"):
         if scale is not None:
             y = (y.astype(np.float32) * scale.astype(np.float32)).astype(x.dtype)

@@ -19,6 +19,7 @@ class Normalization(Node):
 
     scale, bias: of the shape of a row, x.shape[axis:]; a bias stands only beside a scale. Where one is absent, so is
     its operation. All are of the dtype of x; the normalized element, its product and its sum are rounded to it.
+    divides: the difference is divided by the deviation, f32(d / deviation), and not multiplied by its inverse.
     """
 
     x: Value
@@ -26,6 +27,7 @@ class Normalization(Node):
     bias: Value | None
     axis: int
     epsilon: float
+    divides: bool = False
 
     def infer_type(self) -> TensorType:
         found = self.x.type

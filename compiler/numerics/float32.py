@@ -134,11 +134,11 @@ def softmax(x: Any, axis: int = -1) -> Floats:
 
 
 @np.errstate(all="ignore")
-def normalize(x: Any, epsilon: float, axis: int = -1, *, centred: bool = True) -> Floats:
-    """f32(d * inverse), the mean and the variance over `axis` and all axes after it.
+def normalize(x: Any, epsilon: float, axis: int = -1, *, centred: bool = True, divides: bool = False) -> Floats:
+    """f32(d * f32(1 / deviation)), or f32(d / deviation); the mean and the variance over `axis` and all axes after it.
 
-    d = f32(x - tree_mean(x)), or x itself where not `centred`;
-    inverse = f32(1 / f32(sqrt(f32(tree_mean(f32(d * d)) + epsilon)))).
+    d = f32(x - tree_mean(x)), or x itself where not `centred`; deviation = f32(sqrt(f32(tree_mean(f32(d * d)) +
+    epsilon))).
 
     Args: x: float32, an element or more in each row; epsilon is rounded to float32.
     Source: design.md N8; ONNX LayerNormalization, and RMSNormalization where not `centred`.
@@ -146,7 +146,8 @@ def normalize(x: Any, epsilon: float, axis: int = -1, *, centred: bool = True) -
     x = floats(x)
     axes = tuple(range(axis % x.ndim, x.ndim))
     d = floats(x - np.expand_dims(tree_mean(x, axes), axes)) if centred else x
-    return floats(d * rsqrt(np.expand_dims(tree_mean(d * d, axes), axes) + np.float32(epsilon)))
+    variance = np.expand_dims(tree_mean(d * d, axes), axes) + np.float32(epsilon)
+    return floats(d / sqrt(variance) if divides else d * rsqrt(variance))
 
 
 @np.errstate(all="ignore")

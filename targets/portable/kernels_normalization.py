@@ -26,6 +26,7 @@ def _call(op: Normalization) -> Call:
         ("type", type_code(op.type.dtype)),
         ("extent", extent),
         ("centred", int(isinstance(op, LayerNormalization))),
+        ("divides", int(op.divides)),
         ("epsilon", float(np.float32(op.epsilon))),
     )
     rows: tuple[Argument, ...] = tuple(Integer(0) if v is None else operand(op, v) for v in (op.scale, op.bias))

@@ -15,14 +15,21 @@ KINDS: tuple[type[Normalization], ...] = (LayerNormalization, RMSNormalization)
 
 
 def normalization(
-    name: str, kind: type[Normalization], x: Operand, axis: int, rows: int, epsilon: float = 1e-5, constant: bool = True
+    name: str,
+    kind: type[Normalization],
+    x: Operand,
+    axis: int,
+    rows: int,
+    epsilon: float = 1e-5,
+    constant: bool = True,
+    divides: bool = False,
 ) -> Case:
     """`kind` of x with `rows` of a scale and a bias: 0, 1 or 2."""
     shape, dtype = x.values.shape[axis:], x.dtype
     given = tuple(reals(f"{name} {role}", shape, dtype, constant=constant) for role in ("scale", "bias")[:rows])
 
     def build(data: Value, scale: Value | None = None, bias: Value | None = None) -> Node:
-        return kind(data, scale, bias, axis, epsilon)
+        return kind(data, scale, bias, axis, epsilon, divides)
 
     return Case(f"{name}_{kind.__name__}", build, (x, *given))
 
@@ -50,6 +57,10 @@ def normalizations() -> Iterator[Case]:
                                 constant=False)  # fmt: skip
         yield normalization("normalized_specials", kind, reals("n", (40, 9), FLOAT32, specials=True), 1, 2)
         yield normalization("normalized_specials_half", kind, reals("n", (40, 9), FLOAT16, specials=True), 1, 2)
+        for extent in (9, 65):
+            x = _offset("divided", (5, extent), FLOAT32, 10.0)
+            yield normalization(f"divided_{extent}", kind, x, 1, 2, divides=True)
+        yield normalization("divided_specials", kind, reals("n", (40, 9), FLOAT32, specials=True), 1, 2, divides=True)
         same = Operand(np.full((4, 30), 0.1, np.float32), FLOAT32)
         yield normalization("normalized_constant_row", kind, same, 1, 2)
         yield normalization("normalized_no_epsilon", kind, same, 1, 2, epsilon=0.0)

@@ -6,8 +6,9 @@
 #include "codes.h"
 
 // x: rows of `extent` elements of a float type. centred: 1 subtracts the mean (LayerNormalization), 0 does not (RMS).
+// divides: 1 divides by the deviation, 0 multiplies by its inverse.
 struct subbyte_normalization {
-    int32_t type, extent, centred;
+    int32_t type, extent, centred, divides;
     float epsilon;
 };
 
@@ -34,7 +35,7 @@ static inline float subbyte_mean_of_row(const void* x, const struct subbyte_grid
     return subbyte_div_f32(subbyte_tree_sum_f32(lanes), (float)extent);
 }
 
-// y = d * inverse, times scale and plus bias where they are not null; d = x - mean, inverse = 1 / sqrt(mean of d * d +
+// y = d / deviation, times scale and plus bias where they are not null; d = x - mean, deviation = sqrt(mean of d * d +
 // epsilon), as ops_normalization.py writes it. scale, bias: [extent] of the type of x. Tiles: rows. y may be x.
 static inline void subbyte_normalize_floats(const void* x, const void* scale, const void* bias, void* y,
                                             const struct subbyte_normalization* g, int32_t begin, int32_t end) {
@@ -46,11 +47,15 @@ static inline void subbyte_normalize_floats(const void* x, const void* scale, co
         const int32_t first = row * g->extent;
         const float mean = g->centred ? subbyte_mean_of_row(x, &grid, first, g->extent, 0.0f, 0) : 0.0f;
         const float variance = subbyte_mean_of_row(x, &grid, first, g->extent, mean, 1);
-        const float inverse = subbyte_rsqrt_f32(subbyte_add_f32(variance, g->epsilon));
+        const float deviation = subbyte_sqrt_f32(subbyte_add_f32(variance, g->epsilon));
+        const float inverse = subbyte_div_f32(1.0f, deviation);
         for (done = 0; done < g->extent; done += SUBBYTE_BLOCK) {
             const int32_t n = subbyte_smaller(g->extent - done, SUBBYTE_BLOCK);
             subbyte_load_reals(reals, x, &grid, first + done, 1, n);
-            for (i = 0; i < n; ++i) reals[i] = subbyte_mul_f32(subbyte_sub_f32(reals[i], mean), inverse);
+            for (i = 0; i < n; ++i) {
+                const float d = subbyte_sub_f32(reals[i], mean);
+                reals[i] = g->divides ? subbyte_div_f32(d, deviation) : subbyte_mul_f32(d, inverse);
+            }
             subbyte_hold_reals(reals, g->type, n);
             if (scale) {
                 subbyte_load_reals(factors, scale, &grid, done, 1, n);
