@@ -9,6 +9,7 @@ import numpy as np
 from subbyte.compiler.ir import ops, qops
 from subbyte.compiler.ir.graph import Graph, Stage
 from subbyte.compiler.ir.node import Node, Value
+from subbyte.compiler.ir.qops_functions import QNormalization, QPiecewise, QWideSoftmax
 from subbyte.compiler.ir.rewrite import Rewriter, union_sources
 from subbyte.compiler.ir.types import QuantParams
 from subbyte.compiler.pass_manager import graph_pass
@@ -17,6 +18,7 @@ from subbyte.passes.quantization.coded import TABLE_BITS, all_codes
 _SUMS = (qops.QConv, qops.QConvTranspose, qops.QGemm)
 _QUANTIZING = (
     qops.QBinary, qops.QAveragePool, qops.QReduce, qops.QResizeLinear, qops.QSoftmax, ops.QuantizeLinear,
+    QNormalization, QWideSoftmax, QPiecewise,
 )  # fmt: skip
 _PASSED = (
     ops.Reshape, ops.Transpose, ops.Slice, ops.Pad, ops.DepthToSpace, ops.SpaceToDepth, ops.ResizeNearest,

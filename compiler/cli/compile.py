@@ -11,6 +11,7 @@ from subbyte.compiler.cli.options import (
     ActivationBits,
     CompilerCommand,
     Dims,
+    IntegerOnly,
     Json,
     ModelPath,
     NoRemoveWork,
@@ -47,9 +48,7 @@ def compile_command(
     ] = None,
     no_build: Annotated[bool, typer.Option("--no-build", help="Write the C sources and build nothing.")] = False,
     strict: Strict = False,
-    integer_only: Annotated[
-        bool, typer.Option("--integer-only", help="Fail where a part of the model stays float.")
-    ] = False,
+    integer_only: IntegerOnly = False,
     no_remove_work: NoRemoveWork = False,
     activation_bits: ActivationBits = None,
     compiler: CompilerCommand = None,

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from subbyte.compiler.cli.options import ActivationBits, Dims, Json, ModelPath, parse_activation_bits, parse_dims
+from subbyte.compiler.cli.options import (
+    ActivationBits,
+    Dims,
+    IntegerOnly,
+    Json,
+    ModelPath,
+    parse_activation_bits,
+    parse_dims,
+)
 from subbyte.compiler.cli.output import print_json, print_table, progress
 
 if TYPE_CHECKING:
@@ -31,6 +39,7 @@ def explain(
     ] = None,
     dim: Dims = None,
     activation_bits: ActivationBits = None,
+    integer_only: IntegerOnly = False,
     json: Json = False,
 ) -> None:
     """Account for every multiply-accumulate of MODEL, and give the reason for every part that stays float."""
@@ -44,7 +53,8 @@ def explain(
     from subbyte.compiler.target import find_target
     from subbyte.passes.recognize_codebooks import recognize_codebooks
 
-    options = Options(dims=dims, activation_bits=parse_activation_bits(activation_bits))
+    bits = parse_activation_bits(activation_bits)
+    options = Options(dims=dims, activation_bits=bits, integer_only=integer_only)
     with progress(f"explaining {model.name}"):
         shown = graph = quantized(model, options)
         reduced = run_passes(graph, work_passes(options))

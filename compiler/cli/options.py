@@ -31,6 +31,14 @@ Dims = Annotated[
 Threads = Annotated[int, typer.Option("--threads", min=1, max=1024, help="Threads of the runtime.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail where a portable kernel stands in for a missing one.")]
+IntegerOnly = Annotated[
+    bool,
+    typer.Option(
+        "--integer-only",
+        help="Compute normalizations and functions of 16-bit codes in integers, at most 1 step from the real ones; "
+        "fail where a part of the model stays float.",
+    ),
+]
 NoRemoveWork = Annotated[
     bool, typer.Option("--no-remove-work", help="Compute constant channels and zero weights too, to compare.")
 ]

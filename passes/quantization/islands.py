@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from subbyte.compiler.dtype import FLOAT32
+from subbyte.compiler.errors import GraphError
 from subbyte.compiler.ir import ops, qops, qops_blocks, qops_dynamic
 from subbyte.compiler.ir.accumulators import SumOfProducts
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.macs import multiply_accumulates
 from subbyte.compiler.ir.node import Constant, Input, Node, Value
+from subbyte.compiler.ir.ops_normalization import Normalization
 from subbyte.passes.quantization.coded import TABLE_BITS
 from subbyte.passes.quantization.demands import MOVES, Demand
 from subbyte.passes.quantization.few_floats import as_indices
 from subbyte.passes.quantization.products import NARROW_BITS
+from subbyte.passes.quantization.row_functions import row_function
 
 _BORDER = (
     ops.QuantizeLinear, ops.DequantizeLinear, ops.Repack, qops.Lookup, qops.QBinary,
@@ -62,6 +65,8 @@ def _reason(node: Node, readers: dict[Value, list[Node]], shown: dict[Value, str
         return f"it is a function of {wide.type.dtype} codes; functions of at most {TABLE_BITS} bits become tables"
     if isinstance(node, ops.Softmax) and (wide := _codes(node.x)) is not None and wide.type.dtype.bits > TABLE_BITS:
         return f"it is a softmax of {wide.type.dtype} codes; one of at most {TABLE_BITS} bits becomes integer"
+    if isinstance(node, Normalization):
+        return _of_normalization(node, readers, shown)
     if isinstance(node, ops.Cast) and isinstance(node.x.node, SumOfProducts):
         return f"it makes real numbers of the sum of {node.x.node.label}, whose scale is a factor of its own"
     if isinstance(node, _PRODUCTS):
@@ -69,6 +74,25 @@ def _reason(node: Node, readers: dict[Value, list[Node]], shown: dict[Value, str
     if isinstance(node, _NARROW_ARITHMETIC):
         return _of_result(node, readers, shown)
     return f"{type(node).__name__} has no integer form"
+
+
+def _of_normalization(node: Normalization, readers: dict[Value, list[Node]], shown: dict[Value, str]) -> str:
+    """Why a normalization of codes is float: its result, its numbers or parameters, or that nobody asked for less."""
+    found = readers.get(node.out, [])
+    unlike = [
+        reader for reader in found if not isinstance(reader, ops.QuantizeLinear) or not Demand.of(reader).is_plain
+    ]
+    if unlike or not found:
+        return _of_result(node, {node.out: unlike}, shown)
+    if node.out in shown:
+        return f"its result is the float output '{shown[node.out]}'"
+    try:
+        integer = next((row_function(reader) for reader in found if isinstance(reader, ops.QuantizeLinear)), None)
+    except GraphError as error:
+        return f"its numbers do not fit integers: {error}"
+    if integer is None:
+        return "its scale or bias is computed at run time"
+    return f"it is a {type(node).__name__} of codes, which is integer only where integers alone are asked for"
 
 
 def _codes(value: Value) -> Value | None:

@@ -7,7 +7,7 @@ from subbyte.passes.quantization.islands import Island
 
 _ADVICE = {
     # a part of the reason: what to change in the model
-    "which lie on no common grid": "choose levels that are whole multiples, up to 127, of one step: step * k in float32",
+    "which lie on no common grid": "choose levels that are whole multiples, up to 127, of one step",
     "its weights are floats": "quantize the weights: a QuantizeLinear and DequantizeLinear, or a Quant, on them",
     "its weights are computed at run time": "make the weights an initializer, or use MatMul",
     "its weights have scales along axis": "give the weights one scale for each output channel, or one for the tensor",
@@ -16,8 +16,11 @@ _ADVICE = {
     "the model does not quantize first": "put a QuantizeLinear and DequantizeLinear behind the sum",
     "which the model does not quantize": "put a QuantizeLinear and DequantizeLinear behind that operand",
     "the result of the float operation": "put a QuantizeLinear and DequantizeLinear behind that operation",
-    "a function of": "quantize its operand to at most 8 bits",
-    "a softmax of": "quantize its operand to at most 8 bits",
+    "a function of": "quantize its operand to at most 8 bits, or compile with --integer-only",
+    "a softmax of": "quantize its operand to at most 8 bits, or compile with --integer-only",
+    "where integers alone are asked for": "compile with --integer-only",
+    "its numbers do not fit integers": "choose another scale for its result, or shorter rows",
+    "its scale or bias is computed at run time": "make the scale and the bias initializers",
     "activations need one scale per tensor": "quantize the activation with one scale for the whole tensor",
     "is computed at run time": "quantize statically, with calibration data",
     "one scale for each": "quantize with one scale for each output channel instead of blocks",

@@ -187,6 +187,7 @@ def _wide_lookup_call(op: Lookup) -> Call:
             Special.TILE_END,
         ),
         tiles=pieces(x.elements, CHUNK),
+        proof=f"a table of all {op.table.size} codes in {op.table.nbytes} bytes, exact",
     )
 
 

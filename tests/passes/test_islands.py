@@ -12,6 +12,7 @@ from subbyte.compiler.errors import UnsupportedError
 from subbyte.compiler.explain import explain
 from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.node import Input, Value
+from subbyte.compiler.ir.ops_normalization import LayerNormalization
 from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.pipeline import Options, quantized
 from subbyte.passes.fold_qdq import fold_qdq
@@ -35,6 +36,10 @@ def float_input(shape: tuple[int, ...]) -> Value:
 
 def per_axis() -> Value:
     return dequantize(Input("c", TensorType(INT8, (1, 3, 4, 4), quant([0.1, 0.2, 0.3], 3, axis=1))).out)
+
+
+def normalization(scale: Value) -> Value:
+    return LayerNormalization(X, scale, None, 3, 1e-5, sources=("norm",)).out
 
 
 X = real_input("x", (1, 3, 4, 4), 0.1, 3)
@@ -82,6 +87,27 @@ CASES: dict[str, tuple[Callable[[], Value], str]] = {
     "another float type": (
         lambda: ops.Add(*[Input(name, TensorType(FLOAT16, (4,))).out for name in "ab"]).out,
         "computes in float16",
+    ),
+    "a normalization": (
+        lambda: quantize(normalization(floats(np.ones(4))), 0.1),
+        "it is a LayerNormalization of codes, which is integer only where integers alone are asked for",
+    ),
+    "a normalization of the run": (
+        lambda: quantize(normalization(float_input((4,))), 0.1),
+        "the float input 'f', which the model does not quantize",
+    ),
+    "a normalization with codes of the run": (
+        lambda: quantize(normalization(real_input("s", (4,), 0.1)), 0.1),
+        "its scale or bias is computed at run time",
+    ),
+    "a normalization that is read": (
+        lambda: unary(normalization(floats(np.ones(4))), "Tanh"),
+        "its result is read by Unary 'tanh' before it is quantized",
+    ),
+    "a normalization that is shown": (lambda: normalization(floats(np.ones(4))), "its result is the float output 'y'"),
+    "a normalization of large numbers": (
+        lambda: quantize(normalization(floats(np.full(4, 1e12))), 0.1),
+        "a normalization with scales up to 1e+13 steps of its output",
     ),
     "no integer form": (
         lambda: quantize(ops.Pow(X, real_input("z", (1, 3, 4, 4), 0.2)).out, 0.1),
