@@ -43,8 +43,8 @@ from subbyte.passes.refuse_fallbacks import refuse_fallbacks
 from subbyte.passes.refuse_islands import refuse_islands
 from subbyte.passes.remove_constant_channels import remove_constant_channels
 from subbyte.passes.remove_dead_nodes import remove_dead_nodes
-from subbyte.passes.simplify_constant_filters import simplify_constant_filters
 from subbyte.passes.replace_islands import replace_islands
+from subbyte.passes.simplify_constant_filters import simplify_constant_filters
 from subbyte.passes.unsign_activations import unsign_activations
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ def meaning_passes(options: Options) -> tuple[Pass, ...]:
         fold_qdq,
         fold_blocks,  # what has a scale for each block is no operand of fold_qdq's sums
         fuse_scales,
-        fuse_padding,
         *([replace_islands] if options.integer_only else []),
+        fuse_padding,
         fuse_activation,
         remove_dead_nodes,
     ]
