@@ -39,6 +39,7 @@ from subbyte.passes.narrow_ranges import narrow_ranges
 from subbyte.passes.quantize_activations import quantize_activations
 from subbyte.passes.recognize_codebooks import recognize_codebooks
 from subbyte.passes.recognize_fake_quantize import recognize_fake_quantize
+from subbyte.passes.recognize_normalization import recognize_normalization
 from subbyte.passes.refuse_fallbacks import refuse_fallbacks
 from subbyte.passes.refuse_islands import refuse_islands
 from subbyte.passes.remove_constant_channels import remove_constant_channels
@@ -100,6 +101,7 @@ def meaning_passes(options: Options) -> tuple[Pass, ...]:
     passes: list[Pass] = [
         fold_constants,
         recognize_fake_quantize,  # before the weights of fake-quantized products are scaled
+        recognize_normalization,
         move_scales,
         fold_batch_norm,  # float weights; behind quantized ones fold_qdq takes the gain into the requantization
         remove_dead_nodes,
