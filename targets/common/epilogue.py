@@ -43,7 +43,9 @@ class Epilogue:
                 ("zero_point", self.zero_point),
                 ("qmin", self.qmin),
                 ("qmax", self.qmax),
-                ("count", 0 if steps is None else steps.shape[1]),
+                ("count", 0 if steps is None else steps.shape[0]),
+                ("rows", 0 if steps is None else steps.shape[1]),
+                ("short_steps", int(steps is not None and steps.dtype == np.int16)),
                 ("entries", 0 if results is None else results.shape[-1]),
                 ("results_per_channel", int(results is not None and results.shape[0] > 1)),
             ),
@@ -93,8 +95,11 @@ def _by_thresholds(stairs: Staircase, equal_to: str) -> Epilogue:
         results, lowest = (codes[:1] if (codes == codes[0]).all() else codes), 0
     if steps.shape[1] == 0:  # constants
         steps = np.full((stairs.rows, 1), _NEVER)
+    short = INT16.min <= int(stairs.low.min()) and int(stairs.high.max()) < INT16.max
+    dtype = INT16 if short else INT32
+    steps = np.clip(steps.T, dtype.min, dtype.max)  # always and never are also the ends of int16
     return Epilogue(
-        steps=ConstantArray("thresholds", as_array(steps, np.int32)),
+        steps=ConstantArray("thresholds", as_array(steps, dtype.numpy), "step_by_step"),
         results=_NULL if results is None else ConstantArray("table", as_array(results, np.int16)),
         qmin=lowest,
         qmax=high if results is None else stairs.count,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,23 @@ from subbyte.compiler.numerics.requantize import Requantization
 from subbyte.compiler.numerics.thresholds import all_thresholds, staircase
 from tests.conformance.cases import Array, Case, Operand, cases, generator, quantized
 
-CHANNELS = 5
-LOW, HIGH = INT16.min, INT16.max
-BIAS = np.array([0, 7000, -12345, 1, -1])
+CHANNELS = 11
+BIAS = np.array([0, 7000, -12345, 1, -1, 2, 3, 4, 5, 6, -7])
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """A requantization, what is added to the sums, and the range of the codes that are summed."""
+
+    name: str
+    requantization: Requantization
+    bias: Array | None
+    low: int
+    high: int
+
+    @property
+    def added(self) -> Array:
+        return np.zeros(CHANNELS, np.int64) if self.bias is None else self.bias
 
 
 def _requantization(name: str, dtype: DType, form: str) -> Requantization:
@@ -47,14 +61,14 @@ def _requantization(name: str, dtype: DType, form: str) -> Requantization:
     return Requantization(np.asarray(multiplier, np.float32), shift, zero_point, dtype.min, dtype.max, table)
 
 
-def _sums(r: Requantization, bias: Array) -> Array:
+def _sums(n: Numbers) -> Array:
     """What to add to each bias: whatever meets a step of a channel or stands next to one, and the ends."""
-    steps = all_thresholds(replace(r, table=None), LOW + bias, HIGH + bias) if r.channels else None
-    if steps is None:
-        one = all_thresholds(replace(r, table=None), [LOW + bias.min()], [HIGH + bias.max()])
-        steps = np.broadcast_to(one, (CHANNELS, one.shape[1]))
-    near = [steps - bias[:, None] + d for d in (-1, 0, 1)]
-    return np.unique(np.clip(np.concatenate([*near, np.array([LOW, HIGH])], axis=None), LOW, HIGH))
+    r, low, high = replace(n.requantization, table=None), n.low + n.added, n.high + n.added
+    if r.channels is None:
+        low, high = low.min(keepdims=True), high.max(keepdims=True)
+    steps = all_thresholds(r, low, high)
+    near = [steps - n.added[:, None] + d for d in (-1, 0, 1)]
+    return np.unique(np.clip(np.concatenate([*near, np.array([n.low, n.high])], axis=None), n.low, n.high))
 
 
 DTYPES = (UINT2, INT4, DType("uint", 1), DType("int", 3), INT8)
@@ -65,18 +79,19 @@ FORMS = (
 )  # fmt: skip
 
 
-def _numbers() -> Iterator[tuple[str, Requantization, Array | None]]:
+def _numbers() -> Iterator[Numbers]:
     """Requantizations with thresholds where they are few; those with tables without thresholds too."""
     for number, (dtype, form) in enumerate(itertools.product(DTYPES, FORMS)):
         bias = BIAS if number % 2 else None
+        low, high = (INT16.min, INT16.max) if number % 3 else (-9000, 9000)  # steps of 32 bits, and of 16
         name = f"{dtype.name} {form}{'' if bias is None else ' bias'}"
-        r = _requantization(name, dtype, form)
-        added = np.zeros(CHANNELS, np.int64) if bias is None else bias
-        found = staircase(r, LOW + added, HIGH + added, 15)
+        n = Numbers(name, _requantization(name, dtype, form), bias, low, high)
+        found = staircase(n.requantization, low + n.added, high + n.added, 15)
         if found is not None:
-            yield f"{name} by thresholds", replace(r, staircase=found), bias
-        if r.table is not None:
-            yield f"{name} by N4", r, bias
+            made = replace(n.requantization, staircase=found)
+            yield replace(n, name=f"{name} by thresholds", requantization=made)
+        if n.requantization.table is not None:
+            yield replace(n, name=f"{name} by N4")
 
 
 def _result(r: Requantization) -> DType:
@@ -85,12 +100,12 @@ def _result(r: Requantization) -> DType:
     return INT8 if low < 0 else UINT8 if high < 256 else INT16
 
 
-def _case(name: str, r: Requantization, bias: Array | None, kind: str) -> Case:
-    sums = _sums(r, np.zeros(CHANNELS, np.int64) if bias is None else bias)
+def _case(n: Numbers, kind: str) -> Case:
+    sums, r, bias = _sums(n), n.requantization, n.bias
     dtype = _result(r)
     quant = quantized(dtype, 0.05, 0 if r.table is not None else r.zero_point)
     held = () if bias is None else (Operand(bias.astype(np.int32), INT32, None, True),)
-    grid = quantized(INT16, 0.01, 0)
+    grid = quantized(INT16, 0.01, 0, None, n.low, n.high)
     if kind == "gemm":
         ones: Array = np.ones((1, CHANNELS), np.int8)
         x = Operand(sums[:, None].astype(np.int16), INT16, grid)
@@ -112,21 +127,21 @@ def _case(name: str, r: Requantization, bias: Array | None, kind: str) -> Case:
                 )
         return QConv(data, w, added, r, dtype, quant, (1, 1), (0,) * 4, (1, 1), CHANNELS if kind == "depthwise" else 1)
 
-    return Case(f"{kind}_{name}", build, (x, weights, *held))
+    return Case(f"{kind}_{n.name}", build, (x, weights, *held))
 
 
 @cases
 def thresholds() -> Iterator[Case]:
     for kind in ("gemm", "conv", "depthwise", "conv_transpose"):
-        for name, r, bias in _numbers():
-            if kind == "gemm" or "mixed" in name:
-                yield _case(name, r, bias, kind)
+        for n in _numbers():
+            if kind == "gemm" or "mixed" in n.name:
+                yield _case(n, kind)
 
 
 @cases
 def thresholds_of_two_run_time_matrices() -> Iterator[Case]:
-    for name, r, bias in _numbers():
-        if "int4 mixed" in name:
-            case = _case(name, r, bias, "gemm")
+    for n in _numbers():
+        if "int4 mixed" in n.name:
+            case = _case(n, "gemm")
             x, weights, *held = case.operands
             yield replace(case, name=f"{case.name}_run_time", operands=(x, replace(weights, constant=False), *held))

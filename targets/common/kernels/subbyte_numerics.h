@@ -295,6 +295,36 @@ static inline int32_t subbyte_count_steps_s32(int32_t acc, const int32_t* steps,
     return reached;
 }
 
+// reached[i] = how many of its steps sums[i] has reached, for i < n: step k is steps[k], the same for all sums, where rows is
+// 1, else steps[k * rows + i]. Eight sums at a time, so that compilers keep their counts in vectors.
+#define SUBBYTE_COUNT_STEPS                                                                         \
+    int32_t i, j, k;                                                                                \
+    for (i = 0; i + 8 <= n; i += 8) {                                                               \
+        int32_t counts[8] = {0, 0, 0, 0, 0, 0, 0, 0};                                               \
+        if (rows == 1)                                                                              \
+            for (k = 0; k < count; k++)                                                             \
+                for (j = 0; j < 8; j++) counts[j] += sums[i + j] >= steps[k];                       \
+        else                                                                                        \
+            for (k = 0; k < count; k++)                                                             \
+                for (j = 0; j < 8; j++) counts[j] += sums[i + j] >= steps[k * rows + i + j];        \
+        for (j = 0; j < 8; j++) reached[i + j] = counts[j];                                         \
+    }                                                                                               \
+    for (; i < n; i++) {                                                                            \
+        reached[i] = 0;                                                                             \
+        for (k = 0; k < count; k++) reached[i] += sums[i] >= steps[k * rows + (rows == 1 ? 0 : i)]; \
+    }
+
+static inline void subbyte_count_steps_of_s16(int32_t* reached, const int32_t* sums, int32_t n, const int16_t* steps,
+                                              int32_t rows, int32_t count) {
+    SUBBYTE_COUNT_STEPS
+}
+
+static inline void subbyte_count_steps_of_s32(int32_t* reached, const int32_t* sums, int32_t n, const int32_t* steps,
+                                              int32_t rows, int32_t count) {
+    SUBBYTE_COUNT_STEPS
+}
+#undef SUBBYTE_COUNT_STEPS
+
 // N4 for the multiplier mantissa / 2^s, its two float32 roundings done in integers: of f32(acc), and of the product, which
 // turns what lies within half an ulp h of a tie into that tie. Requires 2^23 <= |mantissa| < 2^24.
 static inline int32_t subbyte_requantize_emulated_s64(int64_t acc, int32_t mantissa, int s, int32_t zp, int32_t qmin,

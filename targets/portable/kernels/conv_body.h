@@ -14,9 +14,9 @@
 // w: [out_channels][kernel_height][kernel_width][channels / group], less its zero point ("ohwi").
 // Tiles: output rows, images * out_height of them. scratch: one window of SUBBYTE_VALUE.
 static inline void SUBBYTE_CONV(const void* x, const SUBBYTE_WEIGHT_T* w, const SUBBYTE_SUM_T* bias,
-                                const float* multiplier, const float* shift, const int32_t* steps,
-                                const int16_t* results, void* y, const struct subbyte_conv* g,
-                                const struct subbyte_epilogue* epilogue, int32_t begin, int32_t end, void* scratch) {
+                                const float* multiplier, const float* shift, const void* steps, const int16_t* results,
+                                void* y, const struct subbyte_conv* g, const struct subbyte_epilogue* epilogue,
+                                int32_t begin, int32_t end, void* scratch) {
     SUBBYTE_VALUE_T* window = (SUBBYTE_VALUE_T*)scratch;
     const int32_t depth = g->kernel_height * g->kernel_width * (g->channels / g->group);
     const int32_t outputs = g->out_channels / g->group;

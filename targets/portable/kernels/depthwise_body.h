@@ -14,7 +14,7 @@
 // w: [kernel_height][kernel_width][channels], less its zero point ("hwc"); bias may be null.
 // Requires that every partial sum fits SUBBYTE_SUM. Tiles: output rows, images * out_height of them.
 static inline void SUBBYTE_DEPTHWISE(const void* x, const SUBBYTE_WEIGHT_T* w, const SUBBYTE_SUM_T* bias,
-                                     const float* multiplier, const float* shift, const int32_t* steps,
+                                     const float* multiplier, const float* shift, const void* steps,
                                      const int16_t* results, void* y, const struct subbyte_conv* g,
                                      const struct subbyte_epilogue* epilogue, int32_t begin, int32_t end) {
     SUBBYTE_SUM_T sums[SUBBYTE_BLOCK];

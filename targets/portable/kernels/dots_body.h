@@ -14,7 +14,7 @@
 // SUBBYTE_RUN, so many products are summed in 32 bits, which hold them whatever they are, before they are added to the sum.
 static inline void SUBBYTE_DOTS(const SUBBYTE_VALUE_T* a, const SUBBYTE_WEIGHT_T* w, int32_t depth,
                                 const SUBBYTE_SUM_T* bias, const float* multiplier, const float* shift,
-                                const int32_t* steps, const int16_t* results, void* y,
+                                const void* steps, const int16_t* results, void* y,
                                 const struct subbyte_epilogue* epilogue, int32_t at, int32_t channel, int32_t n) {
     SUBBYTE_SUM_T sums[SUBBYTE_BLOCK];
     int32_t done, o, k;

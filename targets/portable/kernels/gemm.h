@@ -48,7 +48,7 @@ struct subbyte_gemm {
 // Matrix product of two run-time matrices: y[m][n] = result of bias[n] + sum over k of (a[m][k] - a_zero) * (b[k][n] -
 // b_zeros[n]), b of type b_type stored [matrices][depth][columns]; the rest as above. scratch: one row of a in s32.
 static inline void subbyte_gemm_codes(const void* a, const void* b, const int64_t* bias, const float* multiplier,
-                                      const float* shift, const int32_t* steps, const int16_t* results, void* y,
+                                      const float* shift, const void* steps, const int16_t* results, void* y,
                                       const int32_t* b_zeros, const int32_t* a_of, const int32_t* b_of, int32_t b_type,
                                       const struct subbyte_gemm* g, const struct subbyte_epilogue* epilogue,
                                       int32_t begin, int32_t end, void* scratch) {

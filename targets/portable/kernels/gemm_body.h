@@ -14,10 +14,9 @@
 // b: [matrices][columns][depth], less its zero point ("nk"). a_of, b_of: which matrix of a and of b each batch takes.
 // Tiles: result rows times blocks of SUBBYTE_BLOCK columns. scratch: one row of a in SUBBYTE_VALUE.
 static inline void SUBBYTE_GEMM(const void* a, const SUBBYTE_WEIGHT_T* b, const SUBBYTE_SUM_T* bias,
-                                const float* multiplier, const float* shift, const int32_t* steps,
-                                const int16_t* results, void* y, const int32_t* a_of, const int32_t* b_of,
-                                const struct subbyte_gemm* g, const struct subbyte_epilogue* epilogue, int32_t begin,
-                                int32_t end, void* scratch) {
+                                const float* multiplier, const float* shift, const void* steps, const int16_t* results,
+                                void* y, const int32_t* a_of, const int32_t* b_of, const struct subbyte_gemm* g,
+                                const struct subbyte_epilogue* epilogue, int32_t begin, int32_t end, void* scratch) {
     SUBBYTE_VALUE_T* values = (SUBBYTE_VALUE_T*)scratch;
     const int32_t blocks = (g->columns + SUBBYTE_BLOCK - 1) / SUBBYTE_BLOCK;
     int32_t tile, loaded = -1;

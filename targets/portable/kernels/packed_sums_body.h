@@ -16,7 +16,7 @@
 // As subbyte_conv_VALUE_s8_SUM of conv.h. w: [out_channels] rows of kernel_height * kernel_width * (channels / group).
 // scratch: one window of SUBBYTE_VALUE, then SUBBYTE_FILTERS filters of s8.
 static inline void SUBBYTE_PACKED_CONV(const void* x, const uint8_t* w, const int8_t* table, const SUBBYTE_SUM_T* bias,
-                                       const float* multiplier, const float* shift, const int32_t* steps,
+                                       const float* multiplier, const float* shift, const void* steps,
                                        const int16_t* results, void* y, const struct subbyte_packing* p,
                                        const struct subbyte_conv* g, const struct subbyte_epilogue* epilogue,
                                        int32_t begin, int32_t end, void* scratch) {
@@ -43,7 +43,7 @@ static inline void SUBBYTE_PACKED_CONV(const void* x, const uint8_t* w, const in
 // scratch: kernel_height * kernel_width rows of SUBBYTE_BLOCK weights of s8.
 static inline void SUBBYTE_PACKED_DEPTHWISE(const void* x, const uint8_t* w, const int8_t* table,
                                             const SUBBYTE_SUM_T* bias, const float* multiplier, const float* shift,
-                                            const int32_t* steps, const int16_t* results, void* y,
+                                            const void* steps, const int16_t* results, void* y,
                                             const struct subbyte_packing* p, const struct subbyte_conv* g,
                                             const struct subbyte_epilogue* epilogue, int32_t begin, int32_t end,
                                             void* scratch) {
@@ -81,7 +81,7 @@ static inline void SUBBYTE_PACKED_DEPTHWISE(const void* x, const uint8_t* w, con
 // Tiles: batches times blocks of SUBBYTE_FILTERS columns. scratch: one row of a in SUBBYTE_VALUE, then SUBBYTE_FILTERS
 // columns of b in s8.
 static inline void SUBBYTE_PACKED_GEMM(const void* a, const uint8_t* b, const int8_t* table, const SUBBYTE_SUM_T* bias,
-                                       const float* multiplier, const float* shift, const int32_t* steps,
+                                       const float* multiplier, const float* shift, const void* steps,
                                        const int16_t* results, void* y, const int32_t* a_of, const int32_t* b_of,
                                        const struct subbyte_packing* p, const struct subbyte_gemm* g,
                                        const struct subbyte_epilogue* epilogue, int32_t begin, int32_t end,

@@ -89,8 +89,8 @@ static const struct subbyte_conv shape_02_QConv_2 = {
 };
 
 static const struct subbyte_epilogue shape_02_QConv_3 = {
-    .type = 1, .per_channel = 1, .zero_point = -128, .qmin = -128, .qmax = 127, .count = 0, .entries = 256,
-    .results_per_channel = 0,
+    .type = 1, .per_channel = 1, .zero_point = -128, .qmin = -128, .qmax = 127, .count = 0, .rows = 0,
+    .short_steps = 0, .entries = 256, .results_per_channel = 0,
 };
 
 static const struct subbyte_copy shape_03_Repack_4 = {
@@ -102,8 +102,8 @@ static const struct subbyte_gemm shape_04_QGemm_5 = {
 };
 
 static const struct subbyte_epilogue shape_04_QGemm_6 = {
-    .type = 1, .per_channel = 0, .zero_point = 0, .qmin = -128, .qmax = 127, .count = 0, .entries = 0,
-    .results_per_channel = 0,
+    .type = 1, .per_channel = 0, .zero_point = 0, .qmin = -128, .qmax = 127, .count = 0, .rows = 0,
+    .short_steps = 0, .entries = 0, .results_per_channel = 0,
 };
 
 static const struct subbyte_affine shape_05_DequantizeLinear_7 = {
@@ -184,7 +184,7 @@ static const subbyte_model model = {
     .name = "small",
     .target = "portable",
     .features = "",
-    .digest = "029f4787702f907bcb07b3fa871e3388e0f3cef8b15dc0b3c4d0ea80d74cedaf",
+    .digest = "a78dcaab6e2c76e993f51317da06a76a09485f70c8802ce60df4821a8f50bb64",
     .input_count = 1,
     .inputs = model_inputs,
     .output_count = 1,
