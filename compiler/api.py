@@ -46,6 +46,7 @@ def compile(
     output: str | os.PathLike[str] | None = None,
     remove_work: bool = True,
     activation_bits: int | None = None,
+    integer_only: bool = False,
 ) -> Module:
     """Compile an ONNX model ahead of time and build its library.
 
@@ -61,6 +62,7 @@ def compile(
         output: the folder of the bundle; a temporary one that lives as long as the module where it is not given.
         remove_work: leave out what range analysis proves constant or unused; the numbers are the same either way.
         activation_bits: 8: float activations of weight-only matrix products become 8-bit codes while the model runs.
+        integer_only: float islands become integer functions at most one step from the real ones; fail where one cannot.
     Returns: the module; it runs where its target is this machine, and can be saved everywhere.
     Raises: ModelError, UnsupportedError, NumericsError, ToolchainError.
     """
@@ -72,6 +74,7 @@ def compile(
         name=name,
         remove_work=remove_work,
         activation_bits=activation_bits,
+        integer_only=integer_only,
     )
     bundle = compile_bundle(model, goal, options)
     built = build_bundle(bundle, goal, find_compiler(goal, compiler), (SHARED,))
@@ -90,12 +93,13 @@ def evaluate(
     *,
     dims: Mapping[str, int] | None = None,
     activation_bits: int | None = None,
+    integer_only: bool = False,
 ) -> dict[str, NDArray[np.generic]]:
     """The outputs of `model` by its written meaning, which every target equals bit for bit.
 
-    dims, activation_bits: as in `compile`.
+    dims, activation_bits, integer_only: as in `compile`.
     """
     from subbyte.compiler.ir import interpret
 
-    options = Options(dims=dict(dims or {}), activation_bits=activation_bits)
+    options = Options(dims=dict(dims or {}), activation_bits=activation_bits, integer_only=integer_only)
     return interpret.evaluate(quantized(model, options), inputs)

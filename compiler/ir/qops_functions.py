@@ -48,13 +48,13 @@ def _result(dtype: DType, quant: QuantParams, x: Value) -> TensorType:
 class QNormalization(Node):
     """A normalization over `axis` and all axes after it, of codes: numerics/integer_normalization.py.
 
-    scale, bias: float32 of the shape of a row, x.shape[axis:], or None for ones and zeros; epsilon: float32.
+    gamma, beta: float32 of the shape of a row, x.shape[axis:], or None for ones and zeros; epsilon: float32.
     At most one step from the real normalization.  Source: design.md N8.
     """
 
     x: Value
-    scale: NDArray[np.float32] | None
-    bias: NDArray[np.float32] | None
+    gamma: NDArray[np.float32] | None
+    beta: NDArray[np.float32] | None
     axis: int
     epsilon: float
     dtype: DType
@@ -65,10 +65,10 @@ class QNormalization(Node):
         of_x = self.x.type
         if not 0 <= self.axis < of_x.rank or 0 in of_x.shape:
             raise GraphError(f"axis {self.axis} of {of_x} has no rows; an axis of one element or more is needed")
-        for name, part in (("scale", self.scale), ("bias", self.bias)):
+        for name, part in (("gamma", self.gamma), ("beta", self.beta)):
             if part is not None and (part.shape != of_x.shape[self.axis :] or part.dtype != np.float32):
                 raise GraphError(
-                    f"the {name} is {part.dtype}{list(part.shape)}; float32{list(of_x.shape[self.axis :])} is needed"
+                    f"{name} is {part.dtype}{list(part.shape)}; float32{list(of_x.shape[self.axis :])} is needed"
                 )
         result = _result(self.dtype, self.quant, self.x)
         if "_constants" not in self.__dict__:
@@ -89,17 +89,17 @@ class QNormalization(Node):
         centred = isinstance(self, QLayerNormalization)
         x = _quant_of(self.x)
         try:
-            return integer_normalization(x, self.quant, self.scale, self.bias, self.epsilon, self.extent, centred)
+            return integer_normalization(x, self.quant, self.gamma, self.beta, self.epsilon, self.extent, centred)
         except NumericsError as error:
             raise GraphError(str(error)) from error
 
 
 class QLayerNormalization(QNormalization):
-    """quantize((x - mean) / sqrt(variance + epsilon) * scale + bias)."""
+    """quantize((x - mean) / sqrt(variance + epsilon) * gamma + beta)."""
 
 
 class QRMSNormalization(QNormalization):
-    """quantize(x / sqrt(mean of x**2 + epsilon) * scale + bias)."""
+    """quantize(x / sqrt(mean of x**2 + epsilon) * gamma + beta)."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

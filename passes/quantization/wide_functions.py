@@ -42,7 +42,7 @@ def wide_function(node: ops.QuantizeLinear) -> Node | None:
         real, scale, zero_point, node.quant.qmin, node.quant.qmax,
         rounding=Rounding[node.rounding], zero_point_first=node.zero_point_first,
     )  # fmt: skip
-    sources = union_sources(*operations, node)
+    sources = union_sources(*(one for one in operations if not isinstance(one, ops.DequantizeLinear)), node)
     return _piecewise(node, codes, real, wanted, sources) or qops.Lookup(
         codes, wanted.astype(node.dtype.numpy), node.dtype, node.quant, sources=sources, tensor=node.tensor
     )
