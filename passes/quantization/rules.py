@@ -21,6 +21,7 @@ from subbyte.passes.quantization import products
 from subbyte.passes.quantization.coded import Coded
 from subbyte.passes.quantization.demands import MOVES, ORDERS, Demand, Origin, clamp_bounds
 from subbyte.passes.quantization.known import Folding, Known
+from subbyte.passes.quantization.signs import sign_codes
 from subbyte.passes.quantization.sums import Term, channelwise
 from subbyte.passes.quantization.tables import arithmetic, normalized, prelu, real_function
 
@@ -49,6 +50,8 @@ def learn(node: Node, folding: Folding) -> None:
             found = _clamped(node, demand, folding)
         if found is None and known.coded is None and build is not None and demand.is_plain:
             found = build(demand, origin)
+        if found is None and known.coded is None and build is not None and demand.is_sign:
+            found = sign_codes(build, demand, origin)
         if found is not None:
             known.quantized[demand] = found
     folding.learn(node.out, known)
@@ -221,6 +224,12 @@ def _builder(node: Node, folding: Folding) -> Builder | None:
                 return None
             q_type = _ARITHMETIC[type(node)]
             return lambda d, o: q_type(left, right, d.dtype, d.quant, sources=o.sources, tensor=o.tensor).out
+        case ops.Pow(a=a, b=b) if (
+            b.constant is not None and (b.constant == 2).all() and a.type.shape == node.type.shape
+        ):
+            return _product(products.affine_codes(a, folding), None)
+        case ops.Unary(function="Neg", x=a):
+            return _product(products.affine_codes(a, folding), Constant.of(np.float32(-1), FLOAT32).out)
     single = node.operands[0] if node.operands else None
     x = None if single is None else products.affine_codes(single, folding)
     if x is None:
@@ -242,6 +251,14 @@ def _builder(node: Node, folding: Folding) -> Builder | None:
         case ops.Softmax(axis=axis) if x.type.dtype.bits <= 8:
             return lambda d, o: _softmax(x, axis, d, o)
     return None
+
+
+def _product(x: Value | None, factor: Value | None) -> Builder | None:
+    """x * factor, or x * x, for codes too wide for a table: f32(x * x) is what Pow(x, 2) is, and x * -1 is exact."""
+    if x is None:
+        return None
+    other = x if factor is None else factor
+    return lambda d, o: qops.QMul(x, other, d.dtype, d.quant, sources=o.sources, tensor=o.tensor).out
 
 
 def _softmax(x: Value, axis: int, demand: Demand, origin: Origin) -> Value | None:
