@@ -7,6 +7,7 @@ of elements (uint64), and the arrays, each padded to 8 bytes. f float32, i int32
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +20,9 @@ from subbyte.compiler.numerics.arrays import Array, Floats
 from subbyte.compiler.numerics.elementary import floats
 from subbyte.compiler.numerics.elementwise import average
 from subbyte.compiler.numerics.fixed_point import emulation, search_half_even
+from subbyte.compiler.numerics.integer_normalization import inverse_root
 from subbyte.compiler.numerics.requantize import Requantization, requantize
-from subbyte.compiler.numerics.rounding import Rounding
+from subbyte.compiler.numerics.rounding import Rounding, shift_half_even
 from subbyte.compiler.numerics.softmax import quantized_softmax, softmax_reciprocal, softmax_table
 from subbyte.compiler.numerics.thresholds import thresholds
 from subbyte.compiler.numerics.unary import FUNCTIONS, unary
@@ -56,7 +58,7 @@ def c_name(function: str) -> str:
 
 def conformance_vectors() -> tuple[Vector, ...]:
     """Every case: special values, ties, the steps of N4, and random operands from fixed seeds."""
-    return (*_conversions(), *_requantizations(), *_integer_forms(), *_float_functions())
+    return (*_conversions(), *_requantizations(), *_integer_forms(), *_integer_functions(), *_float_functions())
 
 
 def to_bytes(vectors: tuple[Vector, ...]) -> bytes:
@@ -157,6 +159,34 @@ def _integer_forms() -> Iterator[Vector]:
                 near = acc >> 16
                 want = requantize(near, r)
                 yield _vector("requantize_half_even_s32", want, i, (near, i), (form.m, i), (form.s, i), *grid)
+
+
+def _integer_functions() -> Iterator[Vector]:
+    rng = np.random.default_rng(7)
+    i, wide = np.int32, np.int64
+    x = np.concatenate([rng.integers(-(2**62), 2**62, 200) >> rng.integers(0, 62, 200), np.arange(-32, 32)])
+    for shift in (1, 2, 5, 31, 32, 33, 62):
+        yield _vector("shift_rne_s64", shift_half_even(x, shift), wide, (x, wide), (shift, i))
+    whole = np.concatenate([rng.integers(1, 2**63, 200) >> rng.integers(0, 62, 200), 2 ** np.arange(63)]).clip(1)
+    part = rng.integers(0, 2**32, whole.size)
+    squares = np.concatenate([whole, (whole & 0xFFFFFFFF) ** 2]).astype(np.uint64)
+    yield _vector("isqrt_u64", [math.isqrt(n) for n in squares.tolist()], np.uint32, (squares, np.uint64))
+    roots = np.array([inverse_root(n, p) for n, p in zip(whole.tolist(), part.tolist(), strict=True)], np.uint64)
+    of_root = ((whole, np.uint64), (part, np.uint32))
+    yield _vector("inverse_of_root", roots[:, 0], np.uint64, *of_root)
+    yield _vector("exponent_of_root", roots[:, 1], i, *of_root)
+    f, h, zero_point, qmin, qmax = 25, 17, -7, -32768, 32767
+    deviation = rng.integers(-(2**31) + 1, 2**31, whole.size) >> rng.integers(0, 30, whole.size)
+    gain, offset = rng.integers(-(2**30), 2**30, whole.size), rng.integers(-(2**58), 2**58, whole.size)
+    kept = np.abs(deviation) * roots[:, 0].astype(np.float64) * 2.0 ** roots[:, 1] < 2.0 ** (63 - f + 29)
+    deviation = np.where(kept, deviation, 0)
+    want = []
+    for d, (inverse, e), g, o in zip(deviation.tolist(), roots.tolist(), gain.tolist(), offset.tolist(), strict=True):
+        normalized = shift_half_even(d * inverse, 63 - e - f)
+        want.append(np.clip(shift_half_even(normalized * g + o, f + h) + zero_point, qmin, qmax))
+    numbers = [(value, i) for value in (f, h, zero_point, qmin, qmax)]
+    operands = ((deviation, wide), *of_root, (gain, i), (offset, wide), *numbers)
+    yield _vector("normalized_code_of", want, i, *operands)
 
 
 def _float_functions() -> Iterator[Vector]:

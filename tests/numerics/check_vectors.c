@@ -29,7 +29,7 @@ void* memcpy(void* to, const void* from, size_t count) {
 struct vector {
     const char* function;
     uint64_t elements;
-    const void* operand[9];
+    const void* operand[12];
     const void* expected;
     uint32_t result_size;
     int is_float;
@@ -77,6 +77,21 @@ static int is_equal(const struct vector* v, uint64_t i, const void* got) {
 }
 
 #define ARGUMENT(K, TYPE) (((const TYPE*)v->operand[K])[i])
+// A root is two numbers, and stands in the place of one operand.
+static uint64_t subbyte_inverse_of_root(uint64_t whole, uint32_t part) {
+    return subbyte_inverse_root(whole, part).inverse;
+}
+
+static int32_t subbyte_exponent_of_root(uint64_t whole, uint32_t part) {
+    return subbyte_inverse_root(whole, part).exponent;
+}
+
+static int32_t subbyte_normalized_code_of(int64_t deviation, uint64_t whole, uint32_t part, int32_t gain,
+                                          int64_t offset, int32_t f, int32_t h, int32_t zp, int32_t qmin,
+                                          int32_t qmax) {
+    return subbyte_normalized_code(deviation, subbyte_inverse_root(whole, part), gain, offset, f, h, zp, qmin, qmax);
+}
+
 #define CHECK(NAME, RESULT, ...)                              \
     if (same_text(v->function, #NAME)) {                      \
         for (i = 0; i < v->elements; i++) {                   \
@@ -110,6 +125,11 @@ static int check_integers(const struct vector* v) {
     CHECK(requantize_shift_s64, int32_t, L(0), F(1), F(2), I(3), I(4), I(5))
     CHECK(requantize_emulated_s64, int32_t, L(0), I(1), I(2), I(3), I(4), I(5))
     CHECK(requantize_half_even_s32, int32_t, I(0), I(1), I(2), I(3), I(4), I(5))
+    CHECK(shift_rne_s64, int64_t, L(0), I(1))
+    CHECK(isqrt_u64, uint32_t, M(0))
+    CHECK(inverse_of_root, uint64_t, M(0), U(1))
+    CHECK(exponent_of_root, int32_t, M(0), U(1))
+    CHECK(normalized_code_of, int32_t, L(0), M(1), U(2), I(3), L(4), I(5), I(6), I(7), I(8), I(9))
     return -1;
 }
 
