@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from subbyte.compiler.cli.options import CompilerCommand, Dims, Json, ModelPath, TargetName, parse_dims
+from subbyte.compiler.cli.options import (
+    CompilerCommand,
+    Dims,
+    IntegerOnly,
+    Json,
+    ModelPath,
+    TargetName,
+    parse_dims,
+)
 from subbyte.compiler.cli.output import number, print_json, print_table, progress
 
 if TYPE_CHECKING:
@@ -32,6 +40,7 @@ def verify(
     ] = False,
     samples: Annotated[int, typer.Option(min=1, help="How many random samples where --inputs is not given.")] = 8,
     dim: Dims = None,
+    integer_only: IntegerOnly = False,
     compiler: CompilerCommand = None,
     json: Json = False,
 ) -> None:
@@ -50,14 +59,15 @@ def verify(
 
     goal = find_target(target)
     with progress(f"importing {model.name}"):
-        graph = quantized(model, Options(dims=dims))
+        options = Options(dims=dims, integer_only=integer_only)
+        graph = quantized(model, options)
     types = {node.name: node.type for node in graph.inputs}
     stimulus = read_samples(inputs, types) if inputs is not None else random_samples(types, samples)
     if per_node:
         from subbyte.compiler.cli.per_node import compare_nodes, report_nodes
 
         with progress(f"comparing each node over {stimulus.count} samples"):
-            nodes = compare_nodes(graph, model, stimulus, Options(dims=dims))
+            nodes = compare_nodes(graph, model, stimulus, options)
         passed = all(node.is_within(max_steps) for node in nodes.values())
         report_nodes(goal.name, nodes, passed, json)
     else:
@@ -65,7 +75,7 @@ def verify(
         from subbyte.compiler.cli.reference import compare_outputs
 
         with progress(f"compiling for {goal.name}"):
-            module = compile(model, target=target, dims=dims, compiler=compiler)
+            module = compile(model, target=target, dims=dims, compiler=compiler, integer_only=integer_only)
         with progress(f"comparing {stimulus.count} samples with {against}"):
             comparisons = compare_outputs(module, graph, model, stimulus, against)
         exact = against == "interpreter"

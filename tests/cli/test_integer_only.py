@@ -79,8 +79,14 @@ def test_a_bundle_of_integers_runs_and_says_so(cli: Cli, block: Path, tmp_path: 
     assert np.abs(chances.sum(axis=-1) - 1).max() < 1e-3
 
 
+def test_verify_compares_the_model_of_integers(cli: Cli, block: Path) -> None:
+    found = cli("verify", block, "--integer-only", "--target", "portable", "--json").json()
+    assert found["ok"] is True
+    assert all(output["different"] == 0 for output in found["outputs"].values())
+
+
 def test_what_stays_float_is_named_with_its_remedy(cli: Cli, digits: Path, tmp_path: Path) -> None:
-    for command in (("compile", "--no-build", "-o", tmp_path / "bundle"), ("explain",)):
+    for command in (("compile", "--no-build", "-o", tmp_path / "bundle"), ("explain",), ("verify",)):
         error = cli(command[0], digits / "digits_mlp.onnx", "--integer-only", *command[1:]).error()
         assert "shall be integers only" in error
         assert "DequantizeLinear behind that operation)" in error
