@@ -1,4 +1,4 @@
-"""Store 8-bit activations as uint8 and weights as int8, where that is what the target multiplies best."""
+"""Store activations of up to 8 bits unsigned and weights signed, where that is what the target multiplies best."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from subbyte.compiler.dtype import INT8, UINT8
+from subbyte.compiler.dtype import DType
 from subbyte.compiler.ir import ops, qops
 from subbyte.compiler.ir.graph import Graph, Output, Stage
 from subbyte.compiler.ir.node import Constant, Input, Value
@@ -15,8 +15,6 @@ from subbyte.compiler.ir.rewrite import Rewriter
 from subbyte.compiler.ir.types import QuantParams, TensorType
 from subbyte.compiler.pass_manager import graph_pass
 from subbyte.compiler.target import Target
-
-OFFSET = 128
 
 _SUMS = (qops.QConv, qops.QConvTranspose, qops.QGemm)
 _MOVING = (
@@ -28,14 +26,15 @@ _READING = (
     ops.Pad, ops.DequantizeLinear, qops.Clamp, qops.Lookup, qops.QBinary, qops.QAveragePool, qops.QReduce,
     qops.QResizeLinear, qops.QSoftmax,
 )  # fmt: skip
-"""Operations of codes beside sums and movement; any other one reads int8 as it was."""
+"""Operations of codes beside sums and movement; any other one reads signed codes as they were."""
 
 
 @graph_pass(requires=Stage.QUANTIZED, ensures=Stage.QUANTIZED)
 def unsign_activations(graph: Graph, target: Target) -> Graph:
     """Every int8 activation becomes uint8 with code + 128: zero point, range, tables and pad codes move with it.
 
-    int8 inputs and outputs keep their type through an OffsetCodes each. uint8 weights become int8 with code - 128.
+    So does every narrower one by half its range. int8 inputs and outputs keep their type through an OffsetCodes each.
+    uint8 weights become int8 with code - 128.
     Exact: every code - zero_point stays what it was. Only where the target's facts ask for it.
     """
     if not target.facts.unsigned_activations:
@@ -44,12 +43,12 @@ def unsign_activations(graph: Graph, target: Target) -> Graph:
     offsets: dict[Value, Value] = {}
 
     def unsigned(value: Value) -> Value:
-        """The operand as uint8 where it is an int8 activation."""
+        """The operand unsigned where it is a signed activation."""
         new = rewriter[value]
         if not _is_signed(new.type):
             return new
         if new not in offsets:
-            offsets[new] = _shifted(new.node, OFFSET) if isinstance(new.node, Constant) else qops.OffsetCodes(new).out
+            offsets[new] = _shifted(new.node) if isinstance(new.node, Constant) else qops.OffsetCodes(new).out
         return offsets[new]
 
     for node in graph.nodes():
@@ -59,18 +58,33 @@ def unsign_activations(graph: Graph, target: Target) -> Graph:
 
 
 def _is_signed(of_type: TensorType) -> bool:
+    return of_type.dtype.kind == "int" and _is_narrow(of_type)
+
+
+def _is_narrow(of_type: TensorType) -> bool:
+    """Codes of up to 8 bits with a known zero point."""
     quant = of_type.quant
-    return of_type.dtype == INT8 and quant is not None and quant.is_static and quant.levels is None
+    return of_type.dtype.bits <= 8 and quant is not None and quant.is_static and quant.levels is None
+
+
+def _half(dtype: DType) -> int:
+    """What is added to signed codes: half of how many there are."""
+    return 1 << (dtype.bits - 1)
+
+
+def _other(dtype: DType) -> DType:
+    """The type of the same width and the other signedness."""
+    return DType("uint" if dtype.kind == "int" else "int", dtype.bits)
 
 
 def _unsigned(node: Any, unsigned: Any, rewriter: Rewriter) -> Any:
-    """`node` over uint8 activations, its own result among them."""
+    """`node` over unsigned activations, its own result among them."""
     if isinstance(node, (Input, Constant)):
         return node
     if isinstance(node, _SUMS):
         return _sum(node, unsigned, rewriter)
     keeps_operands = not isinstance(node, (*_MOVING, *_READING))
-    offset = OFFSET if _is_signed(node.types[0]) else 0
+    offset = _half(node.types[0].dtype) if _is_signed(node.types[0]) else 0
     match node:
         case ops.Pad(x=x, value=value) if offset:
             return node.replace(x=unsigned(x), value=int(value) + offset, tensor="")
@@ -82,11 +96,11 @@ def _unsigned(node: Any, unsigned: Any, rewriter: Rewriter) -> Any:
     match current:
         case qops.Lookup(table=table, quant=quant) if offset and quant is not None:
             moved = (table.astype(np.int64) + offset).astype(np.uint8)
-            return current.replace(table=moved, dtype=UINT8, quant=shifted(quant, offset))
+            return current.replace(table=moved, dtype=_other(current.dtype), quant=shifted(quant, offset))
         case ops.QuantizeLinear(quant=quant) if offset and not current.zero_point_first:
-            return current.replace(dtype=UINT8, quant=shifted(quant, offset), tensor="")
+            return current.replace(dtype=_other(current.dtype), quant=shifted(quant, offset), tensor="")
         case qops.QBinary() | qops.QAveragePool() | qops.QReduce() | qops.QResizeLinear() | qops.QSoftmax() if offset:
-            return current.replace(dtype=UINT8, quant=shifted(current.quant, offset))
+            return current.replace(dtype=_other(current.dtype), quant=shifted(current.quant, offset))
     return current
 
 
@@ -94,15 +108,15 @@ def _sum(node: Any, unsigned: Any, rewriter: Rewriter) -> Any:
     data, weights = ("a", "b") if isinstance(node, qops.QGemm) else ("x", "w")
     w = rewriter[getattr(node, weights)]
     if isinstance(w.node, Constant):
-        quant = w.type.quant
-        if w.type.dtype == UINT8 and quant is not None and quant.is_static and quant.levels is None:
-            w = _shifted(w.node, -OFFSET)
+        if w.type.dtype.kind == "uint" and _is_narrow(w.type):
+            w = _shifted(w.node)
     else:
         w = unsigned(getattr(node, weights))
     changes: dict[str, Any] = {data: unsigned(getattr(node, data)), weights: w}
     if _is_signed(node.type) and node.requantization is not None:
-        changes["requantization"] = node.requantization.moved(OFFSET)
-        changes.update(dtype=UINT8, quant=shifted(node.quant, OFFSET), tensor="")
+        offset = _half(node.type.dtype)
+        changes["requantization"] = node.requantization.moved(offset)
+        changes.update(dtype=_other(node.type.dtype), quant=shifted(node.quant, offset), tensor="")
     return node.replace(**changes)
 
 
@@ -114,9 +128,10 @@ def shifted(quant: QuantParams, offset: int) -> QuantParams:
     )
 
 
-def _shifted(node: Constant, offset: int) -> Value:
+def _shifted(node: Constant) -> Value:
     """The constant with all codes moved into the other signedness."""
-    quant, dtype = node.type.quant, UINT8 if offset > 0 else INT8
+    quant, dtype = node.type.quant, _other(node.type.dtype)
+    offset = _half(dtype) if dtype.kind == "uint" else -_half(dtype)
     assert quant is not None, "constants without a scale are no activations"
     value = (node.value.astype(np.int64) + offset).astype(dtype.numpy)
     of_type = TensorType(dtype, node.type.shape, shifted(quant, offset))
