@@ -9,24 +9,26 @@ from subbyte.compiler.ir.node import Value
 from subbyte.compiler.ir.qops_codebooks import CodebookConv, CodebookMatMul
 from subbyte.compiler.target import Call, ConstantArray, Integer, ResultPointer, Special, Storage, as_array
 from subbyte.targets.common.constants import constant_of, is_constant, operand
-from subbyte.targets.common.geometry import is_channels_last, is_row_major
+from subbyte.targets.common.geometry import is_channels_last, is_row_major, pieces
 from subbyte.targets.common.packing import pack_rows
 from subbyte.targets.common.windows import is_spatial, spatial
 from subbyte.targets.portable.rows import row
 from subbyte.targets.portable.structs import conv_struct
 
-FILTERS = 8  # SUBBYTE_CODEBOOK_FILTERS of kernels/codebooks.h
+OUTPUTS = 32  # SUBBYTE_OUTPUTS of kernels/float_sums.h
 
 
-def _codebook(weights: Value, order: str) -> tuple[ConstantArray, ConstantArray]:
-    """Rows [outputs][products] of packed indices, and the table."""
+def _codebook(weights: Value, order: str, group: int = 1) -> tuple[ConstantArray, ConstantArray]:
+    """Rows of packed indices, each what one input is multiplied with, and the table."""
     quant, bits = weights.type.quant, weights.type.dtype.bits
     if quant is None or quant.levels is None:
         raise GraphError(f"{weights.type} has no levels; this kernel looks weights up")
     codes = constant_of(weights).astype(np.int64)
-    rows = np.moveaxis(codes, 1, -1).reshape(codes.shape[0], -1) if order == "ohwi" else codes.T
+    if order == "ghwio":  # [O, I / G, kernel...] -> [G, kernel..., I / G, O / G]
+        apart = codes.reshape(group, codes.shape[0] // group, *codes.shape[1:])
+        codes = np.moveaxis(apart, (1, 2), (-1, -2))
     label = f"{order}_table{bits}[{len(quant.levels)}]"
-    return ConstantArray("weights", pack_rows(rows, bits), label), ConstantArray(
+    return ConstantArray("weights", pack_rows(codes, bits), label), ConstantArray(
         "levels", as_array(quant.levels, np.float32)
     )
 
@@ -37,22 +39,19 @@ def _accepts_conv(op: CodebookConv) -> bool:
 
 
 def _conv_call(op: CodebookConv) -> Call:
-    depth = int(np.prod(op.w.type.shape[1:]))
     return Call(
         "subbyte_conv_codebook",
         (
             operand(op, op.x),
-            *_codebook(op.w, "ohwi"),
+            *_codebook(op.w, "ghwio", op.group),
             Integer(0) if op.b is None else ConstantArray("bias", as_array(constant_of(op.b), np.float32)),
             ResultPointer(),
             conv_struct(op),
             Integer(op.w.type.dtype.bits),
             Special.TILE_BEGIN,
             Special.TILE_END,
-            Special.SCRATCH,
         ),
         tiles=op.type.shape[0] * spatial(op).results[0],
-        scratch_bytes=depth * (4 * (1 + FILTERS) + 1),
     )
 
 
@@ -66,7 +65,7 @@ def _matmul_call(op: CodebookMatMul) -> Call:
         "subbyte_matmul_codebook",
         (
             operand(op, op.a),
-            *_codebook(op.b, "nk"),
+            *_codebook(op.b, "kn"),
             ResultPointer(),
             Integer(op.type.elements // columns),
             Integer(columns),
@@ -74,10 +73,8 @@ def _matmul_call(op: CodebookMatMul) -> Call:
             Integer(op.b.type.dtype.bits),
             Special.TILE_BEGIN,
             Special.TILE_END,
-            Special.SCRATCH,
         ),
-        tiles=columns,
-        scratch_bytes=depth * (4 + 1),
+        tiles=pieces(columns, OUTPUTS),
     )
 
 

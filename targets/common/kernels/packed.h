@@ -17,30 +17,49 @@ static inline size_t subbyte_packed_row(int32_t n, int32_t bits) { return ((size
 
 // to[i] = code i of a row, i < n.
 SUBBYTE_ONE_COPY void subbyte_unpack_codes(uint8_t* to, const uint8_t* row, int32_t n, int32_t bits) {
-// Bytes hold whole codes: eight, four or two of them.
-#define SUBBYTE_UNPACK(b)                     \
-    for (; i + 8 / b <= n; i += 8 / b, ++row) \
-        for (k = 0; k < 8 / b; ++k) to[i + k] = (uint8_t)(row[0] >> (k * b) & mask)
-    const int32_t mask = (1 << bits) - 1;
+// Eight codes are b bytes.
+#define SUBBYTE_UNPACK(b)                                                       \
+    for (; i + 8 <= n; i += 8, row += b) {                                      \
+        uint64_t eight = 0;                                                     \
+        for (k = 0; k < b; ++k) eight |= (uint64_t)row[k] << (8 * k);           \
+        for (k = 0; k < 8; ++k) to[i + k] = (uint8_t)(eight >> (b * k) & mask); \
+    }                                                                           \
+    break
+// A byte is 8 / b codes.
+#define SUBBYTE_SPLIT(b)                                                                       \
+    for (; i + 8 / b <= n; i += 8 / b, ++row)                                                  \
+        for (k = 0; k < 8 / b; ++k) to[i + k] = (uint8_t)((uint32_t)row[0] >> (k * b) & mask); \
+    break
+    const uint32_t mask = (1u << bits) - 1;
     int32_t i = 0, k, bit = 0;
-    if (bits == 8) {
-        memcpy(to, row, (size_t)n);
-        return;
+    switch (bits) {
+        case 1:
+            SUBBYTE_SPLIT(1);
+        case 2:
+            SUBBYTE_SPLIT(2);
+        case 3:
+            SUBBYTE_UNPACK(3);
+        case 4:
+            SUBBYTE_SPLIT(4);
+        case 5:
+            SUBBYTE_UNPACK(5);
+        case 6:
+            SUBBYTE_UNPACK(6);
+        case 7:
+            SUBBYTE_UNPACK(7);
+        default:
+            memcpy(to, row, (size_t)n);
+            return;
     }
-    if (bits == 4)
-        SUBBYTE_UNPACK(4);
-    else if (bits == 2)
-        SUBBYTE_UNPACK(2);
-    else if (bits == 1)
-        SUBBYTE_UNPACK(1);
     for (; i < n; ++i) {
-        const int32_t next = bit + bits > 8 ? row[1] << 8 : 0;
+        const uint32_t next = bit + bits > 8 ? (uint32_t)row[1] << 8 : 0;
         to[i] = (uint8_t)((row[0] | next) >> bit & mask);
         bit += bits;
         row += bit >> 3;
         bit &= 7;
     }
 #undef SUBBYTE_UNPACK
+#undef SUBBYTE_SPLIT
 }
 
 // to[i] = weight i of a row, i < n.
