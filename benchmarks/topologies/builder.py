@@ -120,7 +120,7 @@ class Builder:
         self, x: str, channels: int, kernel: int, *, stride: int = 1, group: int = 1, gain: float = 1.0,
         activation: str | None = "Relu", bits: int | None = None, quantize: bool = True,
     ) -> str:  # fmt: skip
-        """Convolution, normalization, activation, quantization. `gain`: of the deviation, small before a residual add."""
+        """Convolution, normalization, activation, quantization. `gain`: of the deviation, small before an addition."""
         inputs = self.values[x].shape[1] // group
         deviation = math.sqrt(1 / (inputs * kernel * kernel))
         drawn = self.random.normal(0, deviation, (channels, inputs, kernel, kernel)).astype(np.float32)
