@@ -30,13 +30,13 @@ def shifted(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.stack(crops)
 
 
-def train(network: nn.Module, digits: Digits) -> None:
-    """Fit `network` by AdamW with a one-cycle learning rate, and leave it in evaluation mode."""
+def train(network: nn.Module, digits: Digits, learning_rate: float = 4e-3) -> None:
+    """Fit `network` by AdamW with a one-cycle rate up to `learning_rate`, and leave it in evaluation mode."""
     generator = torch.Generator().manual_seed(SEED)
     images, labels = torch.from_numpy(digits.images), torch.from_numpy(digits.labels)
     batches = len(images) // BATCH
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=EPOCHS * batches)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=learning_rate, total_steps=EPOCHS * batches)
     loss_function = nn.CrossEntropyLoss(label_smoothing=0.05)
     network.train()
     for _ in range(EPOCHS):
