@@ -10,6 +10,7 @@ from subbyte.compiler.ir.node import Node
 from subbyte.compiler.ir.rewrite import rewrite
 from subbyte.compiler.pass_manager import Within, graph_pass
 from subbyte.passes.quantization.row_functions import row_function
+from subbyte.passes.quantization.whole_functions import whole_function
 from subbyte.passes.quantization.wide_functions import wide_function
 
 
@@ -26,8 +27,9 @@ def replace_islands(graph: Graph) -> Graph:
     """QuantizeLinear(f(DequantizeLinear(codes))) -> an integer form of f, for what has no table of 256 entries.
 
     f is LayerNormalization or RMSNormalization of codes of up to 16 bits with constant scale and bias, Softmax of codes
-    of 9 to 16 bits, or any chain of elementwise functions of one such tensor and constants; a clamp may follow. What is
-    left is for `refuse_islands`.  Source: design.md N8.
+    of 9 to 16 bits, or any chain of elementwise functions of one such tensor and constants; a clamp may follow. A
+    monotone function of whole numbers without a scale, as attention masks have, becomes a table. What is left is for
+    `refuse_islands`.  Source: design.md N8.
     """
     return rewrite(graph, _replaced)
 
@@ -36,6 +38,6 @@ def _replaced(node: Node, _: Graph) -> Node | None:
     if not isinstance(node, ops.QuantizeLinear) or node.x.type.dtype != FLOAT32:
         return None
     try:
-        return row_function(node) or wide_function(node)
+        return row_function(node) or wide_function(node) or whole_function(node)
     except GraphError:  # `islands` says what it was
         return None

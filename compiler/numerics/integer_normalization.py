@@ -84,8 +84,8 @@ def integer_normalization(
     Raises: NumericsError: the sums may exceed 64 bits, or the result may be more than one step off; it says which.
     Source: design.md N8; the docstring of this module.
     """
-    x_scale, x_zero = (part.item() for part in x.static())
-    y_scale, y_zero = (part.item() for part in y.static())
+    x_scale, y_scale = (float(grid.static()[0]) for grid in (x, y))
+    x_zero, y_zero = (int(grid.static()[1]) for grid in (x, y))
     epsilon = float(np.float32(epsilon))
     widest = max(abs(x.qmin - x_zero), abs(x.qmax - x_zero), x.qmax - x.qmin)
     if n * widest >= 1 << 31:

@@ -68,7 +68,7 @@ def _parabola(target: NDArray[np.float64], qmin: int, qmax: int) -> tuple[int, i
     n = target.size
     if n == 1:
         return round(float(target[0]) * (1 << FRACTION_BITS)), 0, 0
-    at = (0, 1) if n == 2 else (n // 16, n // 2, n - 1 - n // 16)
+    at: tuple[int, ...] = (0, 1) if n == 2 else (n // 16, n // 2, n - 1 - n // 16)
     y = [float(target[r]) for r in at]
     slope = (y[1] - y[0]) / (at[1] - at[0])
     bend = 0.0 if n == 2 else ((y[2] - y[1]) / (at[2] - at[1]) - slope) / (at[2] - at[0])

@@ -9,7 +9,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from subbyte.compiler.dtype import INT8, INT16, INT32, UINT8, UINT16, DType
+from subbyte.compiler.dtype import FLOAT32, INT8, INT16, INT32, INT64, UINT8, UINT16, DType
 from subbyte.compiler.errors import UnsupportedError
 from subbyte.compiler.ir import ops, qops
 from subbyte.compiler.ir.graph import Graph, Stage
@@ -175,6 +175,41 @@ def test_codes_that_do_not_occur_do_not_count() -> None:
     codes = np.arange(100, 3001, dtype=np.int16)
     wanted, found = (evaluate(graph, {"x": codes})["y"].astype(int) for graph in (before, after))
     assert np.abs(wanted - found).max() <= 1
+
+
+def mask_of(k: Value, far: float = -10000.0) -> Value:
+    """(1 - k) * far, as exporters write attention masks."""
+    off = ops.Sub(floats(1.0), ops.Cast(k, FLOAT32, sources=("cast",)).out).out
+    return ops.Mul(off, floats([far])).out
+
+
+@pytest.mark.parametrize("dtype", [INT8, UINT8, INT16, INT32, INT64], ids=str)
+@pytest.mark.parametrize("scale", [1.0, 40000 / 255, 1e30], ids=str)
+def test_a_mask_of_whole_numbers_is_a_table(dtype: DType, scale: float) -> None:
+    k = Input("k", TensorType(dtype, (9,))).out
+    before, after = both(quantize(mask_of(k), scale, 100, UINT8))
+    narrowing = [] if dtype.bits == 8 else ["Maximum", "Minimum", "Cast"]
+    assert operations(after) == [*narrowing, "Lookup"]
+    ends = [dtype.min, dtype.max, 0, 1, 2, dtype.min // 2, dtype.max // 3, 127, 100]
+    codes = {"k": np.resize(np.array(ends), 9).astype(dtype.numpy)}
+    assert largest_step(before, after, codes) == 0
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: unary(x, "Abs"),
+        lambda x: ops.Mul(x, x).out,
+        lambda x: ops.Mul(x, floats(0.0)).out,
+        lambda x: ops.Div(floats(1.0), x).out,
+        lambda x: ops.Add(x, floats(np.inf)).out,
+        lambda x: ops.Mul(x, floats(1e-3)).out,
+    ],
+)
+def test_a_function_of_whole_numbers_that_a_table_may_not_hold_stays(function: Callable[[Value], Value]) -> None:
+    k = Input("k", TensorType(INT64, (9,))).out
+    before = fold_qdq(graph_of(quantize(function(ops.Cast(k, FLOAT32).out), 0.1, 0, INT8)))
+    assert operations(replace_islands(before)) == operations(before)
 
 
 LEFT: dict[str, Callable[[], Value]] = {

@@ -20,7 +20,7 @@ from subbyte.compiler.ir.qops_functions import QNormalization, QPiecewise, QWide
 from subbyte.compiler.pipeline import Options, lowered, quantized
 from subbyte.compiler.target import find_target
 from subbyte.passes.quantization.islands import float_islands
-from tests.transformers.encoder import samples
+from tests.transformers.encoder import encoder, samples
 from tests.transformers.test_encoder import QUANTIZATIONS, quantized_encoder
 
 Array = NDArray[Any]
@@ -47,6 +47,17 @@ def test_no_float_is_left_and_compiled_code_equals_the_interpreter(quantization:
     for feeds in samples(3, seed=5):
         expected, found = evaluate(graph, feeds)["logits"], module.run(dict(feeds))["logits"]
         np.testing.assert_array_equal(found.view(np.uint32), expected.view(np.uint32))
+
+
+@pytest.mark.parametrize("gelu", ["Erf", "Tanh"])
+@pytest.mark.parametrize("quantization", ["u8s8", "s16s8"])
+def test_masks_and_gelus_in_parts_are_integers_too(quantization: str, gelu: str) -> None:
+    model = quantized_encoder(quantization, "Add", gelu)
+    assert float_islands(quantized(model, INTEGERS)) == []
+    module = subbyte.compile(model, target="portable", integer_only=True)
+    for feeds in samples(3, seed=5):
+        expected = subbyte.evaluate(model, feeds, integer_only=True)["logits"]
+        np.testing.assert_array_equal(module.run(dict(feeds))["logits"].view(np.uint32), expected.view(np.uint32))
 
 
 def test_every_level_of_processors_computes_the_same(level: str) -> None:
@@ -122,11 +133,10 @@ def test_explain_states_the_distance_of_each() -> None:
     assert "all 65536 codes compared" in gelu
 
 
-@pytest.mark.parametrize("quantization", ["u8s8", "s16s8"])
-def test_what_has_no_integer_form_is_refused_by_name(quantization: str) -> None:
-    """The mask of this form is made of an int64 input by float operations."""
-    with pytest.raises(UnsupportedError, match=r"2 operations compute in float: Cast '/keep_real': .*Sub '/off': "):
-        quantized(quantized_encoder(quantization, "Add", "Erf"), INTEGERS)
+def test_a_normalization_of_floats_is_refused_by_name() -> None:
+    """Not quantized at all: each operation is named, with its reason and what to change."""
+    with pytest.raises(UnsupportedError, match=r"LayerNormalization '/norm_0': its operand is the result of the float"):
+        quantized(encoder(), INTEGERS)
 
 
 def test_without_it_the_islands_stay() -> None:
