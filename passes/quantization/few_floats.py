@@ -29,7 +29,9 @@ def as_indices(weights: Value) -> Value | None:
     if levels.size > MOST_LEVELS or held.size * (32 - bits) // 8 - levels.nbytes < _LEAST_SAVING:
         return None
     reals = levels.view(np.float32)
-    quant = QuantParams(np.float32(1), np.int64(0), 0, levels.size - 1, levels=tuple(map(float, reals)))
+    quant = QuantParams(
+        np.ones((), np.float32), np.zeros((), np.int64), 0, levels.size - 1, levels=tuple(map(float, reals))
+    )
     codes = np.searchsorted(levels, bits_of).astype(np.uint8).reshape(held.shape)
     of_type = TensorType(DType("uint", bits), held.shape, quant)
     return Constant(codes, of_type, sources=weights.node.sources, tensor=weights.node.tensor).out
