@@ -292,12 +292,49 @@ def _movement(node: Node, folding: Folding) -> None:
         total = folding.of(floats[0]).sum if len(floats) == 1 else None
         following = total.moved(node) if total is not None and isinstance(node, (ops.Reshape, ops.Transpose)) else None
         folding.learn(output, Known(None if moved is None else moved[output.index], following))
-    if moved is not None:
+    if moved is not None or _cut_apart(node, floats, folding):
         return
     for output in outputs:
         for demand, origin in folding.asked(node, output.index):
             if demand.quant.is_static and demand.quant.is_per_tensor:
                 _move_demanded(node, output, floats, demand, origin, folding)
+
+
+def _cut_apart(node: Node, floats: list[Value], folding: Folding) -> bool:
+    """Whether `node` takes channels of a sum that is asked for in several ways, so that each part is a sum of its own.
+
+    A fused projection to queries, keys and values: one sum for each scale would compute all of them for each.
+    """
+    total = folding.of(floats[0]).sum if len(floats) == 1 else None
+    if total is None or len(folding.demands.get(floats[0], {})) < 2:
+        return False
+    parts = [total.part(channels) for channels in channels_taken(node, total.axis)]
+    if not parts or None in parts:
+        return False
+    for index, part in enumerate(parts):
+        assert part is not None
+        known = Known(sum=part)
+        for demand, origin in folding.asked(node, index):
+            codes = part.quantized(demand, replace(origin, tensor=""))
+            if codes is not None:
+                known.quantized[demand] = codes
+        folding.learn(Value(node, index), known)
+    return True
+
+
+def channels_taken(node: Node, axis: int) -> list[range]:
+    """For each output of `node` the entries of `axis` that it takes; [] where it takes a part of another axis too."""
+    match node:
+        case ops.Split(axis=along, sizes=sizes) if along == axis:
+            ends = np.cumsum(sizes).tolist()
+            return [range(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+        case ops.Slice(x=x):
+            spans = node.spans()
+            others = (len(span) == extent for i, (span, extent) in enumerate(zip(spans, x.type.shape, strict=True))
+                      if i != axis)  # fmt: skip
+            if all(others) and all(step == 1 for step in node.steps):
+                return [spans[axis]]
+    return []
 
 
 def _move_demanded(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -111,6 +111,29 @@ class Sum:
             case _:
                 return None
         return replace(self, type=node.type, axis=axis, tail=(*self.tail, node), sources=self.sources)
+
+    def part(self, channels: Sequence[int]) -> Sum | None:
+        """The sum of some of its channels alone; None where the weights of a channel are not apart, or not known."""
+        weights, quant = self.w.constant, self.w.type.quant
+        if self.tail or self.weight_axis is None or weights is None or quant is None or self._is_grouped():
+            return None
+        picked = list(channels)
+        if quant.axis is not None:
+            scale, zero_point = (values[picked] for values in quant.static())
+            quant = quant.replace(scale=scale, zero_point=zero_point)
+        held = np.ascontiguousarray(weights.take(picked, axis=self.weight_axis))
+        w = Constant(held, TensorType(self.w.type.dtype, held.shape, quant), sources=self.w.node.sources)
+        shape = (*self.type.shape[: self.axis], len(picked), *self.type.shape[self.axis + 1 :])
+        gain, shift, bias = (values if values is None or values.ndim == 0 else values[picked]
+                             for values in (self.gain, self.shift, self.bias))  # fmt: skip
+        weight_scale = self.weight_scale[picked] if self.weight_scale.ndim else self.weight_scale
+        return replace(
+            self, type=TensorType(FLOAT32, shape), w=w.out, weight_scale=weight_scale, gain=gain, shift=shift, bias=bias
+        )
+
+    def _is_grouped(self) -> bool:
+        """Whether a channel sums over some channels of the operand only, which its place says."""
+        return getattr(self.make(self.w, None, None, INT32, None, (), ""), "group", 1) != 1
 
     def quantized(self, demand: Demand, origin: Origin) -> Value | None:
         """The integer operation that ends in N4; None where the demand is neither N2 with one scale nor a sign."""

@@ -13,6 +13,7 @@ from subbyte.compiler.ir import ops, qops
 from subbyte.compiler.ir.accumulators import accumulator_of
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.interpret import evaluate
+from subbyte.compiler.ir.macs import multiply_accumulates
 from subbyte.compiler.ir.node import Constant, Input, Value
 from subbyte.compiler.ir.ops_indexing import Expand, GatherElements, GatherND
 from subbyte.compiler.ir.stages import verify
@@ -99,6 +100,36 @@ def test_movement_between_dequantize_and_matmul_changes_nothing(shape: tuple[int
     b = ops.Transpose(weights(int8(5, 4), [0.01, 0.02, 0.03, 0.04, 0.05], axis=0), (1, 0)).out
     graph = folded(graph_of(quantize(ops.MatMul(a, b).out, 0.2)))
     assert operations(graph) == ["Transpose", "Reshape", "QGemm"]
+
+
+@pytest.mark.parametrize("by", ["split", "slice"])
+def test_parts_of_a_sum_that_are_quantized_apart_are_sums_of_their_own(by: str) -> None:
+    """Queries, keys and values of one projection: their multiply-accumulates stay what they were."""
+    x, w = real_input("x", (3, 5), 0.1), weights(int8(5, 6), [0.01, 0.02, 0.03, 0.04, 0.05, 0.06], axis=1)
+    projected = ops.Add(ops.MatMul(x, w).out, floats(GENERATOR.normal(size=6))).out
+    split = ops.Split(projected, 1, (2, 2, 2))
+    parts = [Value(split, index) for index in range(3)]
+    if by == "slice":
+        parts = [ops.Slice(projected, (0, at), (3, at + 2), (1, 1)).out for at in (0, 2, 4)]
+    parts = [unary(parts[0], "Relu"), ops.Transpose(parts[1], (1, 0)).out, parts[2]]
+    graph = folded(graph_of(*(quantize(part, scale) for part, scale in zip(parts, (0.1, 0.2, 0.3), strict=True))))
+    assert sorted(operations(graph)) == ["QGemm", "QGemm", "QGemm", "Transpose"]
+    assert sum(multiply_accumulates(node) for node in graph.operations()) == 3 * 5 * 6
+
+
+def test_parts_of_a_sum_that_are_quantized_alike_are_one_sum() -> None:
+    x, w = real_input("x", (3, 5), 0.1), weights(int8(5, 6), 0.02)
+    split = ops.Split(ops.MatMul(x, w).out, 1, (2, 4))
+    graph = folded(graph_of(*(quantize(Value(split, index), 0.2) for index in range(2))))
+    assert operations(graph).count("QGemm") == 1
+
+
+def test_channels_of_a_grouped_convolution_are_not_taken_apart() -> None:
+    x, w = real_input("x", (1, 4, 5, 5), 0.1), weights(int8(4, 2, 3, 3), 0.02)
+    split = ops.Split(conv(x, w, group=2), 1, (2, 2))
+    graph = folded(graph_of(*(quantize(Value(split, index), scale) for index, scale in enumerate((0.2, 0.3)))))
+    assert operations(graph).count("QConv") == 2
+    assert all(node.group == 2 for node in graph.operations() if isinstance(node, qops.QConv))
 
 
 def test_two_activations_are_multiplied_as_codes() -> None:
