@@ -35,6 +35,7 @@ from subbyte.passes.merge_duplicate_filters import merge_duplicate_filters
 from subbyte.passes.merge_functions import merge_functions
 from subbyte.passes.merge_requantizations import merge_requantizations
 from subbyte.passes.move_scales import move_scales
+from subbyte.passes.narrow_dtypes import narrow_dtypes
 from subbyte.passes.narrow_ranges import narrow_ranges
 from subbyte.passes.quantize_activations import quantize_activations
 from subbyte.passes.recognize_codebooks import recognize_codebooks
@@ -144,6 +145,7 @@ def target_passes(options: Options) -> tuple[Pass, ...]:
         keep_weights_packed,
         dequantize_constants,  # other weights of float islands
         keep_codebooks,  # those of them that have few values
+        narrow_dtypes,
         unsign_activations,  # before the layouts: its nodes are free wherever they end up
         recognize_codebooks,  # after all that takes weights apart, or moves their zero points
         choose_layout,
