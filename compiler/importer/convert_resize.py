@@ -1,4 +1,4 @@
-"""Resize in all its versions: sizes and scales explicit on every axis."""
+"""Resize in all its versions, and Upsample as it was before: sizes and scales explicit on every axis."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from subbyte.compiler.ir.shapes import Shape
 Scales = tuple[float, ...]
 
 
-@converts("Resize")
+@converts("Resize", "Upsample")
 def convert_resize(op: Operator) -> Value:
-    """Nearest on floats or codes, linear on floats. Opset 10 has scales only, and asymmetric coordinates."""
+    """Nearest on floats or codes, linear on floats. Opset 10 has scales only, and asymmetric coordinates.
+
+    Upsample of opset 9 is opset 10's Resize.
+    """
     x = op.operand(0)
     mode = op.word("mode", "nearest")
     coordinates = op.word("coordinate_transformation_mode", "half_pixel") if op.opset >= 11 else "asymmetric"

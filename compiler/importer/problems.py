@@ -12,7 +12,6 @@ _MAX_NODES_NAMED = 5
 _WAY_ON = "Export without it, or cut the model before it with onnx.utils.extract_model."
 _WAYS_ON = {
     "DynamicQuantizeLinear": "Quantize the model statically, with calibration data.",
-    "Upsample": "ONNX removed it in opset 10: export with Resize in its place.",
     **dict.fromkeys(("If", "Loop", "Scan"), "Export the model without control flow: trace it, and fix what decides."),
 }
 

@@ -275,9 +275,7 @@ def test_a_parameter_of_a_function_outside_of_one_is_refused(make_model: Any, im
         imported(make_model([node], {"x": X.astype(np.uint8)}, ["y"], weights))
 
 
-@pytest.mark.parametrize(
-    ("op", "way"), [("Upsample", "Resize"), ("Loop", "control flow"), ("LSTM", "Export without it")]
-)
+@pytest.mark.parametrize(("op", "way"), [("Loop", "control flow"), ("LSTM", "Export without it")])
 def test_an_operator_that_is_not_read_is_refused_with_a_way_on(
     make_model: Any, imported: Any, op: str, way: str
 ) -> None:

@@ -48,6 +48,11 @@ def test_opset_10(equals_onnxruntime: Check, scales: tuple[float, float], mode: 
     equals_onnxruntime("Resize", [X, floats(1, 1, *scales)], 10, constants=(1,), mode=mode, tolerance=5e-6)
 
 
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_upsample(equals_onnxruntime: Check, mode: str) -> None:
+    equals_onnxruntime("Upsample", [X, floats(1, 1, 2, 3)], 9, constants=(1,), mode=mode, tolerance=5e-6)
+
+
 def test_opset_10_that_enlarges_and_shrinks_is_refused(make_operator: Any, imported: Any) -> None:
     with pytest.raises(UnsupportedError, match="enlarges one axis and shrinks another"):
         imported(make_operator("Resize", [X, floats(1, 1, 2, 0.5)], 10, constants=(1,))[0])

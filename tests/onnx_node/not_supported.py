@@ -87,7 +87,6 @@ NOT_SUPPORTED: tuple[Entry, ...] = (
         "no quantized network that we know has it",
         operators=_words("Det DeformConv GridSample RoiAlign MaxUnpool Col2Im Einsum TensorScatter BitCast"),
     ),
-    Entry("ONNX removed it in opset 10, where Resize took its place", operators=_words("Upsample")),
     # Forms of operators -----------------------------------------------------------------------------------------------
     Entry(
         "tensors have elements: at run time none is empty",
