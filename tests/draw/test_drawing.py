@@ -22,6 +22,7 @@ from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.numerics.requantize import Requantization
 from subbyte.compiler.pipeline import lowered
 from subbyte.compiler.target import find_target
+from subbyte.passes.recognize_codebooks import recognize_codebooks
 from tests.passes.builders import codes_input, graph_of, quant
 from tests.passes.random_graphs import random_graph
 
@@ -128,3 +129,14 @@ def test_the_page_holds_picture_layers_and_islands() -> None:
         assert part in page
     assert "<script" not in page
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_a_table_has_the_colour_of_its_indices() -> None:
+    levels = np.resize(np.array([-64, -9, 0, 5, 77], np.int8), (32, 32))
+    w = Constant(levels, TensorType(INT8, levels.shape, quant(0.5))).out
+    total = qops.QGemm(codes_input("x", (1, 32), 0.1), w, None, None, INT32, None)
+    graph = recognize_codebooks(graph_of(total.out, stage=Stage.QUANTIZED))
+    box = ElementTree.fromstring(to_svg(graph)).find(f".//{SVG}g[2]")
+    assert box is not None
+    assert box.find(f"{SVG}rect").get("fill") == colours(DType("uint", 3))[0]  # type: ignore[union-attr]
+    assert "s8 table3[5] -> s32" in "".join(box.itertext())

@@ -111,8 +111,8 @@ def _samples() -> list[Floats]:
     return [random.normal(0, 1, (1, 8, 4, 4)).astype(np.float32) for _ in range(5)]
 
 
-def _agrees(model: onnx.ModelProto, target: str) -> None:
-    module = subbyte.compile(model, target=target)
+def _agrees(model: onnx.ModelProto, target: str, weights: str = "inline") -> None:
+    module = subbyte.compile(model, target=target, weights=weights)
     for x in _samples():
         assert np.array_equal(module.run({"x": x})["y"], subbyte.evaluate(model, {"x": x})["y"])
 
@@ -149,6 +149,12 @@ def test_weights_off_any_grid_are_floats_in_a_table(target: str) -> None:
     assert [layer.bits for layer in kept] == ["f32 table4[16] -> f32"] * 2
     assert [layer.weight_bytes for layer in kept] == [np.prod(CONV) // 2 + 64, np.prod(DENSE) // 2 + 64]
     _agrees(model, target)
+
+
+@pytest.mark.parametrize("name", ["sums of powers", "centres"])
+def test_tables_are_read_from_a_weights_file(name: str) -> None:
+    tables, gathered, _ = CODEBOOKS.get(name, (_centres, True, ("", "")))
+    _agrees(_model(tables(), gathered), "portable", "file")
 
 
 @pytest.mark.parametrize("name", [*CODEBOOKS, "centres"])
