@@ -148,6 +148,14 @@ def _far(empty: TensorTrace, ours: Array, theirs: Array) -> TensorTrace:
     return replace(empty, max_abs=float(np.nanmax(distance, initial=0.0)))
 
 
+def certain_codes(node: ops.QuantizeLinear, operands: Sequence[Operand]) -> Array | None:
+    """The codes that every engine makes; None where numbers within the bound of the operand round to several."""
+    steps = steps_of(node, operands)
+    assert isinstance(steps, Steps), "a QuantizeLinear rounds steps of its scale"
+    low, high = _reachable(Point(node, node.out, ""), steps)
+    return low.astype(node.type.dtype.numpy) if np.array_equal(low, high) else None
+
+
 def _rounding(point: Point) -> str:
     return point.made_by.rounding if isinstance(point.made_by, ops.QuantizeLinear) else "HALF_EVEN"
 

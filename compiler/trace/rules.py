@@ -187,6 +187,17 @@ def divide(node: ops.Div, a: Enclosure, b: Enclosure) -> Enclosure:
     return Enclosure(real, carried).widened(EXTRA, np.abs(real) + carried)
 
 
+@encloses(ops.Pow)
+def power(node: ops.Pow, a: Enclosure, b: Enclosure) -> Enclosure:
+    """Of a constant whole exponent n >= 1: |(a + e)^n - a^n| <= n * e * (|a| + e)^(n - 1)."""
+    exponent = np.unique(b.real)
+    if node.b.constant is None or exponent.size != 1 or exponent[0] < 1 or exponent[0] != np.rint(exponent[0]):
+        raise UnsupportedError(f"{node.label} has no known bound on its float32 error; a square has one")
+    n = float(exponent[0])
+    real = a.real**n
+    return Enclosure(real, n * a.error * a.largest ** (n - 1)).widened(LIBRARY, np.abs(real))
+
+
 @encloses(ops.Minimum)
 def minimum(node: ops.Minimum, a: Enclosure, b: Enclosure) -> Enclosure:
     return _selected(np.minimum(a.real, b.real), a, b)

@@ -14,10 +14,20 @@ from subbyte.compiler.importer import import_model
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.interpret import evaluate, evaluate_node
 from subbyte.compiler.ir.node import Constant, Input, Node, Value
+from subbyte.compiler.ir.ops import QuantizeLinear
 from subbyte.compiler.oracle import OnnxRuntime, read_proto
 from subbyte.compiler.pipeline import Options, quantized
 from subbyte.compiler.trace import normalization, rules, unary  # noqa: F401  (each registers its enclosures)
-from subbyte.compiler.trace.differences import Region, Steps, TensorTrace, compared, identical, output_trace, steps_of
+from subbyte.compiler.trace.differences import (
+    Region,
+    Steps,
+    TensorTrace,
+    certain_codes,
+    compared,
+    identical,
+    output_trace,
+    steps_of,
+)
 from subbyte.compiler.trace.enclosure import Enclosure, Operand, enclose, operand_of
 from subbyte.compiler.trace.executors import Executor, Simulation
 from subbyte.compiler.trace.points import Cut, Point, cut_at, find_points
@@ -170,7 +180,10 @@ class Tracer:
             if all(t.dtype.is_float for t in node.types):
                 results: tuple[Operand, ...] = enclose(node, operands)
             elif any(isinstance(operand, Enclosure) for operand in operands):
-                return f"{node.label} makes integers of floats, which has no bound"
+                codes = certain_codes(node, operands) if isinstance(node, QuantizeLinear) else None
+                if codes is None:
+                    return f"{node.label} makes integers of floats, which has no bound"
+                results = (codes,)
             else:
                 results = evaluate_node(node, [np.asarray(operand) for operand in operands])
         except UnsupportedError as error:
