@@ -16,6 +16,7 @@ from subbyte.compiler.dtype import FLOAT32
 from subbyte.compiler.errors import GraphError, ModelError, NumericsError, SubbyteError, UnsupportedError
 from subbyte.compiler.importer import (  # noqa: F401 - each registers its converters
     contrib,
+    contrib_transformers,
     convert_constants,
     convert_elementwise,
     convert_indexing,
@@ -267,7 +268,7 @@ class _Importer:
                 f"{labelled(node.op_type, name)} reads {', '.join(map(shown, missing))}, which is made by no node, and "
                 "is neither input nor initializer."
             )
-        if domain == "":
+        if domain == "" and node.op_type not in _OF_ONNX_RUNTIME:
             self._check_schema(node, name)
         operands = tuple(self._values[entry] if entry else None for entry in node.input)
         if any(entry and value is None for entry, value in zip(node.input, operands, strict=True)):
@@ -336,6 +337,9 @@ class _Importer:
             reason = str(error).split("==>")[0].split("\n")[0].strip().rstrip(".")
             version = self._model.opset[""]
             raise ModelError(f"{labelled(node.op_type, name)} is not as opset {version} says: {reason}.") from None
+
+
+_OF_ONNX_RUNTIME = frozenset(("SimplifiedLayerNormalization",))  # in ONNX's domain, though ONNX does not have them
 
 
 def _check_unique(what: str, names: list[str]) -> None:

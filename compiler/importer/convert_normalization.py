@@ -19,13 +19,15 @@ from subbyte.compiler.ir.ops_normalization import LayerNormalization, Normalizat
 from subbyte.compiler.ir.shapes import Shape
 
 
-def _real(op: Operator, x: Value) -> Value:
+def real_operand(op: Operator, x: Value) -> Value:
+    """x itself, which must be floats that are computed in float32."""
     if x.type.dtype not in (FLOAT16, FLOAT32):
         raise op.unsupported(f"is applied to {x.type}; float32 and float16 are read. Cast the operand before.")
     return x
 
 
-def _cast(op: Operator, x: Value, dtype: DType) -> Value:
+def cast_to(op: Operator, x: Value, dtype: DType) -> Value:
+    """x as `dtype`; itself where it is."""
     return x if x.type.dtype == dtype else op.emit(ops.Cast(x, dtype, **op.inner))
 
 
@@ -33,13 +35,13 @@ def _unary(op: Operator, x: Value, function: str) -> Value:
     return op.emit(ops.Unary(x, function, (), **op.inner))
 
 
-def _centred(op: Operator, x: Value, axes: Shape) -> tuple[Value, Value]:
+def centred(op: Operator, x: Value, axes: Shape) -> tuple[Value, Value]:
     """(f32(x - mean), mean) over `axes`, which stay with extent 1."""
     mean = op.emit(ops.ReduceMean(x, axes, True, **op.inner))
     return op.emit(ops.Sub(x, mean, **op.inner)), mean
 
 
-def _inverse_deviation(op: Operator, d: Value, axes: Shape, epsilon: float) -> Value:
+def inverse_deviation(op: Operator, d: Value, axes: Shape, epsilon: float) -> Value:
     """f32(1 / sqrt(f32(mean of f32(d * d) + epsilon))) over `axes`.  Source: numerics/float32.layer_normalization."""
     squares = op.emit(ops.Mul(d, d, **op.inner))
     variance = op.emit(ops.ReduceMean(squares, axes, True, **op.inner))
@@ -73,7 +75,7 @@ def build_normalization(
     The numbers are the same either way.
     """
     shape = x.type.shape[axis:]
-    scale, bias = _cast(op, scale, x.type.dtype), None if bias is None else _cast(op, bias, x.type.dtype)
+    scale, bias = cast_to(op, scale, x.type.dtype), None if bias is None else cast_to(op, bias, x.type.dtype)
     row = _row(op, scale, shape)
     if row is None:
         return _scaled(op, op.emit(kind(x, None, None, axis, epsilon, **op.inner)), scale, bias)
@@ -83,10 +85,13 @@ def build_normalization(
     return op.emit(kind(x, row, added, axis, epsilon, **op.marks))
 
 
-@converts("LayerNormalization", "RMSNormalization")
+@converts("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
 def convert_layer_normalization(op: Operator) -> tuple[Value, ...]:
-    """Over `axis` and all axes after it, in float32 whatever x is; RMSNormalization does not subtract the mean."""
-    x, scale, bias = _real(op, plain(op, op.operand(0))), op.operand(1), op.optional(2)
+    """Over `axis` and all axes after it, in float32 whatever x is; RMSNormalization does not subtract the mean.
+
+    SimplifiedLayerNormalization is ONNX Runtime's name of it, whose second output is the inverse deviation.
+    """
+    x, scale, bias = real_operand(op, plain(op, op.operand(0))), op.operand(1), op.optional(2)
     if op.integer("stash_type", 1) != 1:
         raise op.unsupported("computes in another type than float32 (stash_type). Export it with stash_type=1.")
     axis, epsilon = op.axis(op.integer("axis", -1), x.type.rank), op.real("epsilon", 1e-5)
@@ -95,8 +100,11 @@ def convert_layer_normalization(op: Operator) -> tuple[Value, ...]:
     if not any(op.outputs[1:]):
         return (y,)
     axes = tuple(range(axis, x.type.rank))
-    d, mean = _centred(op, _cast(op, x, FLOAT32), axes)
-    return y, mean, _inverse_deviation(op, d, axes, epsilon)
+    wide = cast_to(op, x, FLOAT32)
+    if kind is RMSNormalization:
+        return y, inverse_deviation(op, wide, axes, epsilon)
+    d, mean = centred(op, wide, axes)
+    return y, mean, inverse_deviation(op, d, axes, epsilon)
 
 
 @converts("InstanceNormalization", "GroupNormalization")
@@ -105,7 +113,7 @@ def convert_group_normalization(op: Operator) -> Value:
 
     scale and bias are one for each channel, before opset 21 of GroupNormalization one for each group.
     """
-    x, scale, bias = _real(op, plain(op, op.operand(0))), op.operand(1), op.operand(2)
+    x, scale, bias = real_operand(op, plain(op, op.operand(0))), op.operand(1), op.operand(2)
     if x.type.rank < 3:
         raise op.broken(f"is applied to {x.type}; [N, C, spatial...] is needed.")
     n, channels = x.type.shape[:2]
@@ -115,26 +123,26 @@ def convert_group_normalization(op: Operator) -> Value:
             f"divides {channels} channels into {groups} groups in a type that is not float32 or not so many."
         )
     per_group = op.op_type == "GroupNormalization" and op.opset < 21
-    wide = _cast(op, x, FLOAT32)
+    wide = cast_to(op, x, FLOAT32)
     rows = op.emit(ops.Reshape(wide, (n, groups, x.type.elements // max(n * groups, 1)), **op.inner))
-    d, _ = _centred(op, rows, (2,))
-    inverse = _inverse_deviation(op, d, (2,), op.real("epsilon", 1e-5))
+    d, _ = centred(op, rows, (2,))
+    inverse = inverse_deviation(op, d, (2,), op.real("epsilon", 1e-5))
     normalized = op.emit(ops.Mul(d, inverse, **op.inner))
     along = (1, groups, 1) if per_group else (1, channels, *[1] * (x.type.rank - 2))
-    scale, bias = (op.emit(ops.Reshape(_cast(op, v, x.type.dtype), along, **op.inner)) for v in (scale, bias))
+    scale, bias = (op.emit(ops.Reshape(cast_to(op, v, x.type.dtype), along, **op.inner)) for v in (scale, bias))
     if per_group:
-        y = op.emit(ops.Mul(_cast(op, normalized, x.type.dtype), scale, **op.inner))
+        y = op.emit(ops.Mul(cast_to(op, normalized, x.type.dtype), scale, **op.inner))
         return op.emit(ops.Reshape(op.emit(ops.Add(y, bias, **op.inner)), x.type.shape, **op.marks))
-    shaped = op.emit(ops.Reshape(_cast(op, normalized, x.type.dtype), x.type.shape, **op.inner))
+    shaped = op.emit(ops.Reshape(cast_to(op, normalized, x.type.dtype), x.type.shape, **op.inner))
     return _scaled(op, shaped, scale, bias)
 
 
 @converts("MeanVarianceNormalization")
 def convert_mean_variance_normalization(op: Operator) -> Value:
     """f32(d / f32(sqrt(mean of f32(d * d)) + 1e-9)), d = f32(x - mean), over `axes`.  Source: ONNX's body."""
-    x = _real(op, plain(op, op.operand(0)))
+    x = real_operand(op, plain(op, op.operand(0)))
     axes = op.axes(op.integer_list("axes") or (0, 2, 3), x.type.rank)
-    d, _ = _centred(op, x, axes)
+    d, _ = centred(op, x, axes)
     variance = op.emit(ops.ReduceMean(op.emit(ops.Mul(d, d, **op.inner)), axes, True, **op.inner))
     deviation = op.emit(ops.Add(_unary(op, variance, "Sqrt"), op.part(1e-9, x.type.dtype), **op.inner))
     return op.emit(ops.Div(d, deviation, **op.marks))
@@ -143,7 +151,7 @@ def convert_mean_variance_normalization(op: Operator) -> Value:
 @converts("LpNormalization")
 def convert_lp_normalization(op: Operator) -> Value:
     """f32(x / norm), norm the sum of |x| (p=1) or the root of the sum of x * x (p=2) along `axis`; 0 where it is 0."""
-    x = _real(op, plain(op, op.operand(0)))
+    x = real_operand(op, plain(op, op.operand(0)))
     axis, p = op.axis(op.integer("axis", -1), x.type.rank), op.integer("p", 2)
     if p not in (1, 2):
         raise op.broken(f"has p {p}; 1 and 2 exist.")
@@ -161,7 +169,7 @@ def convert_lrn(op: Operator) -> Value:
 
     Neighbours beyond the first and last channel count as 0.
     """
-    x = _real(op, plain(op, op.operand(0)))
+    x = real_operand(op, plain(op, op.operand(0)))
     size, (n, channels) = op.integer("size", 0), x.type.shape[:2] if x.type.rank > 2 else (0, 0)
     if size < 1 or channels < 1:
         raise op.broken(f"sums {size} channels of {x.type}; a number above 0, and [N, C, spatial...], are needed.")
