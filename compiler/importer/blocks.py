@@ -98,8 +98,8 @@ def _product_of_codes(op: Operator, a: Value, b: Value, marks: Any) -> Value:
 
 def _packed_weights(op: Operator) -> Value:
     """B as codes [K, N] in blocks along K: the first code of a byte in its lowest bits."""
-    depth, columns, bits, block = (op.integer(name, 0) for name in ("K", "N", "bits", "block_size"))
-    bits = bits or 4
+    depth, columns, block = (op.integer(name, 0) for name in ("K", "N", "block_size"))
+    bits = op.integer("bits", 4)
     if bits not in (2, 4, 8):
         raise op.unsupported(f"has weights of {bits} bits; 2, 4 and 8 are read. Quantize to one of these.")
     if depth < 1 or columns < 1 or block < 16 or block & (block - 1):

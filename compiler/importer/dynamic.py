@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from subbyte.compiler.dtype import FLOAT32
 from subbyte.compiler.importer.operator import MICROSOFT, Marks, Operator, converts
 from subbyte.compiler.importer.qoperator import build_matmul_integer, integer_codes
@@ -68,6 +70,11 @@ def _scale(op: Operator, scale: Value, columns: int, what: str) -> Value:
     if scale.type.dtype != FLOAT32 or elements not in (1, columns) or scale.type.rank > 1:
         entries = "float32 of one element" if columns == 1 else f"float32 of one element, or of {columns},"
         raise op.broken(f"has the scale {scale.type} of {what}; {entries} is needed.")
+    if scale.constant is not None:
+        wrong = ~(np.isfinite(scale.constant) & (scale.constant > 0))
+        if wrong.any():
+            found = float(scale.constant[wrong].flat[0])
+            raise op.broken(f"has {found} as a scale of {what}; scales are finite and above zero.")
     if elements == 1 and scale.type.rank:
         return op.emit(ops.Reshape(scale, (), **op.inner))
     return scale

@@ -13,7 +13,7 @@ import numpy as np
 
 from subbyte.compiler.dtype import BIPOLAR, FLOAT32, DType
 from subbyte.compiler.importer.operator import Converter, Operator, converts
-from subbyte.compiler.importer.qonnx_grid import bit_width, code_type, known, qonnx_grid, rounding_mode
+from subbyte.compiler.importer.qonnx_grid import bit_width, code_type, flag, known, qonnx_grid, rounding_mode
 from subbyte.compiler.ir import ops, qops
 from subbyte.compiler.ir.node import Value
 from subbyte.compiler.ir.types import QuantParams
@@ -50,8 +50,8 @@ def convert_quant(op: Operator) -> Value:
         raise op.broken(
             "has no attribute 'narrow', and QONNX's documentation and code differ in its default. Write it."
         )
-    signed = op.flag("signed", True)
-    dtype, qmin, qmax = code_type(bits, signed, op.flag("narrow", False))
+    signed = flag(op, "signed", True)
+    dtype, qmin, qmax = code_type(bits, signed, flag(op, "narrow", False))
     quant = qonnx_grid(op, 1, 2, dtype, x.type.shape).replace(qmin=qmin, qmax=qmax)
     rounding = rounding_mode(op, "ROUND")
     if dtype == BIPOLAR:
@@ -108,8 +108,11 @@ def convert_trunc(op: Operator) -> Value:
 def _second_trunc(op: Operator, quant: QuantParams, out_bits: int) -> tuple[int, QuantParams, DType]:
     """(shift, meaning of the result's codes, their type) of version 2."""
     scale, zero_point = quant.scalar()
-    dtype, qmin, qmax = code_type(out_bits, op.flag("signed", True), op.flag("narrow", False), bipolar=False)
-    out = qonnx_grid(op, 4, None, dtype, ()).scalar()[0]
+    dtype, qmin, qmax = code_type(out_bits, flag(op, "signed", True), flag(op, "narrow", False), bipolar=False)
+    given = qonnx_grid(op, 4, None, dtype, op.operand(0).type.shape)
+    if not given.is_per_tensor:
+        raise op.unsupported("has output scales along an axis; one for the whole tensor is read. Quantize per tensor.")
+    out = given.scalar()[0]
     shift = round(math.log2(np.float32(out) / np.float32(scale)))
     if shift < 0:
         raise op.unsupported(

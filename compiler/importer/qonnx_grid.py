@@ -59,11 +59,11 @@ def qonnx_grid(
     op: Operator, scale_index: int, zero_index: int | None, dtype: DType, shape: tuple[int, ...]
 ) -> QuantParams:
     """Scale and zero point, broadcast against x of `shape` as in NumPy: one of each, or as many as an axis is long."""
-    scales = _numbers(op, scale_index, "scale").astype(np.float32)
+    scales = _numbers(op, scale_index, "scale", shape).astype(np.float32)
     wrong = ~(np.isfinite(scales) & (scales > 0))
     if wrong.any():
         raise op.broken(f"has {float(scales[wrong].flat[0])} as a scale; scales are finite and above zero.")
-    zeros = np.zeros(()) if zero_index is None else _numbers(op, zero_index, "zero point")
+    zeros = np.zeros(()) if zero_index is None else _numbers(op, zero_index, "zero point", shape)
     stray = zeros[~((zeros >= dtype.min) & (zeros <= dtype.max) & (np.floor(zeros) == zeros))]
     if stray.size:
         raise op.broken(
@@ -79,28 +79,35 @@ def qonnx_grid(
     return QuantParams(scale, zero_point, dtype.min, dtype.max, axis)
 
 
-def _numbers(op: Operator, index: int, what: str) -> NDArray[Any]:
-    """A constant operand, at least one number; one where all are the same."""
+def _numbers(op: Operator, index: int, what: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """A constant operand that broadcasts to `shape`, at least one number; one where all are the same."""
     value = op.operand(index)
     array = known(value)
     if array is None:
         array = op.constant(index, what)  # which says what it found instead
     if array.dtype.kind not in "fiu" or array.size == 0:
         raise op.broken(f"has a {what} of type {array.dtype}{list(array.shape)}; one number or more are needed.")
+    ends = zip(reversed(array.shape), reversed(shape), strict=False)
+    if array.size > 1 and (array.ndim > len(shape) or any(n not in (1, extent) for n, extent in ends)):
+        raise op.broken(
+            f"has a {what} of shape {list(array.shape)} for a tensor of shape {list(shape)}; one that broadcasts to it "
+            "is needed."
+        )
     return array.reshape(-1)[:1].reshape(()) if (array == array.reshape(-1)[0]).all() else array
+
+
+def flag(op: Operator, name: str, default: bool) -> bool:
+    """An attribute that is 0 or 1."""
+    number = op.integer(name, int(default))
+    if number not in (0, 1):
+        raise op.broken(f"has {name} {number}; 0 or 1 is needed.")
+    return bool(number)
 
 
 def _axis(op: Operator, shape: tuple[int, ...], *parts: NDArray[Any]) -> int | None:
     """The axis of x along which scales or zero points differ; None where they are one for the whole tensor."""
-    found: set[int] = set()
-    for part in parts:
-        wide = (1,) * (len(shape) - part.ndim) + part.shape
-        if len(wide) != len(shape) or any(n not in (1, extent) for n, extent in zip(wide, shape, strict=True)):
-            raise op.broken(
-                f"has a scale or zero point of shape {list(part.shape)} for a tensor of shape {list(shape)}; one that "
-                "broadcasts to it is needed."
-            )
-        found.update(axis for axis, n in enumerate(wide) if n > 1)
+    wide = ((1,) * (len(shape) - part.ndim) + part.shape for part in parts)
+    found = {axis for extents in wide for axis, n in enumerate(extents) if n > 1}
     if len(found) > 1:
         raise op.unsupported(
             f"has scales or zero points that differ along the axes {sorted(found)}; one axis is read. Quantize per "

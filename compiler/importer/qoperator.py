@@ -43,6 +43,8 @@ def quantized_result(op: Operator, reals: Value, scale: int, like: Value) -> Val
     """`reals` quantized by the operands `scale` and `scale + 1`; without a zero point, to codes typed as `like`."""
     zero_point = op.optional(scale + 1)
     dtype = like.type.dtype if zero_point is None else zero_point.type.dtype
+    if dtype.kind not in ("int", "uint") or dtype.bits > 16:
+        raise op.broken(f"has a zero point of its result of type {dtype}; codes have at most 16 bits.")
     quant = quant_params(op, op.operand(scale), zero_point, dtype, reals.type.shape, None, "result")
     return quantized(op, reals, dtype, quant, op.marks)
 
