@@ -83,7 +83,7 @@ class _Narrowing:
                     self._join(operand, Value(node, index))
             elif not isinstance(node, _READING):
                 self.kept.add(operand)
-        if isinstance(node, ops.Pad):
+        if isinstance(node, ops.Pad) and node.type.dtype.is_integer:
             pad = int(node.value)
             self.bits[node.out] = max(self.bits.get(node.out, 1), _needed(pad, pad, node.type.dtype))
 
