@@ -22,8 +22,8 @@ _SMALLEST, _LARGEST = 2.0**-100, 2.0**100  # scales and factors stay far from wh
 def fuse_scales(graph: Graph) -> Graph:
     """QuantizeLinear(x * c, s) -> QuantizeLinear(x, s / c) for a power of two c > 0; so for x / c.
 
-    Only where sums of products alone read the codes: these know the zero point of their operands, and have the scales in
-    their multipliers. Any other reader would see the codes stand for other numbers.
+    Only where sums of products alone read the codes: these know the zero point of their operands, and have the scales
+    in their multipliers. Any other reader would see the codes stand for other numbers.
 
     Exact: x * c only moves the exponent of x, so both divisions round the same number. Where x * c overflows, both
     saturate; where it underflows, both are 0. Other factors round, and stay: this pass moves no number. (fold_qdq has

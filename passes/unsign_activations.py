@@ -11,6 +11,7 @@ from subbyte.compiler.dtype import DType
 from subbyte.compiler.ir import ops, qops
 from subbyte.compiler.ir.graph import Graph, Output, Stage
 from subbyte.compiler.ir.node import Constant, Input, Value
+from subbyte.compiler.ir.ops_logic import Where
 from subbyte.compiler.ir.rewrite import Rewriter
 from subbyte.compiler.ir.types import QuantParams, TensorType
 from subbyte.compiler.pass_manager import graph_pass
@@ -19,7 +20,7 @@ from subbyte.compiler.target import Target
 _SUMS = (qops.QConv, qops.QConvTranspose, qops.QGemm)
 _MOVING = (
     ops.Reshape, ops.Transpose, ops.Concat, ops.Split, ops.Slice, ops.Gather, ops.DepthToSpace, ops.SpaceToDepth,
-    ops.ResizeNearest, ops.MaxPool, ops.ReduceMax, ops.ReduceMin,
+    ops.ResizeNearest, ops.MaxPool, ops.ReduceMax, ops.ReduceMin, Where,
 )  # fmt: skip
 
 _READING = (
@@ -133,7 +134,7 @@ def _shifted(node: Constant) -> Value:
     quant, dtype = node.type.quant, _other(node.type.dtype)
     offset = _half(dtype) if dtype.kind == "uint" else -_half(dtype)
     assert quant is not None, "constants without a scale are no activations"
-    value = (node.value.astype(np.int64) + offset).astype(dtype.numpy)
+    value = np.asarray(node.value.astype(np.int64) + offset, dtype.numpy)
     of_type = TensorType(dtype, node.type.shape, shifted(quant, offset))
     return Constant(value, of_type, sources=node.sources).out
 
