@@ -40,15 +40,17 @@ def grid_of(chain: Chain) -> tuple[Chain, Grid] | None:
 
     Where the constants differ along an axis, each place has its own chain; the grids found must be of one type and
     range, and start at one operand. Else what comes first is left out: a bound for each channel before the quantization
-    is none of its steps.
+    is none of its steps. Nor is a factor for each channel, where what follows it is a quantization with one scale.
     """
+    starts: list[Chain] = []
     current: Chain | None = chain
     while current is not None and current.axes:
-        found = _grid_along_axis(current)
-        if found is not None:
-            return found
+        starts.append(current)
         current = current.shortened()
-    return None if current is None else _grid_of_numbers(current)
+    plain = None if current is None else _grid_of_numbers(current)
+    if not starts or (plain is not None and plain[1].read is plain[1].quant):
+        return plain
+    return next(filter(None, map(_grid_along_axis, starts)), plain)
 
 
 def _grid_along_axis(chain: Chain) -> tuple[Chain, Grid] | None:

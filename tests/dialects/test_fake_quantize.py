@@ -152,6 +152,19 @@ def test_a_bound_for_each_channel_before_a_chain_is_no_part_of_it(make_model: Ma
     np.testing.assert_array_equal(found, expected)
 
 
+def test_a_factor_for_each_channel_before_a_chain_is_no_part_of_it(make_model: Make) -> None:
+    nodes, constants = chained(CHAINS["round, clip"][0], x="scaled")
+    factor = helper.make_node("Mul", ["x", "factors"], ["scaled"], "mul")
+    constants["factors"] = np.float32([0.35, 0.2, 1.25, 9])
+    before, after = recognized(make_model([factor, *nodes], {"x": (1000, 4)}, constants))
+    assert [type(node).__name__ for node in after.operations()] == ["Mul", "QuantizeLinear", "DequantizeLinear"]
+    quantize = next(node for node in after.operations() if isinstance(node, ops.QuantizeLinear))
+    assert quantize.quant.is_per_tensor
+    x = numbers()[:4000].reshape(1000, 4)
+    (expected,), (found,) = (evaluate(graph, {"x": x}).values() for graph in (before, after))
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_chains_that_follow_each_other_are_all_found(make_model: Make) -> None:
     nodes, constants = [], {}
     for index, name in enumerate(("round, clip", "PACT", "zero point after")):
