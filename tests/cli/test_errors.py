@@ -13,6 +13,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from tests.dialects.sound_operators import OPERATORS
+
 Cli = Callable[..., Any]
 
 
@@ -45,6 +47,27 @@ def test_a_file_that_is_no_model(cli: Cli, tmp_path: Path, command: str) -> None
 def test_a_truncated_model(cli: Cli, mlp: Path, tmp_path: Path, kept: int) -> None:
     (tmp_path / "cut.onnx").write_bytes(mlp.read_bytes()[:kept])
     assert cli("compile", tmp_path / "cut.onnx", "--no-build").error().startswith("ModelError: ")
+
+
+@pytest.mark.parametrize("command", ["compile", "explain", "verify"])
+@pytest.mark.parametrize(
+    ("label", "operand", "value", "expected"),
+    [
+        ("QuantizeLinear", "scale", np.float32(0), "QuantizeLinear 'the node' has 0.0 as a scale"),
+        ("DequantizeLinear, blocks", "scale", np.ones((3, 3), np.float32), "[2, 3] is needed"),
+        ("QLinearConv", "w_scale", np.float32(np.nan), "QLinearConv 'the node' has nan as a scale of w"),
+        ("QGemm", "y_scale", np.float32(-1), "QGemm 'the node' has -1.0 as a scale of result"),
+        ("MatMulInteger", "w_zero", np.int8(3), "MatMulInteger 'the node' has a zero point of b of type int8"),
+        ("MatMulNBits", "scale", np.ones(5, np.float32), "'the node' has scales float32[5] for 3 columns"),
+        ("Quant", "bits", np.float32(40), "Quant 'the node' has the bit width 40; a whole number from 1 to 16"),
+        ("BipolarQuant", "scale", np.float32(np.inf), "BipolarQuant 'the node' has inf as a scale"),
+    ],
+)
+def test_a_malformed_quantization(
+    cli: Cli, tmp_path: Path, command: str, label: str, operand: str, value: Any, expected: str
+) -> None:
+    onnx.save(OPERATORS[label].with_operand(operand, np.asarray(value)).model(), tmp_path / "malformed.onnx")
+    assert expected in cli(command, tmp_path / "malformed.onnx").error()
 
 
 def test_an_operator_that_nobody_knows(cli: Cli, tmp_path: Path) -> None:
