@@ -71,12 +71,16 @@ static inline void subbyte_softmax_of_wide_codes(const void* x, void* y, const u
             subbyte_load_codes(codes, x, g->x_type, first + done * g->inner, g->inner, n, 0);
             for (i = 0; i < n; ++i) total += subbyte_exponential_q31(tables, largest - codes[i]);
         }
-        for (done = 0; done < g->extent; ++done) {
-            const int32_t at = first + done * g->inner;
-            subbyte_load_codes(codes, x, g->x_type, at, 1, 1, 0);
-            codes[0] = subbyte_softmax_code(subbyte_exponential_q31(tables, largest - codes[0]), total, g->m, g->k,
-                                            g->zero_point, g->qmin, g->qmax);
-            subbyte_store_codes(y, g->y_type, at, codes, 1);
+        for (done = 0; done < g->extent; done += SUBBYTE_BLOCK) {
+            const int32_t n = subbyte_smaller(g->extent - done, SUBBYTE_BLOCK), at = first + done * g->inner;
+            subbyte_load_codes(codes, x, g->x_type, at, g->inner, n, 0);
+            for (i = 0; i < n; ++i)
+                codes[i] = subbyte_softmax_code(subbyte_exponential_q31(tables, largest - codes[i]), total, g->m, g->k,
+                                                g->zero_point, g->qmin, g->qmax);
+            if (g->inner == 1)
+                subbyte_store_codes(y, g->y_type, at, codes, n);
+            else
+                for (i = 0; i < n; ++i) subbyte_store_codes(y, g->y_type, at + i * g->inner, codes + i, 1);
         }
     }
 }
