@@ -47,6 +47,7 @@ KNOWN: dict[str, tuple[int, ...]] = {
     "Range": (0, 1, 2),
     "Reshape": (1,),
     "Resize": (1, 2, 3),
+    "Upsample": (1,),
     "ReverseSequence": (1,),
     "Slice": (1, 2, 3, 4),
     "Split": (1,),
