@@ -1,6 +1,6 @@
-"""QONNX models in ONNX's own operators, so that onnxruntime can run them: a second opinion on Quant and BipolarQuant.
+"""QONNX models in ONNX's own operators, so that onnxruntime can run them: a second opinion on Quant and its kin.
 
-Source: qonnx 1.0, custom_op/general: intquant.py and bipolar_quant.py, operation by operation in float32.
+Source: qonnx 1.0, custom_op/general: intquant.py, bipolar_quant.py and trunc.py, operation by operation in float32.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ _WHOLE = np.float32(1.5 * 2**23)
 
 
 def in_standard_operators(proto: onnx.ModelProto) -> None:
-    """Replace each Quant, IntQuant and BipolarQuant of `proto` by the ONNX operators that it stands for.
+    """Replace each Quant, IntQuant, BipolarQuant and Trunc of `proto` by the ONNX operators that it stands for.
 
     Quant: x / scale + zeropt, clamped to the codes, rounded, less zeropt, times scale. BipolarQuant: scale where
-    x >= 0, else -scale. Every tensor of the model keeps its name and its meaning; there are new ones between.
-    Raises ModelError: a rounding mode other than ROUND, CEIL and FLOOR, run-time bit widths, or another operator of
-        QONNX.
+    x >= 0, else -scale. Trunc: the code of x, divided by a power of two, clamped (version 2), rounded, less zeropt,
+    times scale. Every tensor of the model keeps its name and its meaning; there are new ones between.
+    Raises ModelError: a rounding mode other than ROUND, CEIL and FLOOR, run-time bit widths or scales of a Trunc, or
+        another operator of QONNX.
     """
     opset = next((one.version for one in proto.opset_import if one.domain in ("", "ai.onnx")), 1)
     values = _constants(proto)
@@ -70,6 +71,8 @@ class _Steps:
                 self._quant()
             case "BipolarQuant":
                 self._bipolar(self._node.input[0], self._node.input[1])
+            case "Trunc":
+                self._trunc()
             case other:
                 raise ModelError(
                     f"{self._name} is {other}, which onnxruntime does not know; Quant is written out for it."
@@ -83,24 +86,54 @@ class _Steps:
         return f"{self._node.op_type} '{self._node.name or self._node.output[0]}'"
 
     def _quant(self) -> None:
-        x, scale, zero, bits_name = self._node.input[:4]
-        scale, zero = self._real(scale), self._real(zero)
-        if bits_name not in self._values:
-            raise ModelError(f"{self._name} computes its bit width; onnxruntime is given constant ones.")
-        bits = int(self._values[bits_name].reshape(-1)[0])
-        signed, narrow = bool(self._attributes.get("signed", 1)), bool(self._attributes.get("narrow", 0))
-        if signed and bits == 1:
+        x, scale, zero = self._node.input[0], self._real(self._node.input[1]), self._real(self._node.input[2])
+        bits = int(self._known(3, "bit width"))
+        if self._is_signed and bits == 1:
             self._bipolar(x, scale)
             return
-        low = -(1 << (bits - 1)) + narrow if signed else 0
-        high = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1 - narrow
-        code = self._then("Add", self._then("Div", x, scale), zero)
-        code = self._then("Max", self._then("Min", code, self._number(high)), self._number(low))
-        code = self._rounded(code, bits)
+        code = self._clamped(self._then("Add", self._then("Div", x, scale), zero), bits)
+        code = self._rounded(code, bits, self._mode("ROUND"))
         self._then("Mul", self._then("Sub", code, zero), scale)
 
-    def _rounded(self, code: str, bits: int) -> str:
-        mode = self._attributes.get("rounding_mode", b"ROUND").decode().upper()
+    def _trunc(self) -> None:
+        """Version 2, which has 6 operands, clamps and has a scale for its result; version 1 keeps the scale."""
+        second = len(self._node.input) > 5
+        x, scale, zero = self._node.input[0], self._real(self._node.input[1]), self._real(self._node.input[2])
+        in_bits, out_bits = int(self._known(3, "input bits")), int(self._known(5 if second else 4, "output bits"))
+        code = self._rounded(self._then("Add", self._then("Div", x, scale), zero), in_bits, "ROUND")
+        if second:
+            factor = 2.0 ** np.round(np.log2(self._known(4, "output scale") / self._known(1, "scale")))
+            code = self._clamped(self._then("Div", code, self._number(factor)), out_bits)
+            scale, zero = self._real(self._node.input[4]), self._then("Div", zero, self._number(factor))
+        else:
+            code = self._then("Div", code, self._number(2.0 ** (in_bits - out_bits)))
+        self._then("Mul", self._then("Sub", self._rounded(code, out_bits, self._mode("FLOOR")), zero), scale)
+
+    def _known(self, index: int, what: str) -> np.float32:
+        """An operand that is one constant number."""
+        held = self._values.get(self._node.input[index])
+        if held is None or held.size != 1:
+            raise ModelError(
+                f"{self._name} has no constant number as its {what}; onnxruntime is given such ones alone."
+            )
+        return np.float32(held.reshape(()))
+
+    @property
+    def _is_signed(self) -> bool:
+        return bool(self._attributes.get("signed", 1))
+
+    def _clamped(self, code: str, bits: int) -> str:
+        """Within the codes of `bits`, before it is rounded."""
+        narrow = bool(self._attributes.get("narrow", 0))
+        low = -(1 << (bits - 1)) + narrow if self._is_signed else 0
+        high = (1 << (bits - 1)) - 1 if self._is_signed else (1 << bits) - 1 - narrow
+        return self._then("Max", self._then("Min", code, self._number(high)), self._number(low))
+
+    def _mode(self, default: str) -> str:
+        given: bytes = self._attributes.get("rounding_mode", default.encode())
+        return given.decode().upper()
+
+    def _rounded(self, code: str, bits: int, mode: str) -> str:
         match mode:
             case "CEIL" | "FLOOR":
                 return self._then(mode.title(), code)

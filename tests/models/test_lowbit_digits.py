@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from importlib.util import find_spec
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from subbyte.compiler.ir.accumulators import SumOfProducts
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.node import Value
 from subbyte.compiler.target import find_target
+from subbyte.compiler.trace import trace
 
 NETWORKS = ("digits_mlp", "digits_resnet")
 PRECISIONS = ("w1a1", "ternary", "w2a2", "w3a3", "w4a4")
@@ -49,7 +51,10 @@ DTYPES = {
     "w3a3": ("int3", "uint3"),
     "w4a4": ("int4", "uint4"),
 }
+TRACED = 6  # images
 EXECUTED_BY_QONNX = 6  # images: its executor makes a session of onnxruntime for each node of each
+MOST_IMAGES_WITH_A_TIE = 1
+"""Of 360. One is known: in digits_resnet_w4a4, torch's float sums miss a tie of block2's branch by 1e-6 of a step."""
 LARGEST_FILE = 250_000
 
 Interpret = Callable[..., dict[str, NDArray[Any]]]
@@ -223,6 +228,7 @@ def test_top1_is_that_of_the_float_simulation_on_every_image(
         },
     )
     assert np.flatnonzero(found.argmax(1) != expected.argmax(1)).tolist() == []
+    assert np.count_nonzero(distance > 1e-4) <= MOST_IMAGES_WITH_A_TIE
 
 
 @pytest.mark.parametrize("file", QCDQ)
@@ -238,6 +244,24 @@ def test_top1_is_onnxruntimes_on_every_image(
     assert np.flatnonzero(theirs.argmax(1) != logits(file).argmax(1)).tolist() == []
 
 
+@pytest.mark.parametrize("file", FILES)
+def test_inner_codes_differ_from_onnxruntimes_at_rounding_ties_alone(
+    file: str, digits: Path, test_set: dict[str, NDArray[Any]], record_property: Record
+) -> None:
+    found = trace(digits / file, [{"input": image} for image in test_set["input"][:TRACED]])
+    codes = [one for one in found if one.is_codes]
+    record_property(
+        "table: inner codes of the low-bit digits beside onnxruntime's",
+        {
+            "model": file,
+            "tensors": f"{len(codes)}",
+            "codes that differ": f"{sum(one.different for one in codes)} of {sum(one.count for one in codes)}",
+        },
+    )
+    assert len(codes) >= (3 if "mlp" in file else 14)
+    assert {one.tensor: (one.untraced, one.stray) for one in found if one.untraced or one.stray} == {}
+
+
 @pytest.mark.parametrize("file", QONNX)
 def test_top1_is_that_of_qonnx_own_executor(
     file: str,
@@ -245,7 +269,10 @@ def test_top1_is_that_of_qonnx_own_executor(
     test_set: dict[str, NDArray[Any]],
     logits: Callable[[str], NDArray[Any]],
     monkeypatch: pytest.MonkeyPatch,
+    optional_capability: Lacking,
 ) -> None:
+    if find_spec("qonnx") is None:
+        optional_capability("qonnx", "it is not installed")
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.core.onnx_exec import execute_onnx
 
