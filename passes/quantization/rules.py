@@ -266,7 +266,8 @@ def _softmax(x: Value, axis: int, demand: Demand, origin: Origin) -> Value | Non
     scale, _ = demand.quant.scalar()
     if quant is None or not 2.0**-30 <= scale <= 2.0**30:
         return None
-    table = softmax_table(quant.scalar()[0], x.type.dtype.bits)
+    entries = x.type.dtype.max - x.type.dtype.min + 1  # 3 of bipolar codes, which lie 2 apart
+    table = softmax_table(quant.scalar()[0], (entries - 1).bit_length())[:entries]
     return qops.QSoftmax(x, table, demand.dtype, demand.quant, axis, sources=origin.sources, tensor=origin.tensor).out
 
 

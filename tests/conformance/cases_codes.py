@@ -220,7 +220,8 @@ def binaries() -> Iterator[Case]:
 def softmaxes() -> Iterator[Case]:
     def softmax(name: str, x: Operand, axis: int, y: DType, scale: float, zero: int) -> Case:
         assert x.quant is not None
-        table = softmax_table(x.quant.scalar()[0], x.dtype.bits)
+        entries = x.dtype.max - x.dtype.min + 1
+        table = softmax_table(x.quant.scalar()[0], (entries - 1).bit_length())[:entries]
         quant = quantized(y, scale, zero)
         build: Callable[[Value], Node] = lambda v: QSoftmax(v, table, y, quant, axis)  # noqa: E731
         return Case(name, build, (x,))
@@ -233,6 +234,8 @@ def softmaxes() -> Iterator[Case]:
     for dtype in (INT8, UINT4, INT4):
         x = codes(f"softmax_{dtype}", (4, 33), dtype, quantized(dtype, 0.3, 1))
         yield softmax(f"qsoftmax_{dtype}", x, 1, UINT8, 0.0039, 3)
+    signs = generator("softmax signs").choice([-1, 1], (4, 33)).astype(np.int8)
+    yield softmax("qsoftmax_bipolar", Operand(signs, BIPOLAR, quantized(BIPOLAR, 0.3, 0)), 1, UINT8, 0.0039, 3)
     x = codes("softmax_axis", (2, 5, 7, 9), UINT8, grid)
     for axis in range(4):
         yield softmax(f"qsoftmax_axis_{axis}", x, axis, UINT8, 1 / 256, 0)

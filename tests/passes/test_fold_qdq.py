@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from subbyte.compiler.dtype import FLOAT32, INT8, INT16, INT32, UINT8, DType
+from subbyte.compiler.dtype import BIPOLAR, FLOAT32, INT8, INT16, INT32, UINT8, DType
 from subbyte.compiler.ir import ops, qops
 from subbyte.compiler.ir.accumulators import accumulator_of
 from subbyte.compiler.ir.graph import Graph
@@ -130,6 +130,14 @@ def test_channels_of_a_grouped_convolution_are_not_taken_apart() -> None:
     graph = folded(graph_of(*(quantize(Value(split, index), scale) for index, scale in enumerate((0.2, 0.3)))))
     assert operations(graph).count("QConv") == 2
     assert all(node.group == 2 for node in graph.operations() if isinstance(node, qops.QConv))
+
+
+def test_a_softmax_of_signs_has_a_table_of_their_distances() -> None:
+    shares = ops.Softmax(real_input("x", (2, 4), 0.5, 0, BIPOLAR), 1).out
+    graph = fold_qdq(graph_of(quantize(shares, 1 / 256, 0, UINT8)))
+    assert only(graph, qops.QSoftmax).table.shape == (3,)
+    (found,) = evaluate(graph, {"x": np.array([[1, 1, -1, -1], [1, -1, -1, -1]], np.int8)}).values()
+    assert found.tolist() == [[94, 94, 34, 34], [122, 45, 45, 45]]  # 256 * exp(+-0.5) / the sum
 
 
 def test_two_activations_are_multiplied_as_codes() -> None:
