@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from subbyte.compiler.cli.options import (
+    ActivationBits,
     CompilerCommand,
     Dims,
     IntegerOnly,
     Json,
     ModelPath,
     TargetName,
+    parse_activation_bits,
     parse_dims,
 )
 from subbyte.compiler.cli.output import number, print_json, print_table, progress
@@ -40,6 +42,7 @@ def verify(
     ] = False,
     samples: Annotated[int, typer.Option(min=1, help="How many random samples where --inputs is not given.")] = 8,
     dim: Dims = None,
+    activation_bits: ActivationBits = None,
     integer_only: IntegerOnly = False,
     compiler: CompilerCommand = None,
     json: Json = False,
@@ -51,7 +54,7 @@ def verify(
     and each code that differs must lie at a tie of the rounding, as exactly as float32 can tell; what has no such
     bound may be 1 step away. --max-steps sets one limit for all instead.
     """
-    dims = parse_dims(dim)
+    dims, bits = parse_dims(dim), parse_activation_bits(activation_bits)
 
     from subbyte.compiler.pipeline import Options, quantized
     from subbyte.compiler.samples import random_samples, read_samples
@@ -59,7 +62,7 @@ def verify(
 
     goal = find_target(target)
     with progress(f"importing {model.name}"):
-        options = Options(dims=dims, integer_only=integer_only)
+        options = Options(dims=dims, activation_bits=bits, integer_only=integer_only)
         graph = quantized(model, options)
     types = {node.name: node.type for node in graph.inputs}
     stimulus = read_samples(inputs, types) if inputs is not None else random_samples(types, samples)
@@ -75,7 +78,9 @@ def verify(
         from subbyte.compiler.cli.reference import compare_outputs
 
         with progress(f"compiling for {goal.name}"):
-            module = compile(model, target=target, dims=dims, compiler=compiler, integer_only=integer_only)
+            module = compile(
+                model, target=target, dims=dims, compiler=compiler, activation_bits=bits, integer_only=integer_only
+            )
         with progress(f"comparing {stimulus.count} samples with {against}"):
             comparisons = compare_outputs(module, graph, model, stimulus, against)
         exact = against == "interpreter"
