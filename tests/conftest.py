@@ -101,6 +101,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the snapshots of tests/golden anew")
+    parser.addoption("--random-models", type=int, help="check so many new models of each dialect in tests/fuzz")
 
 
 # Tables of results ----------------------------------------------------------------------------------------------------

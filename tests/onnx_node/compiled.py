@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from subbyte.compiler.codegen.bundle import make_bundle
 from subbyte.compiler.codegen.program import build_program
 from subbyte.compiler.ir.graph import Graph
-from subbyte.compiler.target import find_target
+from subbyte.compiler.target import Target, find_target
 from subbyte.compiler.toolchain.compilers import compile_c, find_compiler
 from subbyte.compiler.version import VERSION
 
@@ -24,12 +24,14 @@ _ALIGN = 64
 _STATIC = re.compile(r"^static (?:const )?(?:struct )?\w+ (\w+)(?=\[|\(| =)", re.MULTILINE)
 
 
-def printed(name: str, graph: Graph) -> Mapping[str, bytes]:
-    """The files of a lowered graph whose C functions are called `name`."""
-    return make_bundle(build_program(graph, PORTABLE), name, "inline", {}, VERSION).files
+def printed(name: str, graph: Graph, target: Target = PORTABLE) -> Mapping[str, bytes]:
+    """The files of a graph lowered for `target` whose C functions are called `name`."""
+    return make_bundle(build_program(graph, target), name, "inline", {}, VERSION).files
 
 
-def build_library(models: Mapping[str, Mapping[str, bytes]], library: Path, folder: Path) -> None:
+def build_library(
+    models: Mapping[str, Mapping[str, bytes]], library: Path, folder: Path, target: Target = PORTABLE
+) -> None:
     """Compile printed graphs, by the names of their C functions, to `library`; the sources stay in `folder`."""
     lines = []
     for name, files in models.items():
@@ -43,8 +45,8 @@ def build_library(models: Mapping[str, Mapping[str, bytes]], library: Path, fold
         lines += [f"const long long {name}_arena = {name.upper()}_ARENA_BYTES;"]
     source = folder / "models.c"
     source.write_text("\n".join(lines) + "\n")
-    compiler = find_compiler(PORTABLE)
-    flags = [flag for flag in compiler.flags_for(PORTABLE) if flag != "-O3"]  # time to compile counts here, not to run
+    compiler = find_compiler(target)
+    flags = [flag for flag in compiler.flags_for(target) if flag != "-O3"]  # time to compile counts here, not to run
     compile_c(compiler, (*flags, "-O0", "-fPIC", "-shared", "-I", str(folder)), [source], library, warnings=False)
 
 
