@@ -194,8 +194,8 @@ def power(node: ops.Pow, a: Enclosure, b: Enclosure) -> Enclosure:
     if node.b.constant is None or exponent.size != 1 or exponent[0] < 1 or exponent[0] != np.rint(exponent[0]):
         raise UnsupportedError(f"{node.label} has no known bound on its float32 error; a square has one")
     n = float(exponent[0])
-    real = a.real**n
-    return Enclosure(real, n * a.error * a.largest ** (n - 1)).widened(LIBRARY, np.abs(real))
+    real, carried = a.real**n, n * a.error * a.largest ** (n - 1)
+    return Enclosure(real, carried).widened(LIBRARY, np.abs(real) + carried)
 
 
 @encloses(ops.Minimum)

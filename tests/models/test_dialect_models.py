@@ -20,6 +20,7 @@ from subbyte.compiler.ir.interpret import evaluate
 from subbyte.compiler.target import find_target
 from subbyte.compiler.trace import Tracer, trace
 from tests.models.tie_choices import Choice, TieChoices
+from tests.models.traced import assert_ties
 
 FindModel = Callable[[str], Any]
 GraphOf = Callable[[Path], Graph]
@@ -99,33 +100,10 @@ def test_compiled_code_equals_the_interpreter(
 def test_inner_codes_that_differ_are_rounding_ties(
     name: str, engine: str, shared_model: FindModel, graph_of: GraphOf, record_property: Record
 ) -> None:
-    """Each tensor of codes from the engine's own tensors before it; each output from the codes before it.
-
-    The engines: onnxruntime, its optimizations off, and the imported float graph in our own interpreter. What differs
-    lies within the proved bound of float32 of the place where the rounding steps, and both codes are possible there.
-    """
+    """The engines: onnxruntime, its optimizations off, and the imported float graph in our own interpreter."""
     model = shared_model(name)
     samples = feeds_of(model, graph_of(model.path))[: TRACED.get(name, {}).get(engine, 64)]
-    traces = trace(model.path, samples, engine)
-    codes = [one for one in traces if one.is_codes]
-    reals = [one for one in traces if not one.is_codes]
-    record_property(
-        "table: inner codes beside the engines: each one that differs is a rounding tie",
-        {
-            "model": name,
-            "engine": engine,
-            "samples": f"{len(samples)}",
-            "tensors": f"{len(codes)}",
-            "codes that differ": f"{sum(t.different for t in codes)} of {sum(t.count for t in codes)}",
-            "at ties": f"{sum(t.at_ties for t in codes)}",
-            "farthest from its tie, in steps": f"{max(t.largest_distance for t in codes):.2g}",
-            "largest bound": f"{max(t.largest_bound for t in codes):.2g}",
-            "floats that differ, all within the bound": f"{sum(t.at_ties for t in reals)}",
-        },
-    )
-    assert {t.tensor: t.reason for t in traces if t.reason} == {}
-    assert {t.tensor: t for t in traces if t.untraced or t.stray} == {}
-    assert max(t.largest_bound for t in traces) < 0.05, "a bound of many codes' width would prove nothing"
+    assert_ties(model.path, samples, engine, record_property)
 
 
 @pytest.mark.parametrize("name", MODELS)

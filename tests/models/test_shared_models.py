@@ -23,6 +23,7 @@ from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.oracle import compare_per_node
 from subbyte.compiler.samples import stack_samples
 from subbyte.compiler.target import find_target
+from tests.models.traced import assert_ties
 
 MODELS = (
     "resnet8_int8",
@@ -111,6 +112,16 @@ def quantizing_nodes(path: Path) -> dict[str, str]:
         if node.op_type == "QuantizeLinear" or node.op_type.startswith("QLinear")
         if node.input[0] not in constants
     }
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_inner_codes_that_differ_are_rounding_ties(
+    name: str, shared_model: FindModel, graph_of: GraphOf, record_property: Record
+) -> None:
+    """Beside onnxruntime, its optimizations off."""
+    model = shared_model(name)
+    samples = stack_samples(model.samples, {node.name: node.type for node in graph_of(model.path).inputs})
+    assert_ties(model.path, list(samples)[:4], "onnxruntime", record_property)
 
 
 @pytest.mark.parametrize("name", MODELS)
