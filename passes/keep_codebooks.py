@@ -6,14 +6,12 @@ from subbyte.compiler.dtype import FLOAT32
 from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.graph import Graph, Stage
 from subbyte.compiler.ir.node import Constant, Node, Value
-from subbyte.compiler.ir.qops_codebooks import CodebookConv, CodebookMatMul
+from subbyte.compiler.ir.qops_codebooks import CodebookMatMul
 from subbyte.compiler.ir.rewrite import rewrite
 from subbyte.compiler.pass_manager import graph_pass
 from subbyte.passes.quantization.blocks import finished_gemm
-from subbyte.passes.quantization.few_floats import as_indices
+from subbyte.passes.quantization.few_floats import as_indices, codebook_conv
 from subbyte.passes.quantization.known import constants_of
-
-_SPATIAL = (3, 4)  # ranks that convolutions have
 
 
 @graph_pass(requires=Stage.QUANTIZED, ensures=Stage.QUANTIZED)
@@ -28,14 +26,9 @@ def keep_codebooks(graph: Graph) -> Graph:
 
 def _keep(node: Node, _: Graph) -> Node | None:
     match node:
-        case ops.Conv(x=x, w=w, b=b) if node.type.rank in _SPATIAL and (b is None or b.constant is not None):
-            codes = None if x.type.dtype != FLOAT32 else as_indices(w)
-            if codes is None:
-                return None
-            return CodebookConv(
-                x, codes, b, node.strides, node.pads, node.dilations, node.group,
-                sources=node.sources, tensor=node.tensor,
-            )  # fmt: skip
+        case ops.Conv(w=w):
+            codes = as_indices(w)
+            return None if codes is None else codebook_conv(node, codes)
         case ops.MatMul(a=a, b=b):
             return _product(a, b, node)
         case ops.Gemm(a=a, b=b, transpose_a=False):

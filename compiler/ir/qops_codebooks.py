@@ -1,6 +1,6 @@
 """Float sums of products whose constant weights are kept as indices into a table of a few floats (design.md N8, N11).
 
-The weights are codes with a scale of 1 and quant.levels: real = levels[code]. So they are the floats that the model
+The weights are codes with quant.levels: real = f32(scale * levels[code]) (N1). They are the floats that the model
 gives, bit for bit, and the sums are those of ops.Conv and ops.MatMul.
 """
 
@@ -17,15 +17,17 @@ from subbyte.compiler.ir.shapes import conv_shape, matmul_shape
 from subbyte.compiler.ir.types import TensorType
 
 
-def _need_codebook(name: str, value: Value) -> None:
+def _need_codebook(name: str, value: Value, axis: int | None) -> None:
+    """Indices into one table, with one scale, or one for each entry of `axis`."""
     quant = value.type.quant
-    if value.constant is None or quant is None or quant.levels is None or quant.axis is not None:
+    known = value.constant is not None and quant is not None and quant.is_static and quant.block is None
+    if not known or quant is None or quant.levels is None or quant.axis not in (None, axis):
         raise GraphError(f"{name} is {value.type}; constant indices into one table of floats are needed")
     held = np.asarray(quant.levels, np.float32)
-    if quant.scalar() != (1.0, 0) or quant.qmin < 0 or quant.qmax >= held.size or not np.isfinite(held).all():
+    if quant.static()[1].any() or quant.qmin < 0 or quant.qmax >= held.size or not np.isfinite(held).all():
         raise GraphError(
             f"{name} is {value.type} with codes {quant.qmin}..{quant.qmax} of the levels {quant.levels}; "
-            "a scale of 1 and a finite float for each code are needed"
+            "zero points of 0 and a finite float for each code are needed"
         )
 
 
@@ -36,10 +38,7 @@ def _need_float(name: str, value: Value | None) -> None:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CodebookConv(Node):
-    """ops.Conv of float32 x with w = levels[codes]: x [N, C, spatial...], codes [O, C / group, kernel...], b [O].
-
-    Padding adds nothing: its products are zeros, as all levels are finite.
-    """
+    """ops.Conv of float32 x with w = f32(scale * levels[codes]): codes [O, C / group, kernel...], scale [] or [O]."""
 
     x: Value
     w: Value
@@ -51,7 +50,7 @@ class CodebookConv(Node):
 
     def infer_type(self) -> TensorType:
         _need_float("x", self.x)
-        _need_codebook("w", self.w)
+        _need_codebook("w", self.w, 0)
         _need_float("b", self.b)
         shape = conv_shape(self.x.type.shape, self.w.type.shape, self.strides, self.pads, self.dilations, self.group)
         if self.b is not None and self.b.type.shape != (shape[1],):
@@ -61,14 +60,14 @@ class CodebookConv(Node):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CodebookMatMul(Node):
-    """ops.MatMul of float32 a [..., M, K] with b = levels[codes], codes [K, N]."""
+    """ops.MatMul of float32 a [..., M, K] with b = f32(scale * levels[codes]), codes [K, N], scale []."""
 
     a: Value
     b: Value
 
     def infer_type(self) -> TensorType:
         _need_float("a", self.a)
-        _need_codebook("b", self.b)
+        _need_codebook("b", self.b, None)
         if self.b.type.rank != 2:
             raise GraphError(f"b is {self.b.type}; a matrix [K, N] is needed")
         return TensorType(FLOAT32, matmul_shape(self.a.type.shape, self.b.type.shape))

@@ -7,6 +7,7 @@ import numpy as np
 from subbyte.compiler.errors import GraphError
 from subbyte.compiler.ir.node import Value
 from subbyte.compiler.ir.qops_codebooks import CodebookConv, CodebookMatMul
+from subbyte.compiler.numerics.affine import to_real
 from subbyte.compiler.target import Call, ConstantArray, Integer, ResultPointer, Special, Storage, as_array
 from subbyte.targets.common.constants import constant_of, is_constant, operand
 from subbyte.targets.common.geometry import is_channels_last, is_row_major, pieces
@@ -18,8 +19,10 @@ from subbyte.targets.portable.structs import conv_struct
 OUTPUTS = 32  # SUBBYTE_OUTPUTS of kernels/float_sums.h
 
 
-def _codebook(weights: Value, order: str, group: int = 1) -> tuple[ConstantArray, ConstantArray]:
-    """Rows of packed indices, each what one input is multiplied with, and the table."""
+def _codebook(
+    weights: Value, order: str, group: int = 1
+) -> tuple[ConstantArray, ConstantArray, ConstantArray | Integer]:
+    """Rows of packed indices, each what one input is multiplied with, the table, and scales, null where it has them."""
     quant, bits = weights.type.quant, weights.type.dtype.bits
     if quant is None or quant.levels is None:
         raise GraphError(f"{weights.type} has no levels; this kernel looks weights up")
@@ -28,9 +31,13 @@ def _codebook(weights: Value, order: str, group: int = 1) -> tuple[ConstantArray
         apart = codes.reshape(group, codes.shape[0] // group, *codes.shape[1:])
         codes = np.moveaxis(apart, (1, 2), (-1, -2))
     label = f"{order}_table{bits}[{len(quant.levels)}]"
-    return ConstantArray("weights", pack_rows(codes, bits), label), ConstantArray(
-        "levels", as_array(quant.levels, np.float32)
-    )
+    table = as_array(quant.levels, np.float32)
+    scales: ConstantArray | Integer = Integer(0)
+    if quant.axis is None:
+        table = as_array(to_real(np.arange(table.size), quant), np.float32)
+    else:
+        scales = ConstantArray("scales", as_array(quant.static()[0], np.float32))
+    return ConstantArray("weights", pack_rows(codes, bits), label), ConstantArray("levels", table), scales
 
 
 def _accepts_conv(op: CodebookConv) -> bool:
@@ -65,7 +72,7 @@ def _matmul_call(op: CodebookMatMul) -> Call:
         "subbyte_matmul_codebook",
         (
             operand(op, op.a),
-            *_codebook(op.b, "kn"),
+            *_codebook(op.b, "kn")[:2],
             ResultPointer(),
             Integer(op.type.elements // columns),
             Integer(columns),

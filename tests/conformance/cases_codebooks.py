@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -37,10 +38,14 @@ def conv(
     dilations: tuple[int, ...] = (),
     group: int = 1,
     specials: bool = False,
+    scales: bool = False,
 ) -> Case:
     rank = len(kernel)
     numbers = (strides or (1,) * rank, pads or (0,) * 2 * rank, dilations or (1,) * rank, group)
     w = indices(f"{name} w", (outputs, x[1] // group, *kernel), bits)
+    if scales and w.quant is not None:
+        each = generator(f"{name} scales").uniform(0.1, 3, outputs).astype(np.float32)
+        w = replace(w, quant=w.quant.replace(scale=each, zero_point=np.zeros(outputs, np.int64), axis=0))
     b = (reals(f"{name} b", (outputs,), FLOAT32, constant=True),) if bias else ()
 
     def build(data: Value, weights: Value, added: Value | None = None) -> Node:
@@ -54,6 +59,7 @@ def codebook_convolutions() -> Iterator[Case]:
     same = (1, 1, 1, 1)
     for bits in (1, 2, 3, 4, 8):
         yield conv(f"floats_of_{bits}_bits", (1, 5, 4, 5), 9, (3, 3), bits=bits, pads=same)
+        yield conv(f"scaled_floats_of_{bits}_bits", (1, 6, 4, 5), 66, (3, 3), bits=bits, group=2, scales=True)
     for extent in SIZES:
         yield conv(f"codebook_outputs_{extent}", (1, 3, 3, 4), extent, (2, 2))
         yield conv(f"codebook_inputs_{extent}", (1, extent, 3, 4), 3, (1, 3), bits=3, pads=(0, 1, 0, 1), bias=False)

@@ -16,7 +16,9 @@ from subbyte.compiler.ir.node import Constant, Input, Node
 from subbyte.compiler.ir.qops_codebooks import CodebookConv, CodebookMatMul
 from subbyte.compiler.ir.text import parse_graph, print_graph
 from subbyte.compiler.ir.types import QuantParams, TensorType
+from subbyte.compiler.pass_manager import Pass
 from subbyte.passes.keep_codebooks import keep_codebooks
+from subbyte.passes.keep_weights_packed import keep_weights_packed
 from subbyte.passes.quantization.islands import float_islands
 from subbyte.passes.quantization.remedies import remedy
 
@@ -31,9 +33,9 @@ def graph_of(node: Node, x: Input) -> Graph:
     return Graph("test", (x,), (Output("y", node.out),), Stage.QUANTIZED)
 
 
-def kept(graph: Graph) -> Graph:
+def kept(graph: Graph, by: Pass = keep_codebooks) -> Graph:
     """The graph after the pass, once its result was found equal bit for bit."""
-    after = keep_codebooks(graph)
+    after = by(graph)
     (x,) = graph.inputs
     data = np.random.default_rng(1).normal(0, 1, x.type.shape).astype(np.float32)
     results = [evaluate(one, {x.name: data})["y"] for one in (graph, after)]
@@ -96,6 +98,32 @@ def test_other_weights_stay_as_they_are(weights: NDArray[np.float32]) -> None:
 def test_a_codebook_of_floats_has_a_text_form() -> None:
     text = print_graph(keep_codebooks(product(few((40, 8)))))
     assert print_graph(parse_graph(text)) == text
+
+
+def weight_only(dtype: DType, quant: QuantParams) -> Graph:
+    """A convolution of floats with dequantized codes."""
+    held = np.random.default_rng(2).integers(dtype.min, dtype.max, (8, 4, 3, 3), endpoint=True).astype(dtype.numpy)
+    x = Input("x", TensorType(FLOAT32, (1, 4, 6, 6)))
+    w = ops.DequantizeLinear(Constant(held, TensorType(dtype, held.shape, quant)).out)
+    return graph_of(ops.Conv(x.out, w.out, None, (1, 1), (1, 1, 1, 1), (1, 1), 1), x)
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4])
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_codes_of_a_float_convolution_stay_codes(bits: int, per_channel: bool) -> None:
+    dtype = DType("int", bits)
+    scale = np.linspace(0.1, 2, 8, dtype=np.float32) if per_channel else np.float32(0.3)
+    zeros = np.full(np.shape(scale), 1)
+    quant = QuantParams(np.asarray(scale), zeros, dtype.min, dtype.max, 0 if per_channel else None)
+    found = operation(kept(weight_only(dtype, quant), keep_weights_packed))
+    assert isinstance(found, CodebookConv)
+    assert found.w.type.dtype == DType("uint", bits)
+
+
+def test_codes_with_zero_points_that_differ_become_floats() -> None:
+    quant = QuantParams(np.full(8, 0.5, np.float32), np.arange(8) - 4, -8, 7, 0)
+    graph = weight_only(DType("int", 4), quant)
+    assert keep_weights_packed(graph) is graph
 
 
 def test_explain_says_why_such_weights_are_no_integers() -> None:

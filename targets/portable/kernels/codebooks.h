@@ -20,11 +20,21 @@ static inline void subbyte_look_up(float* to, const uint8_t* rows, size_t row, i
     for (i = 0; i < n; ++i) to[i] = table[indices[i]];
 }
 
+// to[i] = the same times scales[i], where there are any.
+static inline void subbyte_look_up_scaled(float* to, const uint8_t* rows, size_t row, int32_t columns, int32_t at,
+                                          int32_t n, int32_t bits, const float* table, const float* scales) {
+    int32_t i;
+    subbyte_look_up(to, rows, row, columns, at, n, bits, table);
+    if (scales)
+        for (i = 0; i < n; ++i) to[i] = subbyte_mul_f32(to[i], scales[i]);
+}
+
 // y = tree over k of f32(x * w), plus b where b is not null; k = tap * (channels / group) + channel, padding left out.
 // w: [group][kernel_height][kernel_width][channels / group] rows of out_channels / group indices of `bits`. Geometry as in
-// taps.h. Tiles: output rows, images * out_height of them.
-static inline void subbyte_conv_codebook(const float* x, const uint8_t* w, const float* table, const float* b, float* y,
-                                         const struct subbyte_conv* g, int32_t bits, int32_t begin, int32_t end) {
+// taps.h. scales: of the output channels, or null. Tiles: output rows, images * out_height of them.
+static inline void subbyte_conv_codebook(const float* x, const uint8_t* w, const float* table, const float* scales,
+                                         const float* b, float* y, const struct subbyte_conv* g, int32_t bits,
+                                         int32_t begin, int32_t end) {
     const int32_t depth = g->channels / g->group, outputs = g->out_channels / g->group;
     const int32_t taps = g->kernel_height * g->kernel_width;
     const int32_t across = (g->out_width + SUBBYTE_AT_ONCE - 1) / SUBBYTE_AT_ONCE;
@@ -47,7 +57,8 @@ static inline void subbyte_conv_codebook(const float* x, const uint8_t* w, const
             }
             for (c = 0; c < depth; ++c) {
                 const int32_t k = tap * depth + c;
-                subbyte_look_up(products, w, (size_t)(group * taps * depth + k), outputs, first, n, bits, table);
+                subbyte_look_up_scaled(products, w, (size_t)(group * taps * depth + k), outputs, first, n, bits, table,
+                                       scales ? scales + group * outputs + first : scales);
                 for (p = 0; p < pixels; ++p)
                     if (at[p] >= 0) subbyte_add_products(lanes[p], k, x[at[p] + c], products, n);
             }
