@@ -142,7 +142,7 @@ class TieChoices:
 
 def _crops(different: Array) -> Iterator[tuple[int, int]]:
     """(row, column) of crops of the input whose insides cover all pixels that differ."""
-    left = different.any(axis=0)
+    left: NDArray[np.bool_] = np.asarray(different.any(axis=0))
     height, width = (extent // 2 for extent in left.shape)
     while left.any():
         first = np.argwhere(left)[0] // 2
