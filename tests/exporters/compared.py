@@ -13,7 +13,7 @@ from onnx import ModelProto
 
 from subbyte.compiler.explain import Explanation, explain
 from subbyte.compiler.ir.interpret import evaluate
-from subbyte.compiler.pipeline import lowered, quantized
+from subbyte.compiler.pipeline import Options, lowered, quantized
 from subbyte.compiler.trace import Executor, trace
 from tests.onnx_node.compiled import PORTABLE, build_library, printed, run_compiled
 
@@ -22,9 +22,9 @@ Samples = Sequence[Mapping[str, Array]]
 Record = Callable[[str, object], None]
 
 
-def account(model: ModelProto) -> Explanation:
+def account(model: ModelProto, options: Options | None = None) -> Explanation:
     """Where the multiply-accumulates are."""
-    return explain(quantized(model))
+    return explain(quantized(model, options))
 
 
 def check_compiled(model: ModelProto, samples: Samples, folder: Path) -> None:
