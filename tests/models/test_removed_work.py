@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from subbyte.compiler.explain import explain
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.interpret import evaluate
 from subbyte.compiler.ir.macs import multiply_accumulates
@@ -41,6 +42,9 @@ SAVED = {
 }
 
 
+MODELS = Path(__file__).parents[2] / "models"
+
+
 def macs(graph: Graph) -> int:
     return sum(multiply_accumulates(node) for node in graph.operations())
 
@@ -61,6 +65,19 @@ def test_a_model_without_its_constant_channels_computes_the_same(
         for output, array in expected.items():
             np.testing.assert_array_equal(found[output], array)
     before, after = macs(graph), macs(less)
+    assert explain(graph, reduced=less).as_dict()["saved"]["macs"] == before - after
     row = {"model": name, "MACs": f"{before:,}", "left": f"{after:,}"}
     record_property("table: constant channels and zero weights", row)
     assert 1000 * (before - after) // before == SAVED[name]
+
+
+@pytest.mark.parametrize("path", sorted(MODELS.glob("*.onnx")), ids=lambda path: path.name)
+def test_our_own_models_compute_the_same_too(path: Path, graph_of: Callable[[Path], Graph], digits: Path) -> None:
+    graph = graph_of(path)
+    less = run_passes(graph, work_passes(Options()))
+    with np.load(digits / "digits_test.npz") as archive:
+        images = archive["input"][:8]
+    for image in images:
+        expected, found = (evaluate(one, {"input": image}) for one in (graph, less))
+        np.testing.assert_array_equal(found["logits"], expected["logits"])
+    assert explain(graph, reduced=less).as_dict()["saved"]["macs"] == macs(graph) - macs(less)
