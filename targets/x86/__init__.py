@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from subbyte.compiler.target import Target, TargetFacts, TargetFamily
 from subbyte.targets.portable.kernels import KERNELS as PORTABLE_KERNELS
-from subbyte.targets.x86 import kernels_codes, kernels_depthwise, kernels_pools, kernels_sums, kernels_tables
+from subbyte.targets.x86 import (
+    kernels_codes,
+    kernels_depthwise,
+    kernels_pools,
+    kernels_products,
+    kernels_sums,
+    kernels_tables,
+)
 from subbyte.targets.x86.levels import NAMES, Level, parse, processor_features
 
 KERNELS = (
     *kernels_depthwise.ROWS,
     *kernels_sums.ROWS,
+    *kernels_products.ROWS,
     *kernels_pools.ROWS,
     *kernels_codes.ROWS,
     *kernels_tables.ROWS,

@@ -25,12 +25,15 @@ from tests.conformance import (  # noqa: F401  (each registers its cases)
     cases_logic,
     cases_movement,
     cases_normalization,
+    cases_products,
     cases_packed,
+    cases_stored,
     cases_sums,
     cases_thresholds,
     cases_windows,
 )
 from tests.conformance.cases import Case, all_cases
+from tests.conformance.cases_stored import packed_forms
 from tests.conformance.harness import Library, Prepared
 
 Arrays = tuple[NDArray[Any], ...]
@@ -69,8 +72,10 @@ def _prepared(kernel: Kernel) -> Iterator[Prepared]:
     """The cases that the row accepts, stored as it asks for."""
     stored = STORED.get(kernel.storage, ("row-major", "channels-last"))
     for name, op, case in _cases_of(kernel.op):
-        if name.endswith(stored) and kernel.accepts(op):
-            yield Prepared(f"{kernel.symbol}: {name}", kernel, op, case.arrays(op))
+        if name.endswith(stored):
+            for how, form in (("", op), *packed_forms(op)):
+                if kernel.accepts(form):
+                    yield Prepared(f"{kernel.symbol}: {name}{how}", kernel, form, case.arrays(form))
 
 
 @pytest.mark.parametrize(

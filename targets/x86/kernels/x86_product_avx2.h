@@ -1,0 +1,12 @@
+// Matrix products of two run-time matrices of u8 codes by AVX2: vpmaddwd on codes less their zero points.
+
+#ifndef SUBBYTE_X86_PRODUCT_AVX2_H
+#define SUBBYTE_X86_PRODUCT_AVX2_H
+
+#include "x86_product.h"
+#include "x86_vector_avx2.h"
+
+#define SUBBYTE_ISA avx2
+#include "x86_product_body.h"
+
+#endif  // SUBBYTE_X86_PRODUCT_AVX2_H
