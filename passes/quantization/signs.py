@@ -35,12 +35,12 @@ def sign_codes(build: Callable[[Demand, Origin], Value | None], demand: Demand, 
     rounds to 0. Exact: for two tensors of codes by looking at all pairs, for means and sums because they are monotone.
     None where the results are not codes' or have too many pairs.
     """
-    steps = QuantParams(np.float32(1), np.int64(0), -1, 1)
+    steps = QuantParams(np.ones((), np.float32), np.zeros((), np.int64), -1, 1)
     built = build(Demand(INT8, steps), replace(origin, tensor=""))
     least = None if built is None else _nearest_below_zero(built.node)
     if built is None or least is None or least < _LEAST_NORMAL:
         return None
-    scale = np.float32(2.0 ** math.floor(math.log2(min(least, 1.0))))
+    scale = np.array(2.0 ** math.floor(math.log2(min(least, 1.0))), np.float32)
     three = built.node.replace(quant=replace(steps, scale=scale)).out
     signs = np.where(np.arange(INT8.min, INT8.max + 1) < 0, -1, 1)
     table = np.clip(signs, demand.quant.qmin, demand.quant.qmax).astype(demand.dtype.numpy)
