@@ -72,11 +72,14 @@ def find_points(graph: Graph, scales_of: Mapping[str, tuple[str, str]]) -> list[
 
 
 def _of_codes(node: Node, users: Mapping[Value, list[Node]]) -> Point | None:
-    """The point behind a rounding: its clamped codes by their own name, or by that of their reals; None without any."""
+    """The point behind a rounding: its clamped codes by their own name, or by that of their reals; None without any.
+
+    Codes of less than 8 bits are known by their reals alone: engines give them to NumPy in no type.
+    """
     value = node.out
     while len(users.get(value, [])) == 1 and isinstance(users[value][0], qops.Clamp):
         value = users[value][0].out
-    if value.node.tensor:
+    if value.node.tensor and value.type.dtype.bits >= 8:
         return Point(node, value, value.node.tensor)
     for user in users.get(value, []):
         if isinstance(user, ops.DequantizeLinear) and user.tensor and user.x == value:

@@ -104,6 +104,25 @@ def test_qonnx_is_compared_with_onnxruntime_too(cli: Cli, tmp_path: Path) -> Non
     assert cli(*arguments, "--per-node").json()["nodes"]["y"]["at_ties"] == 0
 
 
+def test_codes_of_4_bits_are_compared_after_they_are_dequantized(cli: Cli, tmp_path: Path) -> None:
+    """onnxruntime gives NumPy no codes of less than 8 bits."""
+    nodes = [
+        onnx.helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["codes"]),
+        onnx.helper.make_node("DequantizeLinear", ["codes", "scale", "zero"], ["y"]),
+    ]
+    info = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 8]) for name in ("x", "y")]
+    initializers = [
+        onnx.numpy_helper.from_array(np.asarray(np.float32(0.25)), "scale"),
+        onnx.helper.make_tensor("zero", onnx.TensorProto.INT4, [], [1]),
+    ]
+    graph = onnx.helper.make_graph(nodes, "short", info[:1], info[1:], initializers)
+    opset = [onnx.helper.make_opsetid("", 21)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), tmp_path / "short.onnx")
+    compared = cli("verify", tmp_path / "short.onnx", "--per-node", "--json").json()["nodes"]
+    assert list(compared) == ["y"]
+    assert compared["y"]["different"] == 0
+
+
 def test_nothing_to_compare_per_node_is_an_error(cli: Cli, tmp_path: Path) -> None:
     info = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2]) for name in ("x", "y")]
     graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", info[:1], info[1:])
