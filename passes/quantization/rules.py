@@ -96,7 +96,10 @@ def _tabulated(node: Node, coded: Coded | None, function: Callable[[Any], Any]) 
 
 def _chosen(node: ops.Cast, folding: Folding) -> Coded:
     """A bool as a float: 1 or 0, a choice between two codes of scale 1; the Cast where only the float is wanted."""
-    one, zero = (Constant.of(n, UINT8, quant=QuantParams(np.float32(1), np.int64(0), n, n)).out for n in (1, 0))
+    one, zero = (
+        Constant.of(n, UINT8, quant=QuantParams(np.ones((), np.float32), np.zeros((), np.int64), n, n)).out
+        for n in (1, 0)
+    )
     codes = Where(folding.new(node.x), one, zero, sources=node.sources).out
     return Coded(codes, given=node.map_operands(folding.new).out)
 
