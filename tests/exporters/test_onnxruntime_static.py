@@ -131,6 +131,27 @@ def test_differences_from_onnxruntime_are_ties(
     check_traced(exported(network, recipe), samples, "onnxruntime", f"{network}, {recipe}", record_property)
 
 
+@pytest.mark.parametrize("weight", ["QInt8", "QInt4"])
+def test_weights_in_blocks_are_summed_block_by_block(weight: str, tmp_path: Path, record_property: Record) -> None:
+    """N10. The exporter takes MatMul alone, of matrices whose blocks are whole."""
+    network = network_of("perceptron")
+    onnx.save(network.model, tmp_path / "float.onnx")
+    quantize_static(
+        tmp_path / "float.onnx",
+        tmp_path / "blocks.onnx",
+        Samples(network.samples(8, 11)),
+        op_types_to_quantize=["MatMul"],
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType[weight],
+        extra_options={"BlockSize": 8},
+    )
+    model = onnx.load(tmp_path / "blocks.onnx")
+    found = account(model)
+    assert (found.macs, found.integer_macs) == (network.macs, 4 * (32 * 16 + 16 * 5))
+    check_compiled(model, network.samples(2, 12), tmp_path)
+    check_traced(model, network.samples(4, 13), "onnxruntime", f"perceptron, blocks of {weight}", record_property)
+
+
 @pytest.mark.parametrize("recipe", ["u8s8", "s8s8", "operators u8s8"])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_onnxruntime_as_it_runs_by_default_is_a_few_steps_away(
