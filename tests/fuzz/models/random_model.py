@@ -23,6 +23,7 @@ from tests.fuzz.models.qdq import Qcdq, Qdq
 from tests.fuzz.models.qonnx import Qonnx
 from tests.fuzz.models.raw import Raw
 from tests.fuzz.models.scene import MOST_ELEMENTS, Layer, Scene
+from tests.fuzz.models.trunc import TRUNCATIONS
 from tests.fuzz.models.windows import WINDOWS
 from tests.fuzz.models.writer import Tensor, Writer
 
@@ -90,6 +91,8 @@ def _layer(c: Choices, dialect: str) -> Layer:
         own = (*CODES_LAYERS, *DYNAMIC_LAYERS)
     if own and c.happens(70 if dialect != "mixed" else 25):
         return c.pick(own)
+    if dialect == "qonnx" and c.happens(10):
+        return c.pick(TRUNCATIONS)
     return c.pick(PRODUCTS if c.happens(40) else (*ARITHMETIC, *WINDOWS, *MOVEMENT))
 
 
