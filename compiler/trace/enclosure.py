@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from subbyte.compiler.dtype import FLOAT16
 from subbyte.compiler.errors import UnsupportedError
 from subbyte.compiler.ir.node import Node, Value
 
@@ -95,11 +96,19 @@ def enclose(node: Node, operands: Sequence[Operand]) -> tuple[Enclosure, ...]:
     Raises: UnsupportedError: no bound is known for this operation.
     """
     rule = _RULES.get(type(node))
+    need_float32(node)
     if rule is None:
         raise UnsupportedError(f"{node.label} has no known bound on its float32 error")
     with np.errstate(all="ignore"):
         found = rule(node, *operands)
     return found if isinstance(found, tuple) else (found,)
+
+
+def need_float32(node: Node) -> None:
+    """Raises UnsupportedError where a float of `node` is a float16: engines round it at places of their own."""
+    of_values = [operand.type for operand in node.operands] + list(node.types)
+    if any(of_value.dtype == FLOAT16 for of_value in of_values):
+        raise UnsupportedError(f"{node.label} computes with float16, which has no known bound on its error")
 
 
 def operand_of(value: Value, known: dict[Value, Operand]) -> Operand:

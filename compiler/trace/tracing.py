@@ -28,7 +28,7 @@ from subbyte.compiler.trace.differences import (
     output_trace,
     steps_of,
 )
-from subbyte.compiler.trace.enclosure import Enclosure, Operand, enclose, operand_of
+from subbyte.compiler.trace.enclosure import Enclosure, Operand, enclose, need_float32, operand_of
 from subbyte.compiler.trace.executors import Executor, Simulation
 from subbyte.compiler.trace.points import Cut, Point, cut_at, find_points
 from subbyte.passes.fold_constants import fold_constants
@@ -150,7 +150,7 @@ class Tracer:
                 continue
             unknown = next((why[o] for o in node.operands if o in why), None)
             if node in rounded_by:
-                behind[node] = unknown or steps_of(node, [operand_of(operand, known) for operand in node.operands])
+                behind[node] = unknown or self._rounded(node, known)
             elif unknown is None:
                 unknown = self._compute(node, known)
             for index in range(len(node.types)):
@@ -172,6 +172,14 @@ class Tracer:
         for output, value in shown.items():
             if output not in traced:
                 yield Region(output, None, why[value] if value in why else known[value])
+
+    def _rounded(self, node: Node, known: dict[Value, Operand]) -> Steps | Enclosure | str:
+        """What `node` rounds; the reason where it is not known."""
+        try:
+            need_float32(node)
+        except UnsupportedError as error:
+            return str(error)
+        return steps_of(node, [operand_of(operand, known) for operand in node.operands])
 
     def _compute(self, node: Node, known: dict[Value, Operand]) -> str | None:
         """Enter the results of `node`; the reason where it has no enclosure."""

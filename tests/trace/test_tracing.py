@@ -209,6 +209,17 @@ def test_what_has_no_bound_says_why() -> None:
     assert (same.untraced, altered.untraced, altered.max_abs) == (0, 2, 1)
 
 
+def test_float16_has_no_bound() -> None:
+    constants = {"s": np.float16(0.5), "z": np.int8(0)}
+    nodes = [
+        helper.make_node("Cast", ["x"], ["half"], to=onnx.TensorProto.FLOAT16),
+        helper.make_node("QuantizeLinear", ["half", "s", "z"], ["y"]),
+    ]
+    (found,) = trace(model_of(nodes, constants, (1, 3), opset=19), samples_of(4, 1, 3))
+    assert "float16" in found.reason
+    assert found.different == 0
+
+
 def test_a_model_without_codes_is_refused() -> None:
     model = model_of([helper.make_node("Relu", ["x"], ["y"])], {}, (1, 3))
     with pytest.raises(ModelError, match="nothing to trace"):
