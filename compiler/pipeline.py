@@ -37,6 +37,7 @@ from subbyte.passes.merge_requantizations import merge_requantizations
 from subbyte.passes.move_scales import move_scales
 from subbyte.passes.narrow_dtypes import narrow_dtypes
 from subbyte.passes.narrow_ranges import narrow_ranges
+from subbyte.passes.pack_activations import pack_activations
 from subbyte.passes.quantize_activations import quantize_activations
 from subbyte.passes.recognize_codebooks import recognize_codebooks
 from subbyte.passes.recognize_fake_quantize import recognize_fake_quantize
@@ -152,6 +153,7 @@ def target_passes(options: Options) -> tuple[Pass, ...]:
         merge_functions,
         merge_requantizations,  # what is left between a sum and the codes that are wanted of it
         choose_requantization,
+        pack_activations,
         lower_to_kernels,
     ]
     if options.strict:

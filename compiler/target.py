@@ -131,6 +131,7 @@ class TargetFacts:
     l2_bytes: int = 256 * 1024
     unsigned_activations: bool = False  # 8-bit activations are wanted as uint8, weights as int8
     has_fpu: bool = True
+    packs_activations: bool = False  # codes of 1, 2 and 4 bits share bytes between layers, where kernels can
     threshold_steps: int = 15  # N4 of at most so many steps is done by thresholds (N5), where a kernel can; 0: never
 
 

@@ -73,8 +73,8 @@ class Requantization:
         """The same with `offset` added to every result, without a staircase."""
         if self.table is not None:
             return replace(self, table=self.table + offset, staircase=None)
-        codes = {"zero_point": self.zero_point + offset, "qmin": self.qmin + offset, "qmax": self.qmax + offset}
-        return replace(self, **codes, staircase=None)
+        zero_point, qmin, qmax = (code + offset for code in (self.zero_point, self.qmin, self.qmax))
+        return replace(self, zero_point=zero_point, qmin=qmin, qmax=qmax, staircase=None)
 
     def results(self) -> tuple[int, int]:
         """The smallest and largest result."""

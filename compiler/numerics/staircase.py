@@ -43,12 +43,12 @@ class Staircase:
 
     @property
     def rows(self) -> int:
-        return self.steps.shape[0]
+        return int(self.steps.shape[0])
 
     @property
     def count(self) -> int:
         """Steps in each row."""
-        return self.steps.shape[1]
+        return int(self.steps.shape[1])
 
 
 def climb(accumulator: Any, staircase: Staircase, axis: int = -1) -> Codes:

@@ -16,6 +16,14 @@ def type_code(dtype: DType) -> int:
     return _INTEGERS.index(dtype.c_type)
 
 
+def storage_code(of_type: TensorType) -> int:
+    """The enumerator of `enum subbyte_type` for a tensor as it is stored: one element, or codes that share bytes."""
+    bits = None if of_type.layout is None else of_type.layout.bits
+    if bits is None:
+        return type_code(of_type.dtype)
+    return 10 + (1, 2, 4).index(bits) + (3 if of_type.dtype.is_signed else 0)
+
+
 def is_short_code(dtype: DType) -> bool:
     """Integers of at most 16 bits: what N2 and N4 give."""
     return dtype.is_integer and dtype.container_bits <= 16

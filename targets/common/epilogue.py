@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from subbyte.compiler.dtype import INT16, INT32, DType
+from subbyte.compiler.dtype import INT16, INT32
+from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.numerics.arrays import Codes
 from subbyte.compiler.numerics.requantize import Requantization
 from subbyte.compiler.numerics.staircase import Staircase
 from subbyte.compiler.target import ConstantArray, ConstantStruct, Integer, as_array
-from subbyte.targets.common.c_types import type_code
+from subbyte.targets.common.c_types import storage_code
 
 FLOAT_PROOF = "N4 in float32"
 _NULL = Integer(0)
@@ -32,13 +33,13 @@ class Epilogue:
     per_channel: bool = False
     proof: str = ""
 
-    def struct(self, dtype: DType) -> ConstantStruct:
-        """The struct subbyte_epilogue for results of `dtype`."""
+    def struct(self, of_type: TensorType) -> ConstantStruct:
+        """The struct subbyte_epilogue for a result of `of_type`."""
         steps, results = (a.data if isinstance(a, ConstantArray) else None for a in (self.steps, self.results))
         return ConstantStruct(
             "subbyte_epilogue",
             (
-                ("type", type_code(dtype)),
+                ("type", storage_code(of_type)),
                 ("per_channel", int(self.per_channel)),
                 ("zero_point", self.zero_point),
                 ("qmin", self.qmin),

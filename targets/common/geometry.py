@@ -24,6 +24,23 @@ def is_plain(of_type: TensorType) -> bool:
     return (layout is None or (layout.bits is None and layout.lanes == 1)) and of_type.elements <= LARGEST
 
 
+def is_packed(of_type: TensorType) -> bool:
+    """Codes of 1, 2 or 4 bits that share bytes, each row in whole bytes: element i is at bit i * bits."""
+    layout = of_type.layout
+    if layout is None or layout.bits not in (1, 2, 4) or layout.lanes != 1 or of_type.elements > LARGEST:
+        return False
+    narrow = of_type.dtype.kind in ("int", "uint", "ternary") and of_type.dtype.bits <= layout.bits
+    return narrow and of_type.rank > 0 and of_type.stored_shape[-1] * layout.bits % 8 == 0
+
+
+def all_plain_or_packed(op: Node) -> bool:
+    """As `all_plain`, but the first operand and the result may be packed."""
+    first = op.operands[0].type
+    others = [value.type for value in op.operands[1:]]
+    may_be = all(is_plain(of_type) or is_packed(of_type) for of_type in (first, *op.types))
+    return may_be and all(map(is_plain, others)) and all(of_type.elements > 0 for of_type in op.types)
+
+
 def all_plain(op: Node) -> bool:
     """Whether every operand and result is plain, and no result is empty."""
     return all(map(is_plain, tensor_types(op))) and all(of_type.elements > 0 for of_type in op.types)
@@ -45,7 +62,7 @@ def same_bytes(of_type: TensorType, order: Sequence[int]) -> bool:
     def long_axes(axes: Sequence[int]) -> list[int]:
         return [axis for axis in axes if of_type.shape[axis] != 1]
 
-    return is_plain(of_type) and long_axes(of_type.order) == long_axes(order)
+    return (is_plain(of_type) or is_packed(of_type)) and long_axes(of_type.order) == long_axes(order)
 
 
 def is_row_major(of_type: TensorType) -> bool:
@@ -59,7 +76,7 @@ def is_channels_last(of_type: TensorType) -> bool:
 
 def same_order(a: TensorType, b: TensorType) -> bool:
     """Whether element i in memory is the same element of both: equal shapes, stored alike."""
-    return a.shape == b.shape and is_plain(a) and same_bytes(b, a.order)
+    return a.shape == b.shape and (is_plain(a) or is_packed(a)) and same_bytes(b, a.order)
 
 
 def around(of_type: TensorType, axis: int) -> tuple[int, int, int]:

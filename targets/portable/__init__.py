@@ -1,6 +1,12 @@
-"""The target `portable`: C99 for any machine, scalar; its kernels stand behind those of every other target."""
+"""The target `portable`: C99 for any machine, scalar; its kernels stand behind those of every other target.
+
+`portable+packed` stores codes of 1, 2 and 4 bits between layers in as many bits, where its kernels can: it takes less
+memory and more time.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from subbyte.compiler.target import Target, TargetFacts, TargetFamily
 from subbyte.targets.portable.kernels import KERNELS
@@ -16,12 +22,11 @@ _PORTABLE = Target(
     kernels=KERNELS,
     runs_here=True,
 )
-
-
-def _resolve(name: str) -> Target | None:
-    return _PORTABLE if name == _PORTABLE.name else None
-
+_TARGETS = {
+    "portable": _PORTABLE,
+    "portable+packed": replace(_PORTABLE, name="portable+packed", facts=TargetFacts(packs_activations=True)),
+}
 
 TARGET = TargetFamily(
-    name="portable", names=(_PORTABLE.name,), resolve=_resolve, native=lambda: _PORTABLE, kernels=KERNELS
+    name="portable", names=tuple(_TARGETS), resolve=_TARGETS.get, native=lambda: _PORTABLE, kernels=KERNELS
 )

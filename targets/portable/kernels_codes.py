@@ -26,7 +26,7 @@ from subbyte.compiler.target import (
     Storage,
     as_array,
 )
-from subbyte.targets.common.c_types import grid, has_grid, is_code, is_real, is_short_code, type_code
+from subbyte.targets.common.c_types import grid, has_grid, is_code, is_real, is_short_code, storage_code, type_code
 from subbyte.targets.common.constants import operand
 from subbyte.targets.common.geometry import around, pieces, same_order
 from subbyte.targets.common.lookup_tables import byte_tables
@@ -59,8 +59,8 @@ def _affine(x: TensorType, y: TensorType, codes: TensorType, rounding: int, zero
         channels, inner = codes.elements, 1
     qmin, qmax = codes.code_range()
     fields = (
-        ("x_type", type_code(x.dtype)),
-        ("y_type", type_code(y.dtype)),
+        ("x_type", storage_code(x)),
+        ("y_type", storage_code(y)),
         ("channels", channels),
         ("inner", inner),
         ("elements", codes.elements),
@@ -231,11 +231,11 @@ def _rows() -> Iterator[Kernel]:
     anyhow = Storage.ANY
     yield row(
         QuantizeLinear, "subbyte_quantize_linear", "quantization.h", anyhow, _quantize_call, _accepts_quantize,
-        "f32 f16 -> codes of up to 16 bits",
+        "f32 f16 -> codes of up to 16 bits", packed=True,
     )  # fmt: skip
     yield row(
         DequantizeLinear, "subbyte_dequantize_linear", "quantization.h", anyhow, _dequantize_call, _accepts_dequantize,
-        "codes of up to 32 bits -> f32 f16",
+        "codes of up to 32 bits -> f32 f16", packed=True,
     )  # fmt: skip
     for op in (Clamp, OffsetCodes):
         yield row(

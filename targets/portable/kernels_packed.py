@@ -142,12 +142,12 @@ def _rows() -> Iterator[Kernel]:
     for variant in VARIANTS:
         says = f"codes, codes of less than 8 bits -> codes, as {variant}"
         depthwise, symbol = f"subbyte_packed_depthwise_{variant}", f"subbyte_packed_conv_{variant}"
-        yield row(QConv, depthwise, header, last, _depthwise_call, _accepts_depthwise(variant), says)
+        yield row(QConv, depthwise, header, last, _depthwise_call, _accepts_depthwise(variant), says, packed=True)
         convolutions: tuple[type[Node], ...] = (QConv, QConvTranspose)
         for op in convolutions:
-            yield row(op, symbol, header, last, _conv_call, _accepts_conv(variant), says)
+            yield row(op, symbol, header, last, _conv_call, _accepts_conv(variant), says, packed=True)
         gemm = f"subbyte_packed_gemm_{variant}"
-        yield row(QGemm, gemm, header, Storage.ROW_MAJOR, _gemm_call, _accepts_gemm(variant), says)
+        yield row(QGemm, gemm, header, Storage.ROW_MAJOR, _gemm_call, _accepts_gemm(variant), says, packed=True)
 
 
 ROWS = tuple(replace(one, cost=_cost) for one in _rows())

@@ -26,7 +26,7 @@ from subbyte.compiler.target import (
     Storage,
     as_array,
 )
-from subbyte.targets.common.c_types import has_integers, is_affine, is_short_code, type_code
+from subbyte.targets.common.c_types import has_integers, is_affine, is_short_code, storage_code, type_code
 from subbyte.targets.common.constants import (
     bias_array,
     centred,
@@ -120,7 +120,7 @@ def _can_finish(op: SumOfProducts) -> bool:
 
 def epilogue_struct(op: SumOfProducts) -> ConstantStruct:
     """The struct subbyte_epilogue."""
-    return epilogue(op.requantization).struct(op.dtype)
+    return epilogue(op.requantization).struct(op.type)
 
 
 def proof_of(op: SumOfProducts) -> str:
@@ -224,7 +224,7 @@ def gemm_struct(op: QGemm) -> ConstantStruct:
     """The struct subbyte_gemm of kernels/gemm.h."""
     m, k = op.a.type.shape[-2:]
     fields = (
-        ("a_type", type_code(op.a.type.dtype)),
+        ("a_type", storage_code(op.a.type)),
         ("a_zero", zero_point(op.a.type)),
         ("rows", m),
         ("columns", op.type.shape[-1]),
@@ -316,12 +316,21 @@ def _rows() -> Iterator[Kernel]:
     for variant in VARIANTS:
         says = f"codes codes -> codes, as {variant}"
         depthwise, symbol = f"subbyte_depthwise_{variant}", f"subbyte_conv_{variant}"
-        yield row(QConv, depthwise, "depthwise.h", last, _depthwise_call, _accepts_depthwise(variant), says)
+        yield row(
+            QConv, depthwise, "depthwise.h", last, _depthwise_call, _accepts_depthwise(variant), says, packed=True
+        )
         convolutions: tuple[type[Node], ...] = (QConv, QConvTranspose)
         for op in convolutions:
-            yield row(op, symbol, "conv.h", last, _conv_call, _accepts_conv(variant), says)
+            yield row(op, symbol, "conv.h", last, _conv_call, _accepts_conv(variant), says, packed=True)
         yield row(
-            QGemm, f"subbyte_gemm_{variant}", "gemm.h", Storage.ROW_MAJOR, _gemm_call, _accepts_gemm(variant), says
+            QGemm,
+            f"subbyte_gemm_{variant}",
+            "gemm.h",
+            Storage.ROW_MAJOR,
+            _gemm_call,
+            _accepts_gemm(variant),
+            says,
+            packed=True,
         )
     yield row(
         QGemm, "subbyte_gemm_codes", "gemm.h", Storage.ROW_MAJOR, _run_time_gemm_call, _accepts_run_time_gemm,

@@ -20,7 +20,7 @@ from subbyte.compiler.ir.ops import (
 from subbyte.compiler.ir.qops import QAveragePool, QReduce, QReduceMean, QReduceSum
 from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.target import Call, ConstantStruct, Integer, Kernel, ResultPointer, Special, Storage
-from subbyte.targets.common.c_types import grid, has_grid, is_code, is_real, is_short_code, type_code
+from subbyte.targets.common.c_types import grid, has_grid, is_code, is_real, is_short_code, storage_code, type_code
 from subbyte.targets.common.constants import centred_range, operand
 from subbyte.targets.common.geometry import Loops, is_channels_last, merge, padded, stored_strides
 from subbyte.targets.common.spans import AXES, span
@@ -38,7 +38,7 @@ def pool_struct(op: Pool) -> ConstantStruct:
     return ConstantStruct(
         "subbyte_pool",
         (
-            ("type", type_code(op.x.type.dtype)),
+            ("type", storage_code(op.x.type)),
             ("height", s.extents[0]),
             ("width", s.extents[1]),
             ("channels", op.x.type.shape[1]),
@@ -66,9 +66,11 @@ def _pool_tiles(op: Pool) -> int:
 
 
 def _max_pool_call(op: MaxPool) -> Call:
+    real = is_real(op.type.dtype)
+    of_result = () if real else (Integer(storage_code(op.type)),)
     return Call(
-        "subbyte_max_pool_floats" if is_real(op.type.dtype) else "subbyte_max_pool_codes",
-        (operand(op, op.x), ResultPointer(), pool_struct(op), Special.TILE_BEGIN, Special.TILE_END),
+        "subbyte_max_pool_floats" if real else "subbyte_max_pool_codes",
+        (operand(op, op.x), ResultPointer(), *of_result, pool_struct(op), Special.TILE_BEGIN, Special.TILE_END),
         tiles=_pool_tiles(op),
     )
 
@@ -278,7 +280,7 @@ def _rows() -> Iterator[Kernel]:
     last, anyhow = Storage.CHANNELS_LAST, Storage.ANY
     yield row(
         MaxPool, "subbyte_max_pool_codes", "pool.h", last, _max_pool_call,
-        lambda op: is_pool(op) and is_code(op.type.dtype), "codes of up to 32 bits -> the same",
+        lambda op: is_pool(op) and is_code(op.type.dtype), "codes of up to 32 bits -> the same", packed=True,
     )  # fmt: skip
     yield row(
         MaxPool, "subbyte_max_pool_floats", "pool.h", last, _max_pool_call,

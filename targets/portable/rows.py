@@ -9,7 +9,7 @@ from typing import Any
 from subbyte.compiler.ir.macs import multiply_accumulates
 from subbyte.compiler.ir.node import Node
 from subbyte.compiler.target import Call, Kernel, Storage, TargetFacts
-from subbyte.targets.common.geometry import all_plain, tensor_types
+from subbyte.targets.common.geometry import all_plain, all_plain_or_packed, tensor_types
 
 KERNELS = Path(__file__).parent / "kernels"
 SECONDS_PER_MAC = 1e-9
@@ -32,8 +32,10 @@ def row(
     accepts: Callable[[Any], bool],
     operands: str,
     in_place: tuple[int, ...] = (),
+    packed: bool = False,
 ) -> Kernel:
-    """A row whose tensors are plain, whatever else `accepts` asks."""
+    """A row whose tensors are plain, whatever else `accepts` asks; with `packed`, codes may share bytes."""
+    stored = all_plain_or_packed if packed else all_plain
     return Kernel(
         op=op,
         symbol=symbol,
@@ -41,7 +43,7 @@ def row(
         storage=storage,
         call=call,
         cost=scalar_cost,
-        accepts=lambda node: all_plain(node) and accepts(node),
+        accepts=lambda node: stored(node) and accepts(node),
         in_place=in_place,
         operands=operands,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from subbyte.compiler.ir.ops import ConvTranspose
 from subbyte.compiler.ir.qops import QConvTranspose
 from subbyte.compiler.target import ConstantStruct
-from subbyte.targets.common.c_types import type_code
+from subbyte.targets.common.c_types import storage_code
 from subbyte.targets.common.constants import zero_point
 from subbyte.targets.common.windows import Convolution, spatial
 
@@ -16,7 +16,7 @@ def conv_struct(op: Convolution) -> ConstantStruct:
     return ConstantStruct(
         "subbyte_conv",
         (
-            ("type", type_code(op.x.type.dtype)),
+            ("type", storage_code(op.x.type)),
             ("zero_point", zero_point(op.x.type)),
             ("height", s.extents[0]),
             ("width", s.extents[1]),

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from subbyte.compiler.codegen.c_literals import c_integer, c_real, c_type_of
 from subbyte.compiler.ir.node import Node
+from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.target import (
     Argument,
     Call,
@@ -188,13 +189,13 @@ class Library:
         """
         op = prepared.op
         operands = [
-            FencedMemory(_stored(array, value.type.order))
+            FencedMemory(_stored(array, value.type))
             for array, value in zip(prepared.operands, op.operands, strict=True)
         ]
         results = [Memory(of_type.bytes, skew=of_type.dtype.numpy.itemsize) for of_type in op.types]
         addresses = [memory.address for memory in operands]
         if shared is not None:
-            results[0].hold(_stored(prepared.operands[shared], op.operands[shared].type.order))
+            results[0].hold(_stored(prepared.operands[shared], op.operands[shared].type))
             addresses = [
                 results[0].address if value == op.operands[shared] else address
                 for value, address in zip(op.operands, addresses, strict=True)
@@ -204,10 +205,7 @@ class Library:
         assert not any(statuses), f"{prepared.name} returned {statuses}"
         for memory in results:
             assert not memory.overrun, f"{prepared.name} writes beyond its result"
-        return tuple(
-            _logical(memory.bytes, of_type.dtype.numpy, of_type.stored_shape, of_type.order)
-            for memory, of_type in zip(results, op.types, strict=True)
-        )
+        return tuple(_logical(memory.bytes, of_type) for memory, of_type in zip(results, op.types, strict=True))
 
 
 def _source(headers: Iterable[str], bodies: Mapping[str, int]) -> str:
@@ -225,10 +223,28 @@ def _pointers(addresses: Sequence[int]) -> Any:
     return (ctypes.c_void_p * max(len(addresses), 1))(*addresses)
 
 
-def _stored(array: Array, order: Sequence[int]) -> bytes:
-    return np.ascontiguousarray(array.transpose(order)).tobytes()
+def _bits(of_type: TensorType) -> int | None:
+    return None if of_type.layout is None else of_type.layout.bits
 
 
-def _logical(content: Array, dtype: Any, stored_shape: Sequence[int], order: Sequence[int]) -> Array:
-    stored = np.frombuffer(content.tobytes(), dtype).reshape(stored_shape)
-    return stored.transpose(np.argsort(order)) if stored.ndim else stored
+def _stored(array: Array, of_type: TensorType) -> bytes:
+    """The bytes of a tensor: its elements, or as many codes in each byte as it holds, the first lowest."""
+    stored, bits = np.ascontiguousarray(array.transpose(of_type.order)), _bits(of_type)
+    if bits is None:
+        return stored.tobytes()
+    single = stored.reshape(-1, 1).astype(np.int64) >> np.arange(bits) & 1
+    return np.packbits(single.astype(np.uint8).reshape(-1), bitorder="little").tobytes()
+
+
+def _logical(content: Array, of_type: TensorType) -> Array:
+    """The inverse of `_stored`."""
+    dtype, bits = of_type.dtype, _bits(of_type)
+    if bits is None:
+        stored = np.frombuffer(content.tobytes(), dtype.numpy)
+    else:
+        single = np.unpackbits(content, bitorder="little").reshape(-1, bits).astype(np.int64)
+        codes = (single << np.arange(bits)).sum(axis=1)
+        negative = dtype.is_signed & (codes >> (bits - 1) == 1)
+        stored = (codes - (negative << bits)).astype(dtype.numpy)
+    stored = stored.reshape(of_type.stored_shape)
+    return stored.transpose(np.argsort(of_type.order)) if stored.ndim else stored

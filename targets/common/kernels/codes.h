@@ -29,10 +29,58 @@ enum subbyte_type {
     SUBBYTE_TYPE_U64 = 6,
     SUBBYTE_TYPE_S64 = 7,
     SUBBYTE_TYPE_F16 = 8,
-    SUBBYTE_TYPE_F32 = 9
+    SUBBYTE_TYPE_F32 = 9,
+    // Codes of 1, 2 and 4 bits, as many as a byte holds in each byte, the first in its lowest bits.
+    SUBBYTE_TYPE_U1 = 10,
+    SUBBYTE_TYPE_U2 = 11,
+    SUBBYTE_TYPE_U4 = 12,
+    SUBBYTE_TYPE_S1 = 13,
+    SUBBYTE_TYPE_S2 = 14,
+    SUBBYTE_TYPE_S4 = 15
 };
 
 static inline int32_t subbyte_smaller(int32_t a, int32_t b) { return a < b ? a : b; }
+
+// subbyte_load_codes of codes that share bytes.
+SUBBYTE_ONE_COPY void subbyte_load_packed_codes(int32_t* codes, const void* x, int type, int32_t at, int32_t stride,
+                                                int32_t n, int32_t zero) {
+#define SUBBYTE_LOAD(bits)                                                          \
+    for (i = 0; i < n; ++i, place += (uint32_t)stride) {                            \
+        const int32_t code = from[place / (8 / bits)] >> place % (8 / bits) * bits; \
+        codes[i] = (((code & ((1 << bits) - 1)) ^ half) - half) - zero;             \
+    }
+    const uint8_t* from = (const uint8_t*)x;
+    const int32_t bits = 1 << (type - SUBBYTE_TYPE_U1) % 3, half = type >= SUBBYTE_TYPE_S1 ? 1 << (bits - 1) : 0;
+    uint32_t place = (uint32_t)at;
+    int32_t i;
+    if (bits == 1)
+        SUBBYTE_LOAD(1)
+    else if (bits == 2)
+        SUBBYTE_LOAD(2)
+    else
+        SUBBYTE_LOAD(4)
+#undef SUBBYTE_LOAD
+}
+
+// subbyte_store_codes of codes that share bytes; those that are not written keep their value.
+SUBBYTE_ONE_COPY void subbyte_store_packed_codes(void* y, int type, int32_t at, const int32_t* codes, int32_t n) {
+#define SUBBYTE_STORE(bits)                                                               \
+    for (i = 0; i < n; ++i, ++place) {                                                    \
+        uint8_t* to = (uint8_t*)y + place / (8 / bits);                                   \
+        const uint32_t shift = place % (8 / bits) * bits, mask = (1u << bits) - 1u;       \
+        *to = (uint8_t)((*to & ~(mask << shift)) | ((uint32_t)codes[i] & mask) << shift); \
+    }
+    const int32_t bits = 1 << (type - SUBBYTE_TYPE_U1) % 3;
+    uint32_t place = (uint32_t)at;
+    int32_t i;
+    if (bits == 1)
+        SUBBYTE_STORE(1)
+    else if (bits == 2)
+        SUBBYTE_STORE(2)
+    else
+        SUBBYTE_STORE(4)
+#undef SUBBYTE_STORE
+}
 
 // codes[i] = x[at + i * stride] - zero. Requires integers of at most 32 bits whose difference fits int32; u32 below 2^31.
 SUBBYTE_ONE_COPY void subbyte_load_codes(int32_t* codes, const void* x, int type, int32_t at, int32_t stride, int32_t n,
@@ -46,6 +94,10 @@ SUBBYTE_ONE_COPY void subbyte_load_codes(int32_t* codes, const void* x, int type
             for (i = 0; i < n; ++i) codes[i] = (int32_t)from[i * stride] - zero; \
     } while (0)
     int32_t i;
+    if (type >= SUBBYTE_TYPE_U1) {
+        subbyte_load_packed_codes(codes, x, type, at, stride, n, zero);
+        return;
+    }
     switch (type) {
         case SUBBYTE_TYPE_U8:
             SUBBYTE_LOAD(uint8_t);
@@ -77,6 +129,10 @@ SUBBYTE_ONE_COPY void subbyte_store_codes(void* y, int type, int32_t at, const i
         for (i = 0; i < n; ++i) to[i] = (element)codes[i]; \
     } while (0)
     int32_t i;
+    if (type >= SUBBYTE_TYPE_U1) {
+        subbyte_store_packed_codes(y, type, at, codes, n);
+        return;
+    }
     switch (type) {
         case SUBBYTE_TYPE_U8:
             SUBBYTE_STORE(uint8_t);

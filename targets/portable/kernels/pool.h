@@ -24,8 +24,8 @@ static inline int32_t subbyte_pool_position(const struct subbyte_pool* g, int32_
 }
 
 // The largest code of each window. Requires integers of at most 32 bits, not u32.
-static inline void subbyte_max_pool_codes(const void* x, void* y, const struct subbyte_pool* g, int32_t begin,
-                                          int32_t end) {
+static inline void subbyte_max_pool_codes(const void* x, void* y, int32_t y_type, const struct subbyte_pool* g,
+                                          int32_t begin, int32_t end) {
     int32_t largest[SUBBYTE_BLOCK], codes[SUBBYTE_BLOCK], row, column, channel, ky, kx, i;
     for (row = begin; row < end; ++row)
         for (column = 0; column < g->out_width; ++column)
@@ -40,7 +40,7 @@ static inline void subbyte_max_pool_codes(const void* x, void* y, const struct s
                         for (i = 0; i < n; ++i)
                             if (codes[i] > largest[i]) largest[i] = codes[i];
                     }
-                subbyte_store_codes(y, g->type, (row * g->out_width + column) * g->channels + channel, largest, n);
+                subbyte_store_codes(y, y_type, (row * g->out_width + column) * g->channels + channel, largest, n);
             }
 }
 
