@@ -124,11 +124,14 @@ class Sum:
         held = np.ascontiguousarray(weights.take(picked, axis=self.weight_axis))
         w = Constant(held, TensorType(self.w.type.dtype, held.shape, quant), sources=self.w.node.sources)
         shape = (*self.type.shape[: self.axis], len(picked), *self.type.shape[self.axis + 1 :])
-        gain, shift, bias = (values if values is None or values.ndim == 0 else values[picked]
-                             for values in (self.gain, self.shift, self.bias))  # fmt: skip
-        weight_scale = self.weight_scale[picked] if self.weight_scale.ndim else self.weight_scale
         return replace(
-            self, type=TensorType(FLOAT32, shape), w=w.out, weight_scale=weight_scale, gain=gain, shift=shift, bias=bias
+            self,
+            type=TensorType(FLOAT32, shape),
+            w=w.out,
+            weight_scale=self.weight_scale[picked] if self.weight_scale.ndim else self.weight_scale,
+            gain=_picked(self.gain, picked),
+            shift=_picked(self.shift, picked),
+            bias=None if self.bias is None else self.bias[picked],
         )
 
     def _is_grouped(self) -> bool:
@@ -274,6 +277,11 @@ class Sum:
         units = np.rint(term.real / unit)
         exact = np.abs(units * unit - term.real) <= ON_GRID * np.abs(term.real)
         return np.asarray(units, np.int64) if exact.all() and (np.abs(units) < LARGEST_BIAS).all() else None
+
+
+def _picked(values: Doubles | None, channels: list[int]) -> Doubles | None:
+    """Some of [C]; [] is for all channels."""
+    return values if values is None or values.ndim == 0 else values[channels]
 
 
 def channelwise(values: NDArray[Any], shape: tuple[int, ...], axis: int) -> NDArray[Any] | None:
