@@ -31,7 +31,8 @@ def product(node: Node, folding: Folding) -> Sum | None:
             along = 1 if group == 1 else None  # with groups, axis 1 of the weights is not the channels of the result
             return _convolution(node, affine_codes(x, folding), weights(w, along, folding), b, along, folding)
         case ops.MatMul(a=a, b=b):
-            return _matrix_product(node, affine_codes(a, folding), _columns(b, folding))
+            found = _matrix_product(node, affine_codes(a, folding), _columns(b, folding))
+            return _of_rows(node, folding) if found is None else found
         case ops.Gemm(a=a, b=b):
             left, right = affine_codes(a, folding), _columns(b, folding, transpose=node.transpose_b)
             if left is not None and node.transpose_a:
@@ -151,6 +152,23 @@ def _matrix_product(node: Node, a: Value | None, b: Value | None) -> Sum | None:
 
     axis = node.type.rank - 1
     return Sum(make, node.type, axis, axis, _scale(a), _scale(b), b, b.type.rank - 1, node.sources)
+
+
+def _of_rows(node: ops.MatMul, folding: Folding) -> Sum | None:
+    """w @ x with constant codes w that have a scale for each row: (x^T @ w^T)^T, whose scales are along the columns."""
+    w, x = _narrow(folding.of(node.a).coded), affine_codes(node.b, folding)
+    if w is None or x is None or w.constant is None or w.type.quant is None or w.type.quant.axis != w.type.rank - 2:
+        return None
+
+    def turned(value: Value) -> ops.Transpose:
+        rank = value.type.rank
+        return ops.Transpose(value, (*range(rank - 2), rank - 1, rank - 2), sources=value.node.sources)
+
+    product = ops.MatMul(turned(node.b).out, turned(node.a).out, sources=node.sources)
+    (weights,) = constants_of(turned(w))
+    codes = folding.moved(turned(x), {})[0]
+    total = _matrix_product(product, codes, weights)
+    return None if total is None else total.moved(turned(product.out))
 
 
 def _gemm(node: ops.Gemm, total: Sum | None, folding: Folding) -> Sum | None:
