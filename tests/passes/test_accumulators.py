@@ -9,6 +9,7 @@ import pytest
 
 from subbyte.compiler.dtype import INT8, INT32, INT64, UINT8, DType
 from subbyte.compiler.errors import NumericsError
+from subbyte.compiler.explain import layer_of
 from subbyte.compiler.ir import qops
 from subbyte.compiler.ir.accumulators import accumulator_of, accumulator_range_of
 from subbyte.compiler.ir.interpret import evaluate_node
@@ -99,3 +100,17 @@ def test_a_bias_of_the_run_allows_anything() -> None:
 def test_other_operations_have_no_accumulator() -> None:
     with pytest.raises(NumericsError, match="Clamp is no sum of products"):
         accumulator_of(qops.Clamp(X, 0, 5))
+
+
+@pytest.mark.parametrize(
+    ("products", "weight", "bits", "accumulator"),
+    [(64, 127, 22, "s32"), (1, 1, 9, "s32"), (1, -128, 16, "s32"), (66311, 127, 32, "s32"), (66313, 127, 33, "s64")],
+)
+def test_explain_says_how_many_bits_the_sums_need_and_get(
+    products: int, weight: int, bits: int, accumulator: str
+) -> None:
+    """255 * 127 * 64 is below 2^21: 22 bits with the sign; -128 * 255 is above -2^15."""
+    weights = Constant.of(np.full((products, 1), weight), INT8, quant=quant(1.0)).out
+    op = qops.QGemm(codes_input("x", (1, products), 1.0, 0, UINT8), weights, None, *NONE)
+    layer = layer_of(op)
+    assert (layer.sum_bits, layer.accumulator) == (bits, accumulator)
