@@ -161,7 +161,7 @@ def qlinear_unary(s: Scene, x: Tensor) -> Tensor | None:
         return None
     op = s.c.pick(("QLinearSigmoid", "QLinearLeakyRelu", "QLinearSoftmax"))
     after, meaning = _result(s, x, x.reach if op == "QLinearLeakyRelu" else 1.0)
-    if op == "QLinearSoftmax":  # onnxruntime's has room for this scale alone
+    if op == "QLinearSoftmax":  # the scale that onnxruntime's quantizer gives it
         meaning = Codes("", x.codes.dtype, np.float32(1 / 256), RANGES[x.codes.dtype][0])
         after = _triple(s, meaning)[1:]
     attributes: dict[str, Any] = {"QLinearLeakyRelu": {"alpha": 0.1}, "QLinearSoftmax": {"axis": -1, "opset": 13}}.get(

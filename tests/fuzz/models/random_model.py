@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from onnx import ModelProto
+from onnx import ModelProto, printer
 
 from tests.fuzz.models.arithmetic import ARITHMETIC
 from tests.fuzz.models.choices import Choices
@@ -51,8 +51,6 @@ class RandomModel:
 
     def __repr__(self) -> str:
         """What hypothesis prints of a model that fails."""
-        from onnx import printer
-
         return f"{self.dialect}: {printer.to_text(self.proto)}"
 
 
