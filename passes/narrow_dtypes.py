@@ -59,8 +59,8 @@ class _Narrowing:
             dtype = None
             if isinstance(node, _MAKING) and node.type.dtype.is_integer:
                 group = self._group(node.out)
-                of_group = DType(node.type.dtype.kind, narrow[group]) if group in narrow else node.type.dtype
-                dtype = None if group in kept or of_group == node.type.dtype else of_group
+                if group in narrow and group not in kept and narrow[group] != node.type.dtype.bits:
+                    dtype = DType(node.type.dtype.kind, narrow[group])
             rewriter.replace(node, _rebuilt(node, dtype, rewriter))
         return rewriter.finish()
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from subbyte.compiler.dtype import FLOAT32, INT8, INT16, UINT8, DType
+from subbyte.compiler.dtype import BIPOLAR, FLOAT32, INT8, INT16, UINT8, DType
 from subbyte.compiler.ir import ops, qops
 from subbyte.compiler.ir.graph import Graph, Stage
 from subbyte.compiler.ir.node import Constant, Value
@@ -133,3 +133,11 @@ def test_what_is_seen_keeps_its_type(what: str) -> None:
 def test_operations_stay_the_same() -> None:
     graph = quantized(real(gemm(-8, 7)))
     assert operations(narrow_dtypes(graph)) == ["QGemm", "DequantizeLinear"]
+
+
+def test_signs_that_are_padded_stay_signs() -> None:
+    x = codes_input("x", (3, 4), 0.1)
+    signs = np.where(np.arange(-128, 128) < 0, -1, 1).astype(np.int8)
+    y = qops.Lookup(x, signs, BIPOLAR, QuantParams(np.float32(0.5), np.int64(0), -1, 1)).out
+    before = quantized(real(ops.Pad(y, (0, 1, 0, 0), "constant", 1).out))
+    assert narrow_dtypes(before) is before
