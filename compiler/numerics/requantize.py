@@ -117,7 +117,7 @@ def _entry(values: Floats, index: int) -> Floats:
 
 
 def requantize(accumulator: Any, r: Requantization, axis: int = -1) -> Codes:
-    """Scale exact sums to narrow codes: clamp(rne(f32(f32(f32(acc) * M) + B)) + zero_point, qmin, qmax), then the table.
+    """Scale sums to narrow codes: clamp(rne(f32(f32(f32(acc) * M) + B)) + zero_point, qmin, qmax); then the table.
 
     Each f32() is one rounding, half to even; nothing is contracted to an FMA; without B there is no addition.
 

@@ -1,4 +1,4 @@
-"""Requantization by thresholds (N5): which of a few codes an accumulator gets, by counting the steps that it has reached."""
+"""Requantization by thresholds (N5): which of a few codes an accumulator gets, by the steps that it has reached."""
 
 from __future__ import annotations
 

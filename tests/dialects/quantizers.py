@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -189,8 +190,11 @@ def _chain(setting: Setting, *, zero_first: bool) -> ModelProto | None:
     return build_model(nodes, {"x": SHAPE}, {"scale": scale, "zero": zero, "low": low, "high": high})
 
 
+_PACKAGE: dict[str, Execute] = (
+    {"qonnx": _qonnx} if find_spec("qonnx") else {}
+)  # Python 3.10 has none: tests/conftest.py
 DIALECTS = {
-    "QONNX": Dialect(_quant, {"qonnx": _qonnx, "formula": _written_formula}),
+    "QONNX": Dialect(_quant, {**_PACKAGE, "formula": _written_formula}),
     "QDQ": Dialect(_qdq, {"onnxruntime": _onnxruntime, "onnx": _reference}),
     "QCDQ": Dialect(_qcdq, {"onnxruntime": _onnxruntime}),
     "chain, zero point first": Dialect(lambda s: _chain(s, zero_first=True), {"onnxruntime": _onnxruntime}),

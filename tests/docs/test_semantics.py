@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ def test_the_counter_example_holds(title: str, optional_capability: Callable[[st
     line, code = EXAMPLES[title]
     if "fused=True" in code and platform.machine() not in ("x86_64", "AMD64"):
         optional_capability("instruction set", "fused onnxruntime kernels compute other numbers off x86")
+    if re.search(r"qonnx\(|from qonnx", code) and find_spec("qonnx") is None:
+        optional_capability("qonnx", "the package qonnx is not installed")
     assert "assert" in code, f"{title} shows nothing"
     names: dict[str, Any] = {}
     exec(compile(code, f"{PAGE.name}, section at line {line}", "exec"), names)
