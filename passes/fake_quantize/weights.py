@@ -10,7 +10,7 @@ from subbyte.compiler.ir.node import Constant, Node, Value
 from subbyte.compiler.ir.types import QuantParams, TensorType
 from subbyte.compiler.numerics.arrays import Array, Codes, Floats
 
-_LARGEST_CODE = 127
+_LARGEST_CODE = 128  # of int8, by size: -128 is one, 128 is none
 _NEARLY = 2.0**-22  # of the largest weight: the float32 roundings of whoever computed them
 _SAMPLE = 4096
 
@@ -77,7 +77,8 @@ def _on_grid(weights: Floats) -> tuple[np.float32, Codes] | None:
     scale = near[int(np.argmin(wrong))]
     if not scale > 0 or not np.isfinite(scale):
         return None
-    return scale, np.rint(weights.astype(np.float64) / scale).astype(np.int64)
+    codes = np.rint(weights.astype(np.float64) / scale).astype(np.int64)
+    return (scale, codes) if codes.max() < _LARGEST_CODE else None
 
 
 def weights_of(node: Node) -> tuple[Value, int | None] | None:

@@ -199,13 +199,20 @@ def test_a_straight_through_estimator_is_its_rounding(make_model: Make) -> None:
 
 def random_codes(kind: str, shape: tuple[int, ...]) -> Array:
     random = np.random.default_rng(1)
-    choices = {"sign": [-1, 1], "ternary": [-1, 0, 1], "3 bits": range(-4, 4), "8 bits": range(-127, 128)}[kind]
+    choices = {
+        "sign": [-1, 1],
+        "ternary": [-1, 0, 1],
+        "3 bits": range(-4, 4),
+        "8 bits": range(-127, 128),
+        "all of int8": range(-128, 128),
+    }[kind]
     return random.choice(list(choices), shape).astype(np.float32)
 
 
 @pytest.mark.parametrize("per_channel", [False, True])
 @pytest.mark.parametrize(
-    ("kind", "dtype"), [("sign", "bipolar"), ("ternary", "int2"), ("3 bits", "int3"), ("8 bits", "int8")]
+    ("kind", "dtype"),
+    [("sign", "bipolar"), ("ternary", "int2"), ("3 bits", "int3"), ("8 bits", "int8"), ("all of int8", "int8")],
 )
 def test_a_fake_quantized_layer_runs_on_the_codes_of_its_weights(
     kind: str, dtype: str, per_channel: bool, make_model: Make, meaning: Callable[[ModelProto], Graph], values: Any
