@@ -77,3 +77,26 @@ def wrap(items: list[str], indent: str = "    ", width: int = 116) -> str:
     if line != indent:
         lines.append(line)
     return "\n".join(lines)
+
+
+ROW_BYTES = 1024  # of a string: C99 promises 4095 characters
+_LINE_BYTES = 28  # at most 4 characters each
+_CHARACTERS = [
+    chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else f"\\{byte:03o}"  # ? begins trigraphs
+    for byte in range(256)
+]
+
+
+def c_rows(array: NDArray[Any]) -> list[str]:
+    """The bytes of an array of 8-bit integers as strings of `ROW_BYTES`, the last one perhaps shorter.
+
+    Compilers read strings about twenty times as fast as lists of numbers.
+    """
+    content = array.tobytes()
+    return [_string(content[i : i + ROW_BYTES]) for i in range(0, len(content), ROW_BYTES)]
+
+
+def _string(content: bytes) -> str:
+    """Adjacent literals, a line each."""
+    lines = (content[i : i + _LINE_BYTES] for i in range(0, len(content), _LINE_BYTES))
+    return "\n".join(f'    "{"".join(map(_CHARACTERS.__getitem__, line))}"' for line in lines)

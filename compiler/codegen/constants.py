@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from subbyte.compiler.codegen.c_literals import c_elements, c_type_of, wrap
+from subbyte.compiler.codegen.c_literals import ROW_BYTES, c_elements, c_rows, c_type_of, wrap
 from subbyte.compiler.codegen.program import InConstant, Program, reads_operand
 from subbyte.compiler.target import ConstantArray
 
 _ALIGN = 64
+_LEAST_STRING_BYTES = 16 << 10  # what is smaller stays readable
+_SILENCE = """#ifdef __GNUC__
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpragmas"
+#pragma GCC diagnostic ignored "-Wunknown-warning-option"
+#pragma GCC diagnostic ignored "-Wunterminated-string-initialization"
+#endif
+"""
+"""Rows of bytes are strings without a NUL, which newer compilers take for a slip."""
+_END_OF_SILENCE = """#ifdef __GNUC__
+#pragma GCC diagnostic pop
+#endif
+"""
 
 
 @dataclass(frozen=True)
@@ -18,6 +31,16 @@ class PlacedArray:
     name: str
     array: ConstantArray
     offset: int
+
+    @property
+    def is_string(self) -> bool:
+        """Whether it is written as strings: large and of bytes, where compilers take long to read numbers."""
+        return self.array.data.dtype.itemsize == 1 and self.array.data.nbytes >= _LEAST_STRING_BYTES
+
+    @property
+    def pointer(self) -> str:
+        """The C expression for a pointer to the first element of an inline array."""
+        return f"(const {c_type_of(self.array.data)} *){self.name}" if self.is_string else self.name
 
 
 class ConstantPool:
@@ -81,21 +104,28 @@ class ConstantPool:
         """The C expression for a pointer to the first element."""
         placed = self[array]
         if not self.in_file:
-            return placed.name
+            return placed.pointer
         return f"(const {c_type_of(array.data)} *)(const void *)(context->weights + {placed.offset})"
 
     def declarations(self) -> str:
         """The C definitions of the inline arrays."""
         if self.in_file:
             return ""
-        return "\n".join(_declaration(placed) for placed in self.arrays())
+        text = "\n".join(_declaration(placed) for placed in self.arrays())
+        strings = any(placed.is_string for placed in self.arrays())
+        return f"{_SILENCE}\n{text}\n{_END_OF_SILENCE}" if strings else text
 
 
 def _declaration(placed: PlacedArray) -> str:
     data = placed.array.data
     shape = " x ".join(map(str, data.shape)) or "1"
+    if placed.is_string:
+        rows = c_rows(data)
+        extents, content = f"[{len(rows)}][{ROW_BYTES}]", ",\n".join(rows)
+    else:
+        extents, content = f"[{max(data.size, 1)}]", wrap(c_elements(data) or ["0"])
     return (
         f"/* {placed.array.role}, {placed.array.layout}: {shape} */\n"
-        f"static const {c_type_of(data)} {placed.name}[{max(data.size, 1)}] SUBBYTE_ALIGN({placed.array.align}) = {{\n"
-        f"{wrap(c_elements(data) or ['0'])}\n}};\n"
+        f"static const {c_type_of(data)} {placed.name}{extents} SUBBYTE_ALIGN({placed.array.align}) = {{\n"
+        f"{content}\n}};\n"
     )

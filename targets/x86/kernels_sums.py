@@ -265,8 +265,13 @@ def _accepts(op: SumOfProducts, dot: Dot, *, raw: bool) -> bool:
 def _cost(op: SumOfProducts, facts: TargetFacts, dot: Dot) -> float:
     """The products, and those that are left of weights which the instruction does not take at once."""
     del facts
-    packed = plan(op, dot).packed
-    return multiply_accumulates(op) * (1 + packed.more.size / packed.main.size) / dot.rate * 1e-9
+    weights = _weights(op)
+    if dot.saturates or weights.min() < -128 or weights.max() > 127:
+        packed = plan(op, dot).packed
+        rests = packed.more.size / packed.main.size
+    else:  # no need to pack them for that
+        rests = 0.0
+    return multiply_accumulates(op) * (1 + rests) / dot.rate * 1e-9
 
 
 def _row(op: type[Node], dot: Dot, storage: Storage, *, raw: bool) -> Kernel:
