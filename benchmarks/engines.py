@@ -94,11 +94,14 @@ def onnxruntime_engine(model: Path, threads: int, *, int8: bool) -> Engine:
 def litert_engine(model: Path, threads: int) -> Engine:
     """LiteRT with its default resolver, which applies the XNNPACK delegate, on the model converted to .tflite.
 
-    Raises: ConversionError: the model has something that is not converted.
+    Raises: ConversionError: the model has something that is not converted, or that LiteRT refuses.
     """
     proto = onnx.load(model)
     interpreter = Interpreter(model_content=convert(proto), num_threads=threads)
-    interpreter.allocate_tensors()
+    try:
+        interpreter.allocate_tensors()
+    except RuntimeError as error:  # uint8 activations beside weights with a scale for each channel, among others
+        raise ConversionError(f"LiteRT refuses the model: {str(error).strip()}") from error
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     input_names = [tensor["name"] for tensor in inputs]
     output_names = [value.name for value in proto.graph.output]

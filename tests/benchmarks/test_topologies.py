@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import subbyte
 from benchmarks.topologies.build import build
 from benchmarks.topologies.precision import PRECISIONS, weight_codes, weight_grid
 from subbyte.compiler.explain import explain
@@ -28,6 +29,15 @@ def test_a_network_is_integer_and_varies(topology: str, precision: str, resoluti
     account = explain(graph).as_dict()
     assert account["integer_macs"] == account["macs"] > 0
     assert all(array.std() > 1e-3 for array in evaluate(graph, built.inputs).values())
+
+
+@pytest.mark.parametrize("target", ["portable", "native"])
+@pytest.mark.parametrize(("topology", "precision", "resolution"), SMALL[:2] + SMALL[3:5])
+def test_compiled_code_equals_the_interpreter(topology: str, precision: str, resolution: int, target: str) -> None:
+    built = build(topology, precision, resolution)
+    found = subbyte.compile(built.model, target=target).run(built.inputs)
+    for name, expected in subbyte.evaluate(built.model, built.inputs).items():
+        assert found[name].tobytes() == expected.tobytes()
 
 
 def test_the_same_arguments_give_the_same_bytes() -> None:
