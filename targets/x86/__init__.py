@@ -7,6 +7,7 @@ from subbyte.targets.portable.kernels import KERNELS as PORTABLE_KERNELS
 from subbyte.targets.x86 import (
     kernels_codes,
     kernels_depthwise,
+    kernels_normalization,
     kernels_pools,
     kernels_products,
     kernels_sums,
@@ -21,6 +22,7 @@ KERNELS = (
     *kernels_pools.ROWS,
     *kernels_codes.ROWS,
     *kernels_tables.ROWS,
+    *kernels_normalization.ROWS,
 )
 
 
