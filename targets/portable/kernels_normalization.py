@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-
-import numpy as np
 
 from subbyte.compiler.ir.node import Node
 from subbyte.compiler.ir.ops_normalization import LayerNormalization, Normalization, RMSNormalization
-from subbyte.compiler.target import Argument, Call, ConstantStruct, Integer, Kernel, ResultPointer, Special, Storage
+from subbyte.compiler.target import Call, Kernel, Storage
 from subbyte.targets.common.c_types import is_real, type_code
-from subbyte.targets.common.constants import operand
 from subbyte.targets.common.geometry import is_row_major, tensor_types
+from subbyte.targets.common.normalization import normalization_call
 from subbyte.targets.portable.rows import row
 
 
@@ -21,26 +18,8 @@ def _accepts(op: Normalization) -> bool:
 
 
 def _call(op: Normalization) -> Call:
-    extent = math.prod(op.type.shape[op.axis :])
-    fields = (
-        ("type", type_code(op.type.dtype)),
-        ("extent", extent),
-        ("centred", int(isinstance(op, LayerNormalization))),
-        ("divides", int(op.divides)),
-        ("epsilon", float(np.float32(op.epsilon))),
-    )
-    rows: tuple[Argument, ...] = tuple(Integer(0) if v is None else operand(op, v) for v in (op.scale, op.bias))
-    return Call(
-        "subbyte_normalize_floats",
-        (
-            operand(op, op.x),
-            *rows,
-            ResultPointer(),
-            ConstantStruct("subbyte_normalization", fields),
-            Special.TILE_BEGIN,
-            Special.TILE_END,
-        ),
-        tiles=op.type.elements // extent,
+    return normalization_call(
+        op, "subbyte_normalize_floats", "subbyte_normalization", (("type", type_code(op.type.dtype)),)
     )
 
 

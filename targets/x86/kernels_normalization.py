@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-
-import numpy as np
 
 from subbyte.compiler.dtype import FLOAT32
 from subbyte.compiler.ir.node import Node
 from subbyte.compiler.ir.ops_normalization import LayerNormalization, Normalization, RMSNormalization
-from subbyte.compiler.target import Argument, Call, ConstantStruct, Integer, Kernel, ResultPointer, Special, Storage
-from subbyte.targets.common.constants import operand
+from subbyte.compiler.target import Call, Kernel, Storage
 from subbyte.targets.common.geometry import is_row_major, tensor_types
+from subbyte.targets.common.normalization import normalization_call
 from subbyte.targets.x86.registers import REGISTERS
 from subbyte.targets.x86.rows import cost_at, row
 
@@ -22,26 +19,7 @@ def _accepts(op: Normalization) -> bool:
 
 
 def _call(op: Normalization) -> Call:
-    extent = math.prod(op.type.shape[op.axis :])
-    fields = (
-        ("extent", extent),
-        ("centred", int(isinstance(op, LayerNormalization))),
-        ("divides", int(op.divides)),
-        ("epsilon", float(np.float32(op.epsilon))),
-    )
-    rows: tuple[Argument, ...] = tuple(Integer(0) if v is None else operand(op, v) for v in (op.scale, op.bias))
-    return Call(
-        "subbyte_x86_normalize_avx2",
-        (
-            operand(op, op.x),
-            *rows,
-            ResultPointer(),
-            ConstantStruct("subbyte_x86_normalization", fields),
-            Special.TILE_BEGIN,
-            Special.TILE_END,
-        ),
-        tiles=op.type.elements // extent,
-    )
+    return normalization_call(op, "subbyte_x86_normalize_avx2", "subbyte_x86_normalization")
 
 
 def _rows() -> Iterator[Kernel]:
