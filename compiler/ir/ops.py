@@ -227,6 +227,15 @@ class Gemm(Node):
 # Elementwise ----------------------------------------------------------------------------------------------------------
 
 
+def arithmetic_type(a: TensorType, b: TensorType) -> TensorType:
+    """What arithmetic on a and b makes, broadcast as in NumPy.  Raises GraphError: not numbers of one plain dtype."""
+    if a.dtype != b.dtype or a.quant is not None or b.quant is not None:
+        raise GraphError(f"operands are {a} and {b}; one dtype, without scales, is needed")
+    if a.dtype.kind not in ("int", "uint", "float"):
+        raise GraphError(f"operands are {a}, which has no arithmetic; integers and floats have")
+    return TensorType(a.dtype, broadcast(a.shape, b.shape))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Binary(Node):
     """An elementwise operation of two operands of one dtype (floats, or plain integers), broadcast as in NumPy."""
@@ -235,12 +244,7 @@ class Binary(Node):
     b: Value
 
     def infer_type(self) -> TensorType:
-        a, b = self.a.type, self.b.type
-        if a.dtype != b.dtype or a.quant is not None or b.quant is not None:
-            raise GraphError(f"operands are {a} and {b}; one dtype, without scales, is needed")
-        if a.dtype.kind not in ("int", "uint", "float"):
-            raise GraphError(f"operands are {a}, which has no arithmetic; integers and floats have")
-        return TensorType(a.dtype, broadcast(a.shape, b.shape))
+        return arithmetic_type(self.a.type, self.b.type)
 
 
 class Add(Binary):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from subbyte.compiler.dtype import BOOL
 from subbyte.compiler.errors import GraphError
 from subbyte.compiler.ir.node import Node, Value
-from subbyte.compiler.ir.ops import Binary, need_same_grid
+from subbyte.compiler.ir.ops import Binary, arithmetic_type, need_same_grid
 from subbyte.compiler.ir.shapes import broadcast
 from subbyte.compiler.ir.types import TensorType
 
@@ -111,12 +111,7 @@ class Modular(Node):
     b: Value
 
     def infer_type(self) -> TensorType:
-        a, b = self.a.type, self.b.type
-        if a.dtype != b.dtype or a.quant is not None or b.quant is not None:
-            raise GraphError(f"operands are {a} and {b}; one dtype, without scales, is needed")
-        if a.dtype.kind not in ("int", "uint", "float"):
-            raise GraphError(f"operands are {a}, which has no arithmetic; integers and floats have")
-        return TensorType(a.dtype, broadcast(a.shape, b.shape))
+        return arithmetic_type(self.a.type, self.b.type)
 
 
 class Mod(Modular):
