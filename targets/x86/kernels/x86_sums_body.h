@@ -76,105 +76,23 @@ SUBBYTE_INLINE void F(subbyte_x86_multiply_)(INTS* sums, const CELL* x, int32_t 
         }
 }
 
-// The sums of a register tile to codes: y[m * g->outputs + i] for `outputs` values of i, at most vectors * LANES.
-SUBBYTE_INLINE void F(subbyte_x86_requantize_)(uint8_t* y, const INTS* sums, const struct subbyte_x86_parameters* p,
-                                               const struct subbyte_x86_conv* g, int32_t vectors, int32_t outputs) {
-    const int32_t total = g->pixels * vectors;
-    int32_t first, i;
-    SUBBYTE_UNROLL for (first = 0; first < total; first += 4) {
-        INTS steps[4], codes;
-        uint8_t* to = y + first / vectors * g->outputs + first % vectors * LANES;
-        SUBBYTE_UNROLL for (i = 0; i < 4; ++i) {
-            const int32_t at = subbyte_x86_smaller(first + i, total - 1);
-            const int32_t channel = at % vectors * LANES;
-            const FLOATS multiplier = V(subbyte_load_f32_)(p->multiplier + channel);
-            if (p->shift)
-                steps[i] = V(subbyte_scale_shift_)(sums[at], multiplier, V(subbyte_load_f32_)(p->shift + channel));
-            else if (g->wide)
-                steps[i] = V(subbyte_scale_wide_)(sums[at], multiplier);
-            else
-                steps[i] = V(subbyte_scale_)(sums[at], multiplier);
-        }
-        codes = V(subbyte_pack_codes_)(steps[0], steps[1], steps[2], steps[3], g->y_zero, g->qmin, g->qmax);
-        if (first + 4 <= total &&
-            ((vectors == 1 && g->outputs == LANES) || (vectors % 4 == 0 && outputs % (4 * LANES) == 0))) {
-            V(subbyte_store_)(to, codes);  // four vectors that are neighbours in memory
-        } else if (vectors == 2 && outputs == 2 * LANES) {
-            V(subbyte_store_half_)(to, codes, 0);
-            if (first + 4 <= total) V(subbyte_store_half_)(to + g->outputs, codes, 1);
-        } else {
-            SUBBYTE_UNROLL for (i = 0; i < 4; ++i) {
-                const int32_t m = (first + i) / vectors, channel = (first + i) % vectors * LANES;
-                const int32_t rest = subbyte_x86_smaller(outputs - channel, LANES);
-                if (first + i < total && rest > 0)
-                    V(subbyte_store_chunk_)(y + m * g->outputs + channel, codes, i, rest);
-            }
-        }
-    }
-}
+#include "x86_finish_body.h"
 
 // One panel of outputs for one register tile; y: the first of them of the first pixel.
 SUBBYTE_INLINE void F(subbyte_x86_panel_)(const CELL* x, int32_t pitch, int32_t step, const int8_t* w, void* y,
                                           const struct subbyte_x86_parameters* p, const struct subbyte_x86_conv* g,
                                           int32_t panel, int32_t vectors, int32_t outputs) {
     INTS sums[SUBBYTE_X86_SUMS];
-    int32_t m, v;
+    int32_t m;
     SUBBYTE_UNROLL for (m = 0; m < SUBBYTE_X86_SUMS; ++m) sums[m] = V(subbyte_zero_)();
     F(subbyte_x86_multiply_)(sums, x, pitch, step, w, p, g, panel, vectors);
-    if (p->multiplier) {
+    if (p->multiplier)
         F(subbyte_x86_requantize_)((uint8_t*)y, sums, p, g, vectors, outputs);
-        return;
-    }
-    SUBBYTE_UNROLL for (m = 0; m < g->pixels; ++m) {
-        SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
-            const int32_t rest = subbyte_x86_smaller(outputs - v * LANES, LANES);
-            if (rest > 0) V(subbyte_store_s32_)((int32_t*)y + m * g->outputs + v * LANES, sums[m * vectors + v], rest);
-        }
-    }
+    else
+        F(subbyte_x86_store_sums_)((int32_t*)y, sums, g, vectors, outputs);
 }
 
-// n codes as cells. Reads and writes nothing beyond them.
-SUBBYTE_INLINE void F(subbyte_x86_copy_)(CELL* to, const uint8_t* x, int32_t n) {
-#if SUBBYTE_WORDS
-    int32_t i = 0;
-    for (; i + 2 * LANES <= n; i += 2 * LANES) V(subbyte_store_)(to + i, V(subbyte_load_u8_as_u16_)(x + i));
-    for (; i < n; ++i) to[i] = x[i];
-#else
-    V(subbyte_copy_)(to, x, n);
-#endif
-}
-
-SUBBYTE_INLINE void F(subbyte_x86_fill_)(CELL* to, int32_t value, int32_t n) {
-#if SUBBYTE_WORDS
-    int32_t i;
-    for (i = 0; i < n; ++i) to[i] = (CELL)value;
-#else
-    V(subbyte_fill_)(to, value, n);
-#endif
-}
-
-// Input rows `top` to top + rows, columns `left` to left + columns of an image, with the zero point around it; `pitch` cells
-// a row, and behind the last as many as a group of products may read.
-SUBBYTE_INLINE void F(subbyte_x86_window_)(CELL* window, const uint8_t* image, const struct subbyte_x86_conv* g,
-                                           int32_t top, int32_t rows, int32_t left, int32_t columns, int32_t pitch) {
-    const int32_t before = left < 0 ? subbyte_x86_smaller(-left, columns) : 0;
-    const int32_t beyond = left + columns - g->width;
-    const int32_t after = beyond > 0 ? subbyte_x86_smaller(beyond, columns - before) : 0;
-    const int32_t inside = columns - before - after;
-    int32_t row;
-    for (row = 0; row < rows; ++row, window += pitch) {
-        const int32_t y = top + row;
-        if (y < 0 || y >= g->height) {
-            F(subbyte_x86_fill_)(window, g->x_zero, columns * g->channels);
-            continue;
-        }
-        if (before) F(subbyte_x86_fill_)(window, g->x_zero, before * g->channels);
-        F(subbyte_x86_copy_)(window + before * g->channels, image + (y * g->width + left + before) * g->channels,
-                             inside * g->channels);
-        if (after) F(subbyte_x86_fill_)(window + (before + inside) * g->channels, g->x_zero, after * g->channels);
-    }
-    F(subbyte_x86_fill_)(window, 0, GROUP);
-}
+#include "x86_window_body.h"
 
 // All panels of one area; x: the first cell of the window of its first pixel, in rows of `pitch` cells.
 SUBBYTE_INLINE void F(subbyte_x86_area_)(const CELL* x, int32_t pitch, const int8_t* w, uint8_t* y, int32_t y_bytes,

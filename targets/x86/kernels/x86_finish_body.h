@@ -1,0 +1,52 @@
+// Part of the bodies that sum products: what becomes of a register tile of sums, N4 and the stores.
+//
+// Before: SUBBYTE_ISA, SUBBYTE_DOT and the shorthands V, F, LANES, INTS and FLOATS of x86_sums_body.h.
+
+// The sums of a register tile to codes: y[m * g->outputs + i] for `outputs` values of i, at most vectors * LANES.
+SUBBYTE_INLINE void F(subbyte_x86_requantize_)(uint8_t* y, const INTS* sums, const struct subbyte_x86_parameters* p,
+                                               const struct subbyte_x86_conv* g, int32_t vectors, int32_t outputs) {
+    const int32_t total = g->pixels * vectors;
+    int32_t first, i;
+    SUBBYTE_UNROLL for (first = 0; first < total; first += 4) {
+        INTS steps[4], codes;
+        uint8_t* to = y + first / vectors * g->outputs + first % vectors * LANES;
+        SUBBYTE_UNROLL for (i = 0; i < 4; ++i) {
+            const int32_t at = subbyte_x86_smaller(first + i, total - 1);
+            const int32_t channel = at % vectors * LANES;
+            const FLOATS multiplier = V(subbyte_load_f32_)(p->multiplier + channel);
+            if (p->shift)
+                steps[i] = V(subbyte_scale_shift_)(sums[at], multiplier, V(subbyte_load_f32_)(p->shift + channel));
+            else if (g->wide)
+                steps[i] = V(subbyte_scale_wide_)(sums[at], multiplier);
+            else
+                steps[i] = V(subbyte_scale_)(sums[at], multiplier);
+        }
+        codes = V(subbyte_pack_codes_)(steps[0], steps[1], steps[2], steps[3], g->y_zero, g->qmin, g->qmax);
+        if (first + 4 <= total &&
+            ((vectors == 1 && g->outputs == LANES) || (vectors % 4 == 0 && outputs % (4 * LANES) == 0))) {
+            V(subbyte_store_)(to, codes);  // four vectors that are neighbours in memory
+        } else if (vectors == 2 && outputs == 2 * LANES) {
+            V(subbyte_store_half_)(to, codes, 0);
+            if (first + 4 <= total) V(subbyte_store_half_)(to + g->outputs, codes, 1);
+        } else {
+            SUBBYTE_UNROLL for (i = 0; i < 4; ++i) {
+                const int32_t m = (first + i) / vectors, channel = (first + i) % vectors * LANES;
+                const int32_t rest = subbyte_x86_smaller(outputs - channel, LANES);
+                if (first + i < total && rest > 0)
+                    V(subbyte_store_chunk_)(y + m * g->outputs + channel, codes, i, rest);
+            }
+        }
+    }
+}
+
+// The sums of a register tile themselves, 32 bits: y[m * g->outputs + i].
+SUBBYTE_INLINE void F(subbyte_x86_store_sums_)(int32_t* y, const INTS* sums, const struct subbyte_x86_conv* g,
+                                               int32_t vectors, int32_t outputs) {
+    int32_t m, v;
+    SUBBYTE_UNROLL for (m = 0; m < g->pixels; ++m) {
+        SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
+            const int32_t rest = subbyte_x86_smaller(outputs - v * LANES, LANES);
+            if (rest > 0) V(subbyte_store_s32_)(y + m * g->outputs + v * LANES, sums[m * vectors + v], rest);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+// Part of the bodies that sum products: the input of a tile, copied with its padding as the cells that are multiplied.
+//
+// Before: SUBBYTE_ISA, SUBBYTE_DOT, SUBBYTE_WORDS and the shorthands V, F, LANES, CELL and GROUP of x86_sums_body.h.
+
+// n codes as cells. Reads and writes nothing beyond them.
+SUBBYTE_INLINE void F(subbyte_x86_copy_)(CELL* to, const uint8_t* x, int32_t n) {
+#if SUBBYTE_WORDS
+    int32_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) V(subbyte_store_)(to + i, V(subbyte_load_u8_as_u16_)(x + i));
+    for (; i < n; ++i) to[i] = x[i];
+#else
+    V(subbyte_copy_)(to, x, n);
+#endif
+}
+
+SUBBYTE_INLINE void F(subbyte_x86_fill_)(CELL* to, int32_t value, int32_t n) {
+#if SUBBYTE_WORDS
+    int32_t i;
+    for (i = 0; i < n; ++i) to[i] = (CELL)value;
+#else
+    V(subbyte_fill_)(to, value, n);
+#endif
+}
+
+// Input rows `top` to top + rows, columns `left` to left + columns of an image, with the zero point around it; `pitch` cells
+// a row, and behind the last as many as a group of products may read.
+SUBBYTE_INLINE void F(subbyte_x86_window_)(CELL* window, const uint8_t* image, const struct subbyte_x86_conv* g,
+                                           int32_t top, int32_t rows, int32_t left, int32_t columns, int32_t pitch) {
+    const int32_t before = left < 0 ? subbyte_x86_smaller(-left, columns) : 0;
+    const int32_t beyond = left + columns - g->width;
+    const int32_t after = beyond > 0 ? subbyte_x86_smaller(beyond, columns - before) : 0;
+    const int32_t inside = columns - before - after;
+    int32_t row;
+    for (row = 0; row < rows; ++row, window += pitch) {
+        const int32_t y = top + row;
+        if (y < 0 || y >= g->height) {
+            F(subbyte_x86_fill_)(window, g->x_zero, columns * g->channels);
+            continue;
+        }
+        if (before) F(subbyte_x86_fill_)(window, g->x_zero, before * g->channels);
+        F(subbyte_x86_copy_)(window + before * g->channels, image + (y * g->width + left + before) * g->channels,
+                             inside * g->channels);
+        if (after) F(subbyte_x86_fill_)(window + (before + inside) * g->channels, g->x_zero, after * g->channels);
+    }
+    F(subbyte_x86_fill_)(window, 0, GROUP);
+}
