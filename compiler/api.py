@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from subbyte.compiler.runtime import Module
 from subbyte.compiler.target import Target, find_target
 from subbyte.compiler.toolchain.build import SHARED, build_bundle
 from subbyte.compiler.toolchain.compilers import find_compiler
+from subbyte.compiler.tuning import TuningRecord, read_tuning
 from subbyte.compiler.version import VERSION
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def compile(
     remove_work: bool = True,
     activation_bits: int | None = None,
     integer_only: bool = False,
+    tuning: str | os.PathLike[str] | Sequence[TuningRecord] = (),
 ) -> Module:
     """Compile an ONNX model ahead of time and build its library.
 
@@ -63,6 +65,7 @@ def compile(
         remove_work: leave out what range analysis proves constant or unused; the numbers are the same either way.
         activation_bits: 8: float activations of weight-only matrix products become 8-bit codes while the model runs.
         integer_only: float islands become integer functions at most one step from the real ones; fail where one cannot.
+        tuning: records of kernels and their knobs by ONNX node, or the file of them (compiler/tuning.py).
     Returns: the module; it runs where its target is this machine, and can be saved everywhere.
     Raises: ModelError, UnsupportedError, NumericsError, ToolchainError.
     """
@@ -75,6 +78,7 @@ def compile(
         remove_work=remove_work,
         activation_bits=activation_bits,
         integer_only=integer_only,
+        tuning=read_tuning(tuning) if isinstance(tuning, (str, os.PathLike)) else tuple(tuning),
     )
     bundle = compile_bundle(model, goal, options)
     built = build_bundle(bundle, goal, find_compiler(goal, compiler), (SHARED,))

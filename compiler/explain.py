@@ -146,7 +146,9 @@ def layer_of(node: Node, call: KernelCall | None = None, target: Target | None =
     """The account of one operation, and of the kernel that computes it."""
     weights = _weights(node)
     others = [v for v in node.operands if v not in (weights, getattr(node, "bias", None))]
-    made = None if call is None or target is None else target.kernel(type(node), call.kernel).call(node)
+    made = None
+    if call is not None and target is not None:
+        made = target.kernel(type(node), call.kernel).call(node, **dict(call.setting))
     weight_bytes = _packed_bytes(node) if made is None else _stored_bytes(node, made)
     moved = sum(v.type.bytes for v in node.operands if not isinstance(v.node, Constant))
     return Layer(

@@ -7,7 +7,7 @@ import os
 import pkgutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from subbyte.compiler import knobs
@@ -15,6 +15,7 @@ from subbyte.compiler.errors import UnsupportedError
 from subbyte.compiler.ir.graph import Graph, Stage
 from subbyte.compiler.pass_manager import Pass, Step, run_passes
 from subbyte.compiler.target import Target
+from subbyte.compiler.tuning import TuningRecord
 from subbyte.passes.choose_layout import choose_layout
 from subbyte.passes.choose_requantization import choose_requantization
 from subbyte.passes.dequantize_constants import dequantize_constants
@@ -67,6 +68,7 @@ class Options:
     weights: "inline" in the C source, "file" beside it, None: by size. name: of the C functions, None: the graph's.
     remove_work: leave out what range analysis proves constant or unused; the numbers are the same either way.
     activation_bits: 8: float activations of weight-only matrix products become 8-bit codes while the model runs.
+    tuning: kernels and values of their knobs by ONNX node, where the cost model is not to choose; no number changes.
     """
 
     dims: Mapping[str, int] = field(default_factory=dict)
@@ -78,6 +80,7 @@ class Options:
     name: str | None = None
     remove_work: bool = True
     activation_bits: int | None = None
+    tuning: tuple[TuningRecord, ...] = ()
 
     def __post_init__(self) -> None:
         if self.activation_bits not in (8, None):
@@ -95,6 +98,7 @@ class Options:
             "weights": self.weights,
             "remove_work": self.remove_work,
             "activation_bits": self.activation_bits,
+            "tuning": [record.as_dict() for record in self.tuning],
         }
 
 
@@ -193,7 +197,7 @@ def lowered(
     """
     options = options or Options()
     graph = quantized(model, options, on_step=on_step)
-    return _run(graph, target_passes(options), target, on_step)
+    return _run(graph, target_passes(options), replace(target, tuning=options.tuning), on_step)
 
 
 def all_passes() -> tuple[Pass, ...]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache, cached_property
 from importlib import metadata
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from subbyte.compiler.errors import UnsupportedError
 from subbyte.compiler.ir.node import Node
+from subbyte.compiler.tuning import Setting, TuningRecord, setting_of
 
 # How a kernel asks to be called ---------------------------------------------------------------------------------------
 
@@ -140,6 +142,25 @@ def always(op: Node) -> bool:
     return True
 
 
+def fits_always(op: Node, setting: Mapping[str, int]) -> bool:
+    """Every combination of listed values is one that the kernel can do."""
+    return True
+
+
+@dataclass(frozen=True)
+class KernelKnob:
+    """A choice within a kernel that changes its speed and no result: for the tuner, and for `compile --tuning`.
+
+    (compiler/knobs.py is about another thing: environment variables.)
+
+    values: all that may be asked for; which of them an operation admits, alone and together, the row's `fits` says.
+    """
+
+    name: str
+    meaning: str
+    values: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class Kernel:
     """One row of a target's kernel table.
@@ -149,19 +170,47 @@ class Kernel:
     features: what the processor must have. cost: seconds, roughly; the lowest wins, ties fall to the earlier row.
     in_place: operands whose memory the result may share: element i of the result is written after element i of the
         operand is read for the last time, in every tile.
+    knobs: what can be chosen within it; call(op, pixels=6) takes them by name, and chooses those that are left out.
+    fits: whether the kernel computes this operation with these values of its knobs.
     """
 
     op: type[Node]
     symbol: str
     header: Path
     storage: Storage
-    call: Callable[[Node], Call]
+    call: Callable[..., Call]
     cost: Callable[[Node, TargetFacts], float]
     accepts: Callable[[Node], bool] = always
     in_place: tuple[int, ...] = ()
     features: frozenset[str] = frozenset()
     operands: str = ""  # for `list kernels`: "u8 s8 -> u8"
     tile: tuple[int, ...] = ()
+    knobs: tuple[KernelKnob, ...] = ()
+    fits: Callable[[Any, Mapping[str, int]], bool] = fits_always
+
+    def check(self, op: Node, setting: Setting) -> None:
+        """Raises UnsupportedError: `setting` names an unknown knob or value, or the operation does not admit it."""
+        known = {knob.name: knob for knob in self.knobs}
+        for name, value in setting:
+            if name not in known:
+                offered = f"its knobs are {', '.join(known)}" if known else "it has none"
+                raise UnsupportedError(f"kernel '{self.symbol}' has no knob '{name}'; {offered}")
+            if value not in known[name].values:
+                values = ", ".join(map(str, known[name].values))
+                raise UnsupportedError(f"knob '{name}' of kernel '{self.symbol}' is {value}; its values are {values}")
+        if not self.fits(op, dict(setting)):
+            asked = ", ".join(f"{name} {value}" for name, value in setting)
+            raise UnsupportedError(
+                f"kernel '{self.symbol}' does not compute {op.label} with {asked}; leave a knob out, and the cost "
+                "model chooses its value"
+            )
+
+    def settings(self, op: Node) -> Iterator[Setting]:
+        """Every complete setting that `op` admits; () alone where there are no knobs."""
+        for values in product(*(knob.values for knob in self.knobs)):
+            chosen = dict(zip((knob.name for knob in self.knobs), values, strict=True))
+            if self.fits(op, chosen):
+                yield setting_of(chosen)
 
     @property
     def family(self) -> str:
@@ -219,6 +268,7 @@ class Target:
     zig_cpu: str  # for `zig cc -mcpu`
     kernels: tuple[Kernel, ...] = field(repr=False)
     runs_here: bool = False  # this machine can run what is built for it
+    tuning: tuple[TuningRecord, ...] = field(repr=False, default=())  # choices that were measured, by ONNX node
 
     def kernels_for(self, op: type[Node]) -> Iterator[Kernel]:
         """The rows for operations of type `op`, in the order of the table."""
@@ -232,6 +282,37 @@ class Target:
         """The row of the lowest cost that accepts `op`, of several the first; None where there is none."""
         accepted = [kernel for kernel in self.kernels_for(type(op)) if kernel.accepts(op)]
         return min(accepted, key=lambda kernel: kernel.cost(op, self.facts), default=None)
+
+    def choose(self, op: Node) -> tuple[Kernel, Setting] | None:
+        """The row that computes `op` and the setting of its knobs: what is recorded, else the cheapest as it chooses.
+
+        Raises UnsupportedError: a record asks for a kernel, a version of it, or a setting that does not compute `op`.
+        """
+        record = next((record for record in self.tuning if self._concerns(record, op)), None)
+        if record is None:
+            kernel = self.cheapest(op)
+            return None if kernel is None else (kernel, ())
+        kernel = self.kernel(type(op), record.kernel)
+        if not kernel.accepts(op):
+            raise UnsupportedError(
+                f"the tuning record for node '{record.node}' names kernel '{kernel.symbol}', which does not accept "
+                f"{op.label} of {', '.join(str(operand.type) for operand in op.operands)}; leave the record out"
+            )
+        if record.version not in ("", kernel.version):
+            raise UnsupportedError(
+                f"the tuning record for node '{record.node}' was taken of version {record.version} of kernel "
+                f"'{kernel.symbol}'; this is version {kernel.version}. Tune again, or leave the record out."
+            )
+        kernel.check(op, record.setting)
+        return kernel, record.setting
+
+    def _concerns(self, record: TuningRecord, op: Node) -> bool:
+        """Whether `op` computes the node of the record, and its kernel is one for such operations."""
+        return record.node in op.sources and any(k.symbol == record.kernel for k in self.kernels_for(type(op)))
+
+    def unused_tuning(self, ops: tuple[Node, ...]) -> TuningRecord | None:
+        """The first record that concerns none of the operations."""
+        return next((record for record in self.tuning if not any(self._concerns(record, op) for op in ops)), None)
 
     def cost(self, op: Node) -> float | None:
         """What `op` costs with its cheapest kernel, in seconds, roughly; None where there is none."""

@@ -14,7 +14,7 @@ PACKAGES = ("compiler", "passes", "targets")
 # Each layer and the layers that it may import besides itself.
 _NUMBERS = {"errors", "dtype"}
 _GRAPHS = _NUMBERS | {"numerics", "ir"}
-_TARGETED = _GRAPHS | {"target"}
+_TARGETED = _GRAPHS | {"target", "tuning"}
 _BUNDLE = {"version", "manifest", "runtime", "_runtime"}
 _EVERYTHING = _TARGETED | _BUNDLE | {"importer", "pass_manager", "passes", "targets", "codegen", "toolchain", "knobs"}
 MAY_IMPORT: dict[str, set[str]] = {
@@ -24,7 +24,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "numerics": _NUMBERS,
     "ir": _NUMBERS | {"numerics"},
     "importer": _GRAPHS,
-    "target": _GRAPHS,
+    "tuning": {"errors"},
+    "target": _GRAPHS | {"tuning"},
     "targets": _TARGETED,
     "pass_manager": _TARGETED,
     "passes": _TARGETED | {"pass_manager"},

@@ -17,6 +17,7 @@ from subbyte.compiler.cli.options import (
     NoRemoveWork,
     Strict,
     TargetName,
+    Tuning,
     parse_activation_bits,
     parse_dims,
 )
@@ -51,6 +52,7 @@ def compile_command(
     integer_only: IntegerOnly = False,
     no_remove_work: NoRemoveWork = False,
     activation_bits: ActivationBits = None,
+    tuning: Tuning = None,
     compiler: CompilerCommand = None,
     json: Json = False,
 ) -> None:
@@ -72,6 +74,7 @@ def compile_command(
     from subbyte.compiler.target import find_target
     from subbyte.compiler.toolchain.build import build_bundle
     from subbyte.compiler.toolchain.compilers import find_compiler
+    from subbyte.compiler.tuning import read_tuning
 
     goal = find_target(target)
     options = Options(
@@ -84,6 +87,7 @@ def compile_command(
         name=name or _stem(model),
         remove_work=not no_remove_work,
         activation_bits=parse_activation_bits(activation_bits),
+        tuning=() if tuning is None else read_tuning(tuning),
     )
     with progress(f"compiling {model.name} for {goal.name}"):
         bundle = compile_bundle(model, goal, options)

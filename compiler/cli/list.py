@@ -33,9 +33,16 @@ def list_command(
         print_json(rows)
     elif rows:
         columns = list(rows[0])
-        print_table("", columns, [[row[column] for column in columns] for row in rows])
+        print_table("", columns, [[_shown(row[column]) for column in columns] for row in rows])
     else:
         typer.echo(f"This installation has no {what.value}.")
+
+
+def _shown(content: Any) -> Any:
+    """A cell of a table: lists of knobs as `name 1,2,4`."""
+    if not isinstance(content, list):
+        return content
+    return "; ".join(f"{knob['name']} {','.join(map(str, knob['values']))}" for knob in content)
 
 
 def _targets(_: str) -> list[dict[str, Any]]:
@@ -70,6 +77,9 @@ def _kernels(target: str) -> list[dict[str, Any]]:
             "features": " ".join(sorted(kernel.features)),
             "header": kernel.header.name,
             "version": kernel.version,
+            "knobs": [
+                {"name": knob.name, "meaning": knob.meaning, "values": list(knob.values)} for knob in kernel.knobs
+            ],
         }
         for kernel in find_target(target).kernels
     ]

@@ -51,6 +51,10 @@ ActivationBits = Annotated[
         "half of a block's largest magnitude / 127.",
     ),
 ]
+Tuning = Annotated[
+    Path | None,
+    typer.Option("--tuning", metavar="FILE", help="Tuning records: kernels and values of their knobs, by node."),
+]
 CompilerCommand = Annotated[
     str | None, typer.Option("--compiler", metavar="COMMAND", help="The C compiler; found where it is not given.")
 ]

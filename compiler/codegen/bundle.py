@@ -165,6 +165,7 @@ def _step(step: Step, target: Target) -> dict[str, Any]:
         "kernel": step.call.symbol,
         "fallback": step.kernel is not None and step.kernel.family != target.family,
         "kernel_version": step.kernel.version if step.kernel is not None else None,
+        "knobs": dict(step.setting),
         "layouts": layouts,
         "sources": list(step.sources),
         "macs": step.macs,

@@ -14,6 +14,7 @@ from subbyte.compiler.ir.macs import multiply_accumulates
 from subbyte.compiler.ir.node import Constant, Input, Node, Value
 from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.target import Call, ConstantArray, Kernel, OperandPointer, Pointers, Target, as_array
+from subbyte.compiler.tuning import Setting
 
 ARENA_ALIGN = 64
 
@@ -63,6 +64,7 @@ class Step:
     result_types: tuple[str, ...]
     macs: int
     bytes: int
+    setting: Setting = ()  # of the kernel's knobs, as far as it was asked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +164,7 @@ def _constant_operand(node: Constant) -> ConstantArray:
 def _step(index: int, node: KernelCall, kernel: Kernel, places: dict[Value, Place]) -> Step:
     operands = tuple(places[storage_of(operand)] for operand in node.operands)
     results = tuple(places[Value(node, i)] for i in range(len(node.types)))
-    call = kernel.call(node.op)
+    call = kernel.call(node.op, **dict(node.setting))
     constants = sum(argument.data.nbytes for argument in call.arguments if isinstance(argument, ConstantArray))
     moved = sum(operand.type.bytes for operand in node.operands if not isinstance(operand.node, Constant))
     return Step(
@@ -176,6 +178,7 @@ def _step(index: int, node: KernelCall, kernel: Kernel, places: dict[Value, Plac
         result_types=tuple(t.dtype.c_type for t in node.types),
         macs=multiply_accumulates(node),
         bytes=moved + constants + sum(t.bytes for t in node.types),
+        setting=node.setting,
     )
 
 

@@ -35,10 +35,12 @@ class KernelCall(Wrapper):
     """`op` computed by the kernel `kernel` of the target `target`.
 
     Constant operands (weights, bias) stay semantic constants; the kernel packs them when the program is written.
+    setting: values for knobs of the kernel, by name; it chooses those that are left out.
     """
 
     kernel: str
     target: str
+    setting: tuple[tuple[str, int], ...] = ()
 
 
 class View(Wrapper):

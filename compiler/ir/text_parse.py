@@ -394,7 +394,11 @@ def _fits(content: Any, hint: Any) -> bool:
         case typing.Union | types.UnionType:
             return any(_fits(content, argument) for argument in arguments)
         case origin if origin is tuple:
-            return isinstance(content, tuple) and all(_fits(item, arguments[0]) for item in content)
+            if not isinstance(content, tuple):
+                return False
+            if arguments[-1] is Ellipsis:
+                return all(_fits(item, arguments[0]) for item in content)
+            return len(content) == len(arguments) and all(map(_fits, content, arguments))
         case origin if origin is np.ndarray:
             return isinstance(content, np.ndarray)
     if isinstance(content, bool):

@@ -21,7 +21,7 @@ from subbyte.compiler.numerics.staircase import Staircase
 
 INLINE_ELEMENTS = 16  # an array of more elements is a resource
 _BASE64_COLUMNS = 116
-_PROVENANCE = ("sources", "tensor", "layout")  # printed where they differ from their defaults
+_OPTIONAL = ("setting", "sources", "tensor", "layout")  # printed where they differ from their defaults
 
 
 def print_graph(graph: Graph, *, resources: bool = True) -> str:
@@ -53,8 +53,8 @@ class _Printer:
         return line if isinstance(node, (Input, Constant)) else f"{line} -> {', '.join(map(result_text, node.types))}"
 
     def operation(self, node: Node) -> str:
-        fields = [field.name for field in dataclasses.fields(node) if field.name not in _PROVENANCE]
-        fields += [name for name in _PROVENANCE if getattr(node, name)]
+        fields = [field.name for field in dataclasses.fields(node) if field.name not in _OPTIONAL]
+        fields += [name for name in _OPTIONAL if getattr(node, name, None)]
         return f"{type(node).__name__}({', '.join(f'{name}={self.content(getattr(node, name))}' for name in fields)})"
 
     def value(self, value: Value) -> str:
