@@ -49,7 +49,7 @@ from subbyte.targets.x86.registers import (
     choose_register_tile,
     choose_tiles,
 )
-from subbyte.targets.x86.rows import is_signed_weights, is_unsigned_byte, is_unsigned_grid, row
+from subbyte.targets.x86.rows import is_signed_weights, is_unsigned_byte, is_unsigned_grid, row, stored_bits
 
 SumOfProducts = QConv | QGemm
 
@@ -139,7 +139,8 @@ def plan(op: SumOfProducts, dot: Dot) -> Plan:
     weights = _weights(op)
     runs, products = g.runs
     register_tile = choose_register_tile(dot, g.results[1], g.outputs, runs * ceil_div(products, dot.group))
-    in_window = dot.words or not g.stays_inside or products % dot.group != 0
+    packed = stored_bits(_data(op).type) < 8
+    in_window = dot.words or packed or not g.stays_inside or products % dot.group != 0
     window = Window(g.strides, g.reach, g.channels, dot) if in_window else None
     bias = np.zeros(g.outputs, np.int64) if op.bias is None else constant_of(op.bias).astype(np.int64)
     bias = bias - zero_point(_data(op).type) * weights.sum(axis=(1, 2))
@@ -185,6 +186,8 @@ def _struct(op: SumOfProducts, p: Plan) -> ConstantStruct:
             ("qmin", 0 if r is None else r.qmin),
             ("qmax", 0 if r is None else r.qmax),
             ("wide", int(may_reach_int32(op))),
+            ("x_bits", stored_bits(_data(op).type)),
+            ("y_bits", 8 if r is None else stored_bits(op.type)),
         ),
     )
 
@@ -285,6 +288,7 @@ def _row(op: type[Node], dot: Dot, storage: Storage, *, raw: bool) -> Kernel:
         f"u8 s8 -> {'s32' if raw else 'u8'}",
         dot.features,
         partial(_cost, dot=dot),
+        packed=True,
     )
     return replace(made, tile=(dot.lanes, dot.group))
 

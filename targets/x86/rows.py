@@ -12,7 +12,7 @@ from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.target import Call, Kernel, Storage, TargetFacts
 from subbyte.targets.common.c_types import has_integers
 from subbyte.targets.common.constants import has_one_zero_point, is_constant
-from subbyte.targets.common.geometry import all_plain, tensor_types
+from subbyte.targets.common.geometry import all_plain, is_packed, is_plain, tensor_types
 
 KERNELS = Path(__file__).parent / "kernels"
 
@@ -44,6 +44,20 @@ def is_unsigned_grid(of_type: TensorType) -> bool:
     return of_type.quant is None or 0 <= of_type.quant.scalar()[1] <= 255
 
 
+def stored_bits(of_type: TensorType) -> int:
+    """Bits of a code in memory: 1, 2 or 4 where codes share bytes, else 8."""
+    return 8 if of_type.layout is None or of_type.layout.bits is None else of_type.layout.bits
+
+
+def _all_plain_or_packed(op: Node) -> bool:
+    """Whether every operand and result is plain, or unsigned codes that share bytes, and no result is empty."""
+
+    def is_stored(of_type: TensorType) -> bool:
+        return is_plain(of_type) or (is_packed(of_type) and of_type.dtype.kind == "uint")
+
+    return all(map(is_stored, tensor_types(op))) and all(of_type.elements > 0 for of_type in op.types)
+
+
 def cost_at(elements_per_ns: float) -> Callable[[Node, TargetFacts], float]:
     """Seconds for operations that pass over their operands and results at this rate."""
 
@@ -65,8 +79,10 @@ def row(
     features: frozenset[str],
     cost: Callable[[Any, TargetFacts], float],
     in_place: tuple[int, ...] = (),
+    packed: bool = False,
 ) -> Kernel:
-    """A row whose tensors are plain, whatever else `accepts` asks."""
+    """A row whose tensors are plain, whatever else `accepts` asks; with `packed`, unsigned codes may share bytes."""
+    stored = _all_plain_or_packed if packed else all_plain
     return Kernel(
         op=op,
         symbol=symbol,
@@ -74,7 +90,7 @@ def row(
         storage=storage,
         call=call,
         cost=cost,
-        accepts=lambda node: all_plain(node) and accepts(node),
+        accepts=lambda node: stored(node) and accepts(node),
         in_place=in_place,
         features=features,
         operands=operands,

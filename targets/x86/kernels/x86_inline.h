@@ -4,6 +4,7 @@
 #ifndef SUBBYTE_X86_INLINE_H
 #define SUBBYTE_X86_INLINE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #if !defined(__GNUC__)
@@ -16,5 +17,8 @@
 #define SUBBYTE_UNROLL _Pragma("GCC unroll 16")
 
 SUBBYTE_INLINE int32_t subbyte_x86_smaller(int32_t a, int32_t b) { return a < b ? a : b; }
+
+// Bytes that n codes of `bits` bits fill; whole ones.
+SUBBYTE_INLINE ptrdiff_t subbyte_x86_bytes(int32_t n, int32_t bits) { return (ptrdiff_t)n * bits / 8; }
 
 #endif  // SUBBYTE_X86_INLINE_H

@@ -14,13 +14,14 @@
 // last_vectors.
 // window: 1: the input of a tile is copied to scratch with its padding; 0: it is read in place, which requires no
 // padding, and rows of a number of bytes divisible by 4.
-// wide: 1: |sum * multiplier| may reach 2^31.
+// wide: 1: |sum * multiplier| may reach 2^31. x_bits, y_bits: of a code in memory, 1, 2, 4 or 8; those of a pixel fill whole
+// bytes. Codes of fewer than 8 bits are read into a window.
 struct subbyte_x86_conv {
     int32_t height, width, channels, out_height, out_width, outputs;
     int32_t kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width, pad_top,
         pad_left;
     int32_t row_tiles, column_tiles, pixels, vectors, last_vectors, window;
-    int32_t x_zero, y_zero, qmin, qmax, wide;
+    int32_t x_zero, y_zero, qmin, qmax, wide, x_bits, y_bits;
 };
 
 // bias: [outputs], the terms of the input's zero point included. multiplier, shift: [outputs]; shift may be null, multiplier

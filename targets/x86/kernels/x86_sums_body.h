@@ -95,7 +95,7 @@ SUBBYTE_INLINE void F(subbyte_x86_panel_)(const CELL* x, int32_t pitch, int32_t 
 #include "x86_window_body.h"
 
 // All panels of one area; x: the first cell of the window of its first pixel, in rows of `pitch` cells.
-SUBBYTE_INLINE void F(subbyte_x86_area_)(const CELL* x, int32_t pitch, const int8_t* w, uint8_t* y, int32_t y_bytes,
+SUBBYTE_INLINE void F(subbyte_x86_area_)(const CELL* x, int32_t pitch, const int8_t* w, uint8_t* y, int32_t y_bits,
                                          const struct subbyte_x86_parameters* p, const struct subbyte_x86_conv* g,
                                          const struct subbyte_x86_area* area) {
     const int32_t taps = g->dilation_width == 1 ? 1 : g->kernel_width;
@@ -116,7 +116,7 @@ SUBBYTE_INLINE void F(subbyte_x86_area_)(const CELL* x, int32_t pitch, const int
                 const int32_t at = subbyte_x86_smaller(column, area->column_1 - g->pixels);
                 const int32_t pixel = (area->image * g->out_height + row) * g->out_width + at;
                 const CELL* from = x + (row - area->row_0) * g->stride_height * pitch + (at - area->column_0) * step;
-                uint8_t* to = y + (size_t)(pixel * g->outputs + output) * (size_t)y_bytes;
+                uint8_t* to = y + subbyte_x86_bytes(pixel * g->outputs + output, y_bits);
                 if (rest >= panel_outputs)
                     F(subbyte_x86_panel_)(from, pitch, step, weights, to, &own, g, panel, g->vectors, panel_outputs);
                 else
@@ -126,7 +126,7 @@ SUBBYTE_INLINE void F(subbyte_x86_area_)(const CELL* x, int32_t pitch, const int
     }
 }
 
-SUBBYTE_INLINE void F(subbyte_x86_tiles_)(const uint8_t* x, const int8_t* w, void* y, int32_t y_bytes,
+SUBBYTE_INLINE void F(subbyte_x86_tiles_)(const uint8_t* x, const int8_t* w, void* y, int32_t y_bits,
                                           const struct subbyte_x86_parameters* p, const struct subbyte_x86_conv* g,
                                           int32_t begin, int32_t end, CELL* scratch) {
     int32_t tile;
@@ -138,14 +138,14 @@ SUBBYTE_INLINE void F(subbyte_x86_tiles_)(const uint8_t* x, const int8_t* w, voi
             (area.row_1 - area.row_0 - 1) * g->stride_height + (g->kernel_height - 1) * g->dilation_height + 1;
         const int32_t columns =
             (area.column_1 - area.column_0 - 1) * g->stride_width + (g->kernel_width - 1) * g->dilation_width + 1;
-        const uint8_t* image = x + area.image * g->height * g->width * g->channels;
+        const uint8_t* image = x + subbyte_x86_bytes(area.image * g->height * g->width * g->channels, g->x_bits);
         const CELL* first = scratch;
         if (g->window) F(subbyte_x86_window_)(scratch, image, g, top, rows, left, columns, columns * g->channels);
 #if !SUBBYTE_WORDS
         else
             first = image + (top * g->width + left) * g->channels;
 #endif
-        F(subbyte_x86_area_)(first, (g->window ? columns : g->width) * g->channels, w, (uint8_t*)y, y_bytes, p, g,
+        F(subbyte_x86_area_)(first, (g->window ? columns : g->width) * g->channels, w, (uint8_t*)y, y_bits, p, g,
                              &area);
     }
 }
@@ -157,7 +157,7 @@ SUBBYTE_INLINE void F(subbyte_x86_sums_u8s8u8_)(const uint8_t* x, const int8_t* 
                                                 const struct subbyte_x86_conv* g, int32_t begin, int32_t end,
                                                 void* scratch) {
     const struct subbyte_x86_parameters p = {bias, multiplier, shift, more_of, more_at, more};
-    F(subbyte_x86_tiles_)(x, w, y, 1, &p, g, begin, end, (CELL*)scratch);
+    F(subbyte_x86_tiles_)(x, w, y, g->y_bits, &p, g, begin, end, (CELL*)scratch);
 }
 
 // y = x * w + bias, 32 bits.
@@ -166,7 +166,7 @@ SUBBYTE_INLINE void F(subbyte_x86_sums_u8s8s32_)(const uint8_t* x, const int8_t*
                                                  int32_t* y, const struct subbyte_x86_conv* g, int32_t begin,
                                                  int32_t end, void* scratch) {
     const struct subbyte_x86_parameters p = {bias, 0, 0, more_of, more_at, more};
-    F(subbyte_x86_tiles_)(x, w, y, 4, &p, g, begin, end, (CELL*)scratch);
+    F(subbyte_x86_tiles_)(x, w, y, 32, &p, g, begin, end, (CELL*)scratch);
 }
 
 #undef V

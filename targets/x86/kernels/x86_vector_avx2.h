@@ -91,6 +91,8 @@ SUBBYTE_INLINE __m256i subbyte_sub_s32_avx2(__m256i a, __m256i b) { return _mm25
 SUBBYTE_INLINE __m256i subbyte_mul_s32_avx2(__m256i a, __m256i b) { return _mm256_mullo_epi32(a, b); }
 
 SUBBYTE_INLINE __m256i subbyte_add_s16_avx2(__m256i a, __m256i b) { return _mm256_add_epi16(a, b); }
+SUBBYTE_INLINE __m256i subbyte_add_u8_avx2(__m256i a, __m256i b) { return _mm256_add_epi8(a, b); }
+SUBBYTE_INLINE __m256i subbyte_sub_u8_avx2(__m256i a, __m256i b) { return _mm256_sub_epi8(a, b); }
 SUBBYTE_INLINE __m256i subbyte_max_u8_avx2(__m256i a, __m256i b) { return _mm256_max_epu8(a, b); }
 SUBBYTE_INLINE __m256i subbyte_min_u8_avx2(__m256i a, __m256i b) { return _mm256_min_epu8(a, b); }
 SUBBYTE_INLINE __m256i subbyte_xor_avx2(__m256i a, __m256i b) { return _mm256_xor_si256(a, b); }
@@ -142,5 +144,9 @@ SUBBYTE_INLINE void subbyte_fill_avx2(uint8_t* to, int32_t value, int32_t n) {
     }
     if (i < n) subbyte_store_part_avx2(to + i, bytes, n - i);
 }
+
+// ---- codes that share bytes -------------------------------------------------------------------------------------------
+
+#include "x86_packed_avx2.h"
 
 #endif  // SUBBYTE_X86_VECTOR_AVX2_H

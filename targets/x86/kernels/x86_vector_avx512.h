@@ -92,6 +92,8 @@ SUBBYTE_INLINE __m512i subbyte_sub_s32_avx512(__m512i a, __m512i b) { return _mm
 SUBBYTE_INLINE __m512i subbyte_mul_s32_avx512(__m512i a, __m512i b) { return _mm512_mullo_epi32(a, b); }
 
 SUBBYTE_INLINE __m512i subbyte_add_s16_avx512(__m512i a, __m512i b) { return _mm512_add_epi16(a, b); }
+SUBBYTE_INLINE __m512i subbyte_add_u8_avx512(__m512i a, __m512i b) { return _mm512_add_epi8(a, b); }
+SUBBYTE_INLINE __m512i subbyte_sub_u8_avx512(__m512i a, __m512i b) { return _mm512_sub_epi8(a, b); }
 SUBBYTE_INLINE __m512i subbyte_max_u8_avx512(__m512i a, __m512i b) { return _mm512_max_epu8(a, b); }
 SUBBYTE_INLINE __m512i subbyte_min_u8_avx512(__m512i a, __m512i b) { return _mm512_min_epu8(a, b); }
 SUBBYTE_INLINE __m512i subbyte_xor_avx512(__m512i a, __m512i b) { return _mm512_xor_si512(a, b); }
@@ -143,5 +145,9 @@ SUBBYTE_INLINE void subbyte_fill_avx512(uint8_t* to, int32_t value, int32_t n) {
     }
     if (i < n) subbyte_store_part_avx512(to + i, bytes, n - i);
 }
+
+// ---- codes that share bytes -------------------------------------------------------------------------------------------
+
+#include "x86_packed_avx512.h"
 
 #endif  // SUBBYTE_X86_VECTOR_AVX512_H

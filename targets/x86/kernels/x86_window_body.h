@@ -2,8 +2,8 @@
 //
 // Before: SUBBYTE_ISA, SUBBYTE_DOT, SUBBYTE_WORDS and the shorthands V, F, LANES, CELL and GROUP of x86_sums_body.h.
 
-// n codes as cells. Reads and writes nothing beyond them.
-SUBBYTE_INLINE void F(subbyte_x86_copy_)(CELL* to, const uint8_t* x, int32_t n) {
+// n codes as cells, of a byte each. Reads and writes nothing beyond them.
+SUBBYTE_INLINE void F(subbyte_x86_copy_bytes_)(CELL* to, const uint8_t* x, int32_t n) {
 #if SUBBYTE_WORDS
     int32_t i = 0;
     for (; i + 2 * LANES <= n; i += 2 * LANES) V(subbyte_store_)(to + i, V(subbyte_load_u8_as_u16_)(x + i));
@@ -11,6 +11,27 @@ SUBBYTE_INLINE void F(subbyte_x86_copy_)(CELL* to, const uint8_t* x, int32_t n) 
 #else
     V(subbyte_copy_)(to, x, n);
 #endif
+}
+
+// n codes of `bits` bits as cells. Reads and writes nothing beyond them.
+SUBBYTE_INLINE void F(subbyte_x86_copy_)(CELL* to, const uint8_t* x, int32_t n, int32_t bits) {
+    const int32_t block = (int32_t)sizeof(INTS);
+    int32_t k = 0;
+    if (bits < 8) {
+        for (; k < n; k += block) {
+            const int32_t rest = subbyte_x86_smaller(n - k, block);
+            const INTS codes = V(subbyte_load_codes_part_)(x + subbyte_x86_bytes(k, bits), bits, rest);
+#if SUBBYTE_WORDS
+            uint8_t bytes[sizeof(INTS)];
+            V(subbyte_store_)(bytes, codes);
+            F(subbyte_x86_copy_bytes_)(to + k, bytes, rest);
+#else
+            V(subbyte_store_part_)(to + k, codes, rest);
+#endif
+        }
+        return;
+    }
+    F(subbyte_x86_copy_bytes_)(to, x, n);
 }
 
 SUBBYTE_INLINE void F(subbyte_x86_fill_)(CELL* to, int32_t value, int32_t n) {
@@ -38,8 +59,9 @@ SUBBYTE_INLINE void F(subbyte_x86_window_)(CELL* window, const uint8_t* image, c
             continue;
         }
         if (before) F(subbyte_x86_fill_)(window, g->x_zero, before * g->channels);
-        F(subbyte_x86_copy_)(window + before * g->channels, image + (y * g->width + left + before) * g->channels,
-                             inside * g->channels);
+        F(subbyte_x86_copy_)(window + before * g->channels,
+                             image + subbyte_x86_bytes((y * g->width + left + before) * g->channels, g->x_bits),
+                             inside * g->channels, g->x_bits);
         if (after) F(subbyte_x86_fill_)(window + (before + inside) * g->channels, g->x_zero, after * g->channels);
     }
     F(subbyte_x86_fill_)(window, 0, GROUP);
