@@ -10,6 +10,7 @@ from subbyte.targets.x86 import (
     kernels_normalization,
     kernels_pools,
     kernels_products,
+    kernels_softmax,
     kernels_sums,
     kernels_tables,
 )
@@ -22,6 +23,7 @@ KERNELS = (
     *kernels_pools.ROWS,
     *kernels_codes.ROWS,
     *kernels_tables.ROWS,
+    *kernels_softmax.ROWS,
     *kernels_normalization.ROWS,
 )
 

@@ -1,17 +1,14 @@
-"""Rows for functions of a byte: Lookup with one table, QSoftmax along the last stored axis."""
+"""Rows for functions of a byte: Lookup with one table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
 
-from subbyte.compiler.errors import NumericsError
-from subbyte.compiler.ir.qops import Lookup, QSoftmax
-from subbyte.compiler.numerics.softmax import softmax_reciprocal
+from subbyte.compiler.ir.qops import Lookup
 from subbyte.compiler.target import (
     Call,
     ConstantArray,
-    ConstantStruct,
     Integer,
     Kernel,
     ResultPointer,
@@ -19,10 +16,10 @@ from subbyte.compiler.target import (
     Storage,
 )
 from subbyte.targets.common.constants import operand
-from subbyte.targets.common.geometry import around, pieces, same_order
+from subbyte.targets.common.geometry import pieces, same_order
 from subbyte.targets.common.lookup_tables import byte_tables
 from subbyte.targets.x86.registers import REGISTERS
-from subbyte.targets.x86.rows import cost_at, is_unsigned_byte, row
+from subbyte.targets.x86.rows import cost_at, row
 
 _CHUNK = 16384
 
@@ -50,58 +47,27 @@ def _lookup_call(op: Lookup, isa: str) -> Call:
     )
 
 
-def _accepts_softmax(op: QSoftmax) -> bool:
-    bytes_only = is_unsigned_byte(op.x.type.dtype) and is_unsigned_byte(op.dtype) and op.table.size == 256
-    try:
-        softmax_reciprocal(op.quant.scalar()[0])
-    except NumericsError:
-        return False
-    return bytes_only and same_order(op.x.type, op.type) and around(op.x.type, op.axis)[2] == 1
-
-
-def _softmax_call(op: QSoftmax, isa: str) -> Call:
-    rows, extent, _ = around(op.x.type, op.axis)
-    scale, zero = op.quant.scalar()
-    m, k = softmax_reciprocal(scale)
-    struct = ConstantStruct(
-        "subbyte_x86_softmax",
-        (
-            ("extent", extent),
-            ("m_high", m >> 16),
-            ("m_low", m & 0xFFFF),
-            ("k", k),
-            ("y_zero", zero),
-            ("qmin", op.quant.qmin),
-            ("qmax", op.quant.qmax),
-        ),
-    )
-    return Call(
-        f"subbyte_x86_softmax_u8_{isa}",
-        (
-            operand(op, op.x),
-            ResultPointer(),
-            ConstantArray("table", op.table),
-            struct,
-            Special.TILE_BEGIN,
-            Special.TILE_END,
-        ),
-        tiles=rows,
-        proof="N7 in integers",
-    )
+_RATES = {"avx512vbmi": 16.0, **{isa: registers.bytes / 16 for isa, registers in REGISTERS.items()}}
+_FEATURES = {
+    "avx512vbmi": REGISTERS["avx512"].features | {"avx512vbmi"},
+    **{isa: registers.features for isa, registers in REGISTERS.items()},
+}
 
 
 def _rows() -> Iterator[Kernel]:
-    anyhow = Storage.ANY
-    for isa, registers in REGISTERS.items():
-        header, features, cost = f"x86_tables_{isa}.h", registers.features, cost_at(registers.bytes / 16)
+    for isa, rate in _RATES.items():
         yield row(
-            Lookup, f"subbyte_x86_lookup_{isa}", header, anyhow, partial(_lookup_call, isa=isa),
-            _accepts_lookup, "b8 -> b8", features, cost, (0,),
-        )  # fmt: skip
-        yield row(
-            QSoftmax, f"subbyte_x86_softmax_u8_{isa}", header, anyhow, partial(_softmax_call, isa=isa),
-            _accepts_softmax, "u8 -> u8", features, cost,
-        )  # fmt: skip
+            Lookup,
+            f"subbyte_x86_lookup_{isa}",
+            f"x86_tables_{isa}.h",
+            Storage.ANY,
+            partial(_lookup_call, isa=isa),
+            _accepts_lookup,
+            "b8 -> b8",
+            _FEATURES[isa],
+            cost_at(rate),
+            (0,),
+        )
 
 
 ROWS = tuple(_rows())

@@ -28,7 +28,7 @@ FEATURES = (
 )
 
 # The targets that have kernels of their own, each better than the one before.
-NAMES = ("x86-64-v3", "x86-64-v3+avxvnni", "x86-64-v4", "x86-64-v4+avx512vnni")
+NAMES = ("x86-64-v3", "x86-64-v3+avxvnni", "x86-64-v4", "x86-64-v4+avx512vnni", "x86-64-v4+avx512vnni+avx512vbmi")
 
 _CPUINFO_SPELLING = {
     "pni": "sse3",

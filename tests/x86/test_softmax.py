@@ -1,4 +1,4 @@
-"""The softmax of bytes rounds in double where it is sure, and divides in integers at ties: always N7."""
+"""The softmax of bytes rounds in float32 where it is sure, and divides in integers at ties: always N7."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from subbyte.compiler.ir.qops import QSoftmax
 from subbyte.compiler.pipeline import quantized
 from subbyte.compiler.target import find_target
 
-LEVELS = ("x86-64-v3", "x86-64-v4", "x86-64-v4+avx512vnni")
+LEVELS = ("x86-64-v3", "x86-64-v4", "x86-64-v4+avx512vnni", "x86-64-v4+avx512vnni+avx512vbmi")
 ROWS = 48
 EXTENTS = (1, 2, 3, 31, 64, 65, 128, 300)
 SCALES = (1 / 256, 1 / 255, 0.01, 0.5, 2.0**-20)

@@ -5,7 +5,6 @@
 
 #include "subbyte_numerics.h"
 #include "variant.h"
-#include "x86_tables.h"
 #include "x86_vector_avx2.h"
 
 // Entry code[i] of the 16 at `row` where code[i] is below 16, else 0. vpshufb gives 0 where bit 7 is set: 0x70 is added with
@@ -16,8 +15,6 @@ SUBBYTE_INLINE __m256i subbyte_pick_of_16_avx2(const uint8_t* row, __m256i code)
 }
 
 SUBBYTE_INLINE __m256i subbyte_either_avx2(__m256i a, __m256i b) { return _mm256_or_si256(a, b); }
-
-SUBBYTE_INLINE __m256i subbyte_less_avx2(__m256i a, __m256i b) { return _mm256_sub_epi8(a, b); }
 
 #define SUBBYTE_ISA avx2
 #include "x86_tables_body.h"

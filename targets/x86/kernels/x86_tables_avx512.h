@@ -5,7 +5,6 @@
 
 #include "subbyte_numerics.h"
 #include "variant.h"
-#include "x86_tables.h"
 #include "x86_vector_avx512.h"
 
 // Entry code[i] of the 16 at `row` where code[i] is below 16, else 0. vpshufb gives 0 where bit 7 is set: 0x70 is added with
@@ -16,8 +15,6 @@ SUBBYTE_INLINE __m512i subbyte_pick_of_16_avx512(const uint8_t* row, __m512i cod
 }
 
 SUBBYTE_INLINE __m512i subbyte_either_avx512(__m512i a, __m512i b) { return _mm512_or_si512(a, b); }
-
-SUBBYTE_INLINE __m512i subbyte_less_avx512(__m512i a, __m512i b) { return _mm512_sub_epi8(a, b); }
 
 #define SUBBYTE_ISA avx512
 #include "x86_tables_body.h"
