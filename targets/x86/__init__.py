@@ -5,6 +5,7 @@ from __future__ import annotations
 from subbyte.compiler.target import Target, TargetFacts, TargetFamily
 from subbyte.targets.portable.kernels import KERNELS as PORTABLE_KERNELS
 from subbyte.targets.x86 import (
+    kernels_blocks,
     kernels_codes,
     kernels_depthwise,
     kernels_normalization,
@@ -20,6 +21,7 @@ KERNELS = (
     *kernels_depthwise.ROWS,
     *kernels_sums.ROWS,
     *kernels_products.ROWS,
+    *kernels_blocks.ROWS,
     *kernels_pools.ROWS,
     *kernels_codes.ROWS,
     *kernels_tables.ROWS,

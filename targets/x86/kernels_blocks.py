@@ -1,0 +1,258 @@
+"""Rows for weights in blocks times codes of activations: QBlockGemm, and QuantizeBlocks, which makes such codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+
+import numpy as np
+
+from subbyte.compiler.dtype import INT32
+from subbyte.compiler.errors import GraphError
+from subbyte.compiler.ir.macs import multiply_accumulates
+from subbyte.compiler.ir.qops_blocks import QBlockGemm, QuantizeBlocks
+from subbyte.compiler.ir.types import QuantParams
+from subbyte.compiler.target import (
+    Call,
+    ConstantArray,
+    ConstantStruct,
+    Integer,
+    Kernel,
+    ResultPointer,
+    Special,
+    Storage,
+    TargetFacts,
+    as_array,
+)
+from subbyte.targets.common.constants import centred_range, constant_of, is_constant, operand
+from subbyte.targets.common.geometry import is_row_major
+from subbyte.targets.x86.dots import AVX2, AVX512
+from subbyte.targets.x86.packing_blocks import Blocks, groups_in_run, pack_blocks, stored_bits
+from subbyte.targets.x86.registers import REGISTERS, ceil_div
+from subbyte.targets.x86.rows import cost_at, is_signed_byte, is_unsigned_byte, row
+
+_TILE_PRODUCTS = 1 << 19  # about a microsecond of work
+_GRAIN = 16  # SUBBYTE_X86_GRAIN of kernels/x86_blocks.h
+_STREAM = 30.0  # bytes of weights a nanosecond from beyond the second cache level
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """How products become sums. most_rows: of a register tile; vectors: of a panel, for one row and for more.
+
+    rate: products a nanosecond at full speed. words: added in lanes of 16 bits first.
+    """
+
+    name: str
+    isa: str
+    most_rows: int
+    vectors: tuple[int, int]
+    rate: float
+    words: bool
+    features: frozenset[str]
+
+    @property
+    def lanes(self) -> int:
+        return REGISTERS[self.isa].bytes // 4
+
+
+INSTRUCTIONS = (
+    Instruction("avx512vnni", "avx512", 6, (4, 4), 400.0, False, AVX512 | {"avx512vnni"}),
+    Instruction("avxvnni", "avx2", 5, (2, 2), 200.0, False, AVX2 | {"avxvnni"}),
+    Instruction("avx512", "avx512", 5, (4, 2), 240.0, True, AVX512),
+    Instruction("avx2", "avx2", 3, (2, 2), 120.0, True, AVX2),
+)
+
+
+def _codes(op: QBlockGemm) -> QuantParams:
+    quant = op.b.type.quant
+    if quant is None or quant.block is None:
+        raise GraphError(f"{op.b.type} has no blocks; this kernel packs weights in blocks")
+    return quant
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All that a call needs, for one instruction."""
+
+    blocks: Blocks
+    zero: int  # the one zero point of all codes, where zero_points are None
+    flip: int
+    rows: int
+    row_tile: int
+    vectors: int
+    panels: int
+
+    @property
+    def copied(self) -> bool:
+        """Whether codes of activations are read from a copy of theirs."""
+        return bool(self.flip) or self.blocks.block % _GRAIN != 0 or self.blocks.codes.shape[0] % self.blocks.block != 0
+
+    @property
+    def zeros(self) -> int:
+        """0 where all zero points are 0, 1 where they are `zero`, 2 where blocks have their own."""
+        return 2 if self.blocks.zero_points is not None else int(self.zero != 0)
+
+    @property
+    def scratch_bytes(self) -> int:
+        blocks = self.blocks.scales.shape[0]
+        pitch = ceil_div(self.blocks.block, _GRAIN) * _GRAIN
+        return self.rows * blocks * ((4 if self.zeros else 0) + (pitch if self.copied else 0))
+
+
+@lru_cache(maxsize=8)
+def plan(op: QBlockGemm, instruction: Instruction) -> Plan:
+    """Choose the tiles, and say what the zero points take off each sum.
+
+    sum (a - a_zero)(b - b_zero) = sum a b - b_zero sum a - a_zero (sum b - n b_zero), a made signed by the kernel.
+    """
+    depth, columns = op.b.type.shape
+    quant, least, rows = _codes(op), op.b.type.dtype.min, op.type.elements // columns
+    scales, zeros = quant.static()
+    block = min(quant.block or depth, depth)
+    codes, moved = constant_of(op.b).astype(np.int64) - least, zeros.astype(np.int64) - least
+    one_zero = bool((moved == moved[0, 0]).all())
+    flip = 128 if is_unsigned_byte(op.a.type.dtype) else 0
+    a_zero = _a_zero(op) - flip
+    terms = None
+    if a_zero:
+        centred = codes - np.repeat(moved, block, axis=0)[:depth]
+        terms = -a_zero * np.add.reduceat(centred, np.arange(0, depth, block), axis=0)
+    tiles = ceil_div(rows, instruction.most_rows)
+    vectors = min(instruction.vectors[rows > 1], ceil_div(columns, instruction.lanes))
+    wide = vectors * instruction.lanes
+    return Plan(
+        Blocks(
+            codes, as_array(scales, np.float32), None if one_zero else moved, terms,
+            stored_bits(op.b.type.dtype.bits), block,
+        ),
+        int(moved[0, 0]) if one_zero else 0,
+        flip,
+        rows,
+        ceil_div(rows, tiles),
+        vectors,
+        max(1, _TILE_PRODUCTS // (wide * depth * rows)),
+    )  # fmt: skip
+
+
+def _a_zero(op: QBlockGemm) -> int:
+    if op.a.type.quant is None:
+        raise GraphError(f"{op.a.type} has no scale; codes with a scale are needed")
+    return op.a.type.quant.scalar()[1]
+
+
+def _fits_int32(op: QBlockGemm) -> bool:
+    """Whether no sum of a block leaves int32, with its zero points, and with codes where they are in their bytes."""
+    block = min(_codes(op).block or 1, op.b.type.shape[0])
+    largest_a = max(max(map(abs, centred_range(op.a.type))), 128)
+    return 2 * largest_a * 255 * block <= INT32.max
+
+
+def _accepts(op: QBlockGemm) -> bool:
+    a, b = op.a.type, op.b.type
+    if not is_constant(op.b) or b.dtype.kind not in ("int", "uint") or b.dtype.bits > 8 or is_constant(op.a):
+        return False
+    if not (is_signed_byte(a.dtype) or is_unsigned_byte(a.dtype)) or 0 in (*a.shape, *b.shape):
+        return False
+    return all(is_row_major(v.type) for v in op.operands) and is_row_major(op.type) and _fits_int32(op)
+
+
+def _call(op: QBlockGemm, instruction: Instruction) -> Call:
+    p = plan(op, instruction)
+    depth, columns = op.b.type.shape
+    wide, b = p.vectors * instruction.lanes, p.blocks
+    largest_code = (1 << op.b.type.dtype.bits) - 1
+    struct = ConstantStruct(
+        "subbyte_x86_blocks",
+        (
+            ("rows", p.rows),
+            ("columns", columns),
+            ("depth", depth),
+            ("block", b.block),
+            ("bits", b.bits),
+            ("groups", b.groups),
+            ("vectors", p.vectors),
+            ("last_vectors", ceil_div(columns % wide, instruction.lanes)),
+            ("row_tile", p.row_tile),
+            ("panels", p.panels),
+            ("run", groups_in_run(b.bits, largest_code) if instruction.words else b.groups),
+            ("flip", p.flip),
+            ("copied", int(p.copied)),
+            ("a_scale_step", int(op.a_scale is not None)),
+            ("zeros", p.zeros),
+            ("zero", p.zero),
+            ("terms", int(b.terms is not None)),
+        ),
+    )
+    quant = op.a.type.quant
+    assert quant is not None, "an operand of QBlockGemm has a scale"
+    return Call(
+        f"subbyte_x86_gemm_blocks_{instruction.name}",
+        (
+            operand(op, op.a),
+            ConstantArray("scale", as_array([quant.scalar()[0]], np.float32))
+            if op.a_scale is None
+            else operand(op, op.a_scale),
+            ConstantArray(
+                "weights", as_array(pack_blocks(b, instruction.lanes, p.vectors), np.uint8),
+                f"blocks_{b.bits}bit_o{instruction.lanes}k4",
+            ),
+            ResultPointer(),
+            struct,
+            Special.TILE_BEGIN,
+            Special.TILE_END,
+            Special.SCRATCH,
+        ),
+        tiles=ceil_div(ceil_div(columns, wide), p.panels),
+        scratch_bytes=p.scratch_bytes,
+    )  # fmt: skip
+
+
+def _cost(op: QBlockGemm, facts: TargetFacts, instruction: Instruction) -> float:
+    """The products, or the weights from memory where there are few rows."""
+    del facts
+    streamed = op.b.type.elements * stored_bits(op.b.type.dtype.bits) / 8 + 4 * _codes(op).static()[0].size
+    return max(multiply_accumulates(op) / instruction.rate, streamed / _STREAM) * 1e-9
+
+
+def _accepts_quantize(op: QuantizeBlocks) -> bool:
+    return all(map(is_row_major, (op.x.type, *op.types))) and op.x.type.elements > 0
+
+
+def _quantize_call(op: QuantizeBlocks, isa: str) -> Call:
+    depth = op.x.type.shape[-1]
+    return Call(
+        f"subbyte_x86_quantize_blocks_{isa}",
+        (
+            operand(op, op.x),
+            ResultPointer(0),
+            ResultPointer(1),
+            Integer(depth),
+            Integer(op.block),
+            Special.TILE_BEGIN,
+            Special.TILE_END,
+        ),
+        tiles=op.x.type.elements // depth,
+        proof="N2 in float32",
+    )
+
+
+def _rows() -> Iterator[Kernel]:
+    for instruction in INSTRUCTIONS:
+        made = row(
+            QBlockGemm, f"subbyte_x86_gemm_blocks_{instruction.name}", f"x86_blocks_{instruction.name}.h",
+            Storage.ROW_MAJOR, partial(_call, instruction=instruction), _accepts,
+            "u8 s8, codes of up to 8 bits in blocks -> f32", instruction.features,
+            partial(_cost, instruction=instruction),
+        )  # fmt: skip
+        yield replace(made, tile=(instruction.lanes, 4))
+    for isa, registers in REGISTERS.items():
+        yield row(
+            QuantizeBlocks, f"subbyte_x86_quantize_blocks_{isa}", f"x86_quantize_blocks_{isa}.h", Storage.ROW_MAJOR,
+            partial(_quantize_call, isa=isa), _accepts_quantize, "f32 -> s8 and a scale for each block",
+            registers.features, cost_at(registers.bytes / 16),
+        )  # fmt: skip
+
+
+ROWS = tuple(_rows())

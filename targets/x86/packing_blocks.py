@@ -1,0 +1,85 @@
+"""Weights in blocks as kernels/x86_blocks.h reads them: a record of scales, codes and zero points for each block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subbyte.targets.x86.packing import padded_to
+from subbyte.targets.x86.registers import ceil_div
+
+STORED_BITS = (2, 4, 8)
+_LANE_BYTES = 4
+_LARGEST_WORD = (1 << 15) - 1  # of the lanes that vpmaddubsw adds in
+LARGEST_ACTIVATION = 128  # the magnitude of -128
+
+
+def stored_bits(bits: int) -> int:
+    """How many bits a code takes in its byte: those that divide 8 evenly."""
+    return next(stored for stored in STORED_BITS if bits <= stored)
+
+
+def groups_in_run(bits: int, largest_code: int, largest_activation: int = LARGEST_ACTIVATION) -> int:
+    """How many groups the kernels for vpmaddubsw add in 16 bits: as many as fit whatever the codes are.
+
+    A group adds to each lane two products of every plane; codes of 8 bits are two planes of 4 with lanes of their own.
+    """
+    planes, largest = (1, min(largest_code, 15)) if bits == 8 else (8 // bits, largest_code)
+    return _LARGEST_WORD // (planes * 2 * max(largest, 1) * max(largest_activation, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Weights before they are packed: by blocks and columns, N columns.
+
+    codes: [K, N], less the least one of their type. scales: float32 [ceil(K / block), N]. zero_points, terms: the same
+    shape, bytes and int32; None where a kernel needs none.
+    """
+
+    codes: NDArray[np.int64]
+    scales: NDArray[np.float32]
+    zero_points: NDArray[np.int64] | None
+    terms: NDArray[np.int64] | None
+    bits: int
+    block: int
+
+    @property
+    def groups(self) -> int:
+        """Groups of a block: so many codes as the lanes of a register hold."""
+        return ceil_div(self.block, _LANE_BYTES * 8 // self.bits)
+
+
+def pack_blocks(b: Blocks, lanes: int, vectors: int) -> NDArray[np.uint8]:
+    """The stream of weights for registers of `lanes` lanes in panels of `vectors` vectors, the last of what is left."""
+    depth = b.codes.shape[0]
+    blocks, planes = ceil_div(depth, b.block), 8 // b.bits
+    codes = padded_to(padded_to(b.codes.astype(np.uint8), 0, b.block), 1, lanes)
+    wide = codes.shape[1]
+    codes = padded_to(codes.reshape(blocks, b.block, wide), 1, planes * _LANE_BYTES)
+    apart = codes.reshape(blocks, b.groups, planes, _LANE_BYTES, wide // lanes, lanes)
+    shifts = (np.arange(planes, dtype=np.uint8) * b.bits).reshape(planes, 1, 1, 1)
+    merged = np.bitwise_or.reduce(apart << shifts, axis=2)  # [blocks, groups, 4, vectors, lanes]
+    by_vector = merged.transpose(3, 0, 1, 4, 2)  # [vectors, blocks, groups, lanes, 4]
+    panels = []
+    for first in range(0, wide // lanes, vectors):
+        some = by_vector[first : first + vectors]
+        taken = slice(first * lanes, first * lanes + len(some) * lanes)
+        parts = [
+            _record(b.scales, lanes, taken, np.float32),
+            np.ascontiguousarray(some.transpose(1, 2, 0, 3, 4)).reshape(blocks, -1),
+        ]
+        if b.zero_points is not None:
+            parts.append(padded_to(_record(b.zero_points, lanes, taken, np.uint8), 1, lanes * _LANE_BYTES))
+        if b.terms is not None:
+            parts.append(_record(b.terms, lanes, taken, np.int32))
+        panels.append(np.concatenate(parts, axis=1).reshape(-1))
+    return np.concatenate(panels)
+
+
+def _record(values: NDArray[Any], lanes: int, taken: slice, dtype: Any) -> NDArray[np.uint8]:
+    """The bytes of [blocks, N] for some columns, zeros beyond N: [blocks, bytes]."""
+    held = np.ascontiguousarray(padded_to(values.astype(dtype), 1, lanes)[:, taken])
+    return held.view(np.uint8).reshape(held.shape[0], -1)
