@@ -28,6 +28,7 @@ from subbyte.passes.fold_constants import fold_constants
 from subbyte.passes.fold_qdq import fold_qdq
 from subbyte.passes.fuse_activation import fuse_activation
 from subbyte.passes.fuse_padding import fuse_padding
+from subbyte.passes.fuse_repacks import fuse_repacks
 from subbyte.passes.fuse_scales import fuse_scales
 from subbyte.passes.keep_codebooks import keep_codebooks
 from subbyte.passes.keep_weights_packed import keep_weights_packed
@@ -158,6 +159,7 @@ def target_passes(options: Options) -> tuple[Pass, ...]:
         merge_requantizations,  # what is left between a sum and the codes that are wanted of it
         choose_requantization,
         pack_activations,
+        fuse_repacks,  # what is stored otherwise than its reader wants, packed or not
         lower_to_kernels,
     ]
     if options.strict:

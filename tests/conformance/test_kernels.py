@@ -26,6 +26,7 @@ from tests.conformance import (  # noqa: F401  (each registers its cases)
     cases_movement,
     cases_normalization,
     cases_packed,
+    cases_planes,
     cases_products,
     cases_stored,
     cases_sums,
