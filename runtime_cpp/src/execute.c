@@ -40,25 +40,50 @@ static int barrier_after(const struct inference* inference, int32_t step) {
     return inference->step_ns != NULL || (!last && (steps[step].tiles > 1 || steps[step + 1].tiles > 1));
 }
 
-/* Thread t does first_tile(t) <= tile < first_tile(t + 1); the first tiles % threads threads do one tile more. */
-static int32_t first_tile(int32_t tiles, int32_t thread, int32_t threads) {
-    int32_t longer = tiles % threads;
-    return tiles / threads * thread + (thread < longer ? thread : longer);
+/* The first step from `step` on that several threads share; step_count where there is none. */
+static int32_t shared_step(const subbyte_model* model, int32_t step) {
+    while (step < model->step_count && model->steps[step].tiles <= 1) ++step;
+    return step;
 }
 
+/* Deals the share of `thread` in the first step from `step` on that is shared. */
+static void deal(const struct inference* inference, int32_t step, int32_t thread, int32_t set) {
+    const subbyte_model* model = inference->model;
+    step = shared_step(model, step);
+    if (step == model->step_count) return;
+    subbyte_share_deal(&subbyte_pool_shares(inference->pool, set)[thread], model->steps[step].tiles, thread,
+                       subbyte_pool_threads(inference->pool));
+}
+
+/* What `thread` does of a step; the code of the first piece that is refused. */
+static int32_t run_step(const struct inference* inference, const subbyte_step* step, int32_t thread, int32_t set) {
+    int32_t threads = subbyte_pool_threads(inference->pool), begin, end, code = SUBBYTE_OK;
+    if (step->tiles <= 1 || threads == 1) {
+        return thread == 0 && step->tiles > 0 ? step->run(inference->context, 0, step->tiles, 0) : SUBBYTE_OK;
+    }
+    while (code == SUBBYTE_OK &&
+           subbyte_share_take(subbyte_pool_shares(inference->pool, set), thread, threads, &begin, &end)) {
+        code = step->run(inference->context, begin, end, thread);
+    }
+    return code;
+}
+
+/* Sets of shares alternate from one shared step to the next. A thread deals its share in the next one before the barrier
+ * behind this one: by then nobody takes from the other set any more, and behind the barrier everybody sees it. */
 static void run_steps(void* argument, int32_t thread) {
     struct inference* inference = argument;
-    const subbyte_step* steps = inference->model->steps;
-    int32_t threads = subbyte_pool_threads(inference->pool);
-    int32_t code = SUBBYTE_OK;
+    const subbyte_model* model = inference->model;
+    int32_t threads = subbyte_pool_threads(inference->pool), set = 0, code = SUBBYTE_OK;
     subbyte_float_environment saved = subbyte_float_environment_enter();
     int64_t then = inference->step_ns != NULL && thread == 0 ? subbyte_now_ns() : 0;
-    for (int32_t i = 0; i < inference->model->step_count; ++i) {
-        int32_t begin = first_tile(steps[i].tiles, thread, threads);
-        int32_t end = first_tile(steps[i].tiles, thread + 1, threads);
-        if (begin < end && code == SUBBYTE_OK) {
-            code = steps[i].run(inference->context, begin, end, thread);
+    for (int32_t i = 0; i < model->step_count; ++i) {
+        if (code == SUBBYTE_OK) {
+            code = run_step(inference, &model->steps[i], thread, set);
             if (code != SUBBYTE_OK) refuse(inference, i, code);
+        }
+        if (threads > 1 && model->steps[i].tiles > 1) {
+            set = 1 - set;
+            deal(inference, i + 1, thread, set);
         }
         if (barrier_after(inference, i)) {
             subbyte_pool_barrier(inference->pool);
@@ -77,6 +102,8 @@ subbyte_outcome subbyte_execute(const subbyte_model* model, const subbyte_contex
                                 int64_t* step_ns) {
     struct inference inference = {model, context, pool, step_ns, NO_REFUSAL};
     subbyte_outcome outcome = {SUBBYTE_OK, -1, 0};
+    int32_t threads = subbyte_pool_threads(pool);
+    for (int32_t thread = 0; threads > 1 && thread < threads; ++thread) deal(&inference, 0, thread, 0);
     outcome.system = subbyte_pool_run(pool, run_steps, &inference);
     if (inference.refusal != NO_REFUSAL) {
         outcome.code = (int32_t)(uint32_t)(inference.refusal & 0xffffffff);

@@ -45,6 +45,7 @@ struct subbyte_pool {
     pid_t process; /* that started the workers: fork() copies this struct, but not the threads */
     subbyte_pool_work work;
     void* argument;
+    subbyte_share* shares;   /* [2][threads] */
     struct worker workers[]; /* threads - 1 */
 };
 
@@ -156,11 +157,14 @@ subbyte_pool* subbyte_pool_create(int32_t threads) {
     subbyte_pool* pool = NULL;
     int error = EINVAL;
     if (threads >= 1 && threads <= SUBBYTE_MAX_THREADS) {
-        size_t bytes = sizeof *pool + (size_t)(threads - 1) * sizeof pool->workers[0];
+        size_t workers = sizeof *pool + (size_t)(threads - 1) * sizeof pool->workers[0];
+        size_t own = (workers + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+        size_t bytes = own + 2 * (size_t)threads * sizeof pool->shares[0];
         error = posix_memalign((void**)&pool, CACHE_LINE, bytes);
         if (error == 0) {
             memset(pool, 0, bytes);
             pool->threads = threads;
+            pool->shares = (subbyte_share*)(void*)((unsigned char*)pool + own);
             if (threads > 1) error = start_workers(pool);
         }
     }
@@ -179,6 +183,10 @@ void subbyte_pool_destroy(subbyte_pool* pool) {
 }
 
 int32_t subbyte_pool_threads(const subbyte_pool* pool) { return pool->threads; }
+
+subbyte_share* subbyte_pool_shares(subbyte_pool* pool, int32_t set) {
+    return pool->shares + (size_t)set * (size_t)pool->threads;
+}
 
 int32_t subbyte_pool_run(subbyte_pool* pool, subbyte_pool_work work, void* argument) {
     if (pool->threads == 1) {

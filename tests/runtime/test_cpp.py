@@ -29,7 +29,7 @@ def compile_cpp(output: Path, *arguments: str | Path) -> None:
     subprocess.run(["c++", *map(str, (*flags, *arguments)), "-o", output], check=True)
 
 
-@pytest.mark.parametrize("name", ["pool", "float_environment", "model"])
+@pytest.mark.parametrize("name", ["pool", "shares", "float_environment", "model"])
 def test_cpp(name: str, objects: list[Path], tmp_path: Path) -> None:
     program = tmp_path / name
     compile_cpp(program, RUNTIME / "tests" / f"test_{name}.cc", *objects, "-pthread", "-ldl")

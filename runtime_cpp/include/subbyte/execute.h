@@ -37,7 +37,7 @@ typedef struct subbyte_outcome {
     int32_t system; /* errno where the pool could not start its threads in a forked process; else 0 */
 } subbyte_outcome;
 
-/* One inference: every step in order, its tiles in contiguous ranges over the threads, in the model's float
+/* One inference: every step in order, its tiles in contiguous ranges over the threads (shares.h), in the model's float
  * environment. Unless step_ns is null, it receives each step's wall time in nanoseconds. */
 subbyte_outcome subbyte_execute(const subbyte_model* model, const subbyte_context* context, subbyte_pool* pool,
                                 int64_t* step_ns);

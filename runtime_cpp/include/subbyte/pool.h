@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "subbyte/shares.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -25,6 +27,9 @@ subbyte_pool* subbyte_pool_create(int32_t threads);
 void subbyte_pool_destroy(subbyte_pool* pool);
 
 int32_t subbyte_pool_threads(const subbyte_pool* pool);
+
+/* Shares of every thread, [threads], for the use of `work`: set 0 or set 1. */
+subbyte_share* subbyte_pool_shares(subbyte_pool* pool, int32_t set);
 
 /* Runs work(argument, t) for t = 0 .. threads-1 at once, t = 0 in the calling thread, and returns 0 when all are done.
  * One caller at a time. In a child process of fork() the threads are started anew; the errno of that where it fails. */
