@@ -5,13 +5,17 @@
 One walk over the nodes in file order. What is real between a DequantizeLinear and the next QuantizeLinear is one
 TFLite operator with its fused activation: it stays pending until the QuantizeLinear says the scale of its result.
 TFLite images are channels-last; a tensor's `channels_last` says that the ONNX tensor is its (0, 3, 1, 2) transpose, so
-the transposes that a converter from TFLite put around convolutions vanish again.
+the transposes that a converter from TFLite put around convolutions vanish again. An image that comes in is
+channels-last in the .tflite file from the start (`image_inputs`).
+
+TFLite takes int8 weights beside int8 activations alone: where a model has uint8 ones, their codes and zero points are
+written 128 lower, which changes no value. XNNPACK computes the same products either way.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -84,6 +88,8 @@ class _Converter:
         self._tensors: dict[str, Tensor] = {}
         self._weights: dict[str, Weight] = {}
         self._pending: dict[str, Pending] = {}
+        self._images = image_inputs(model.graph)
+        self._lowers_codes = _has_int8_weights(model.graph, self._constants)
 
     def file(self) -> bytes:
         inputs = [self._input(value) for value in self._graph.input if value.name not in self._constants]
@@ -92,18 +98,18 @@ class _Converter:
                 raise ConversionError(f"{node.op_type} '{node.name}' is not converted to TFLite")
             attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
             _CONVERT[node.op_type](self, node, attributes)
-        outputs = [self._stored(self._tensors[value.name]).index for value in self._graph.output]
+        outputs = [self._output(value.name).index for value in self._graph.output]
         return self._file.to_bytes(inputs, outputs)
 
     def _input(self, value: onnx.ValueInfoProto) -> int:
         shape = tuple(dimension.dim_value for dimension in value.type.tensor_type.shape.dim)
         if not all(shape):
             raise ConversionError(f"the input '{value.name}' has an unbound dimension")
-        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
+        dtype = self._activation_dtype(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)))
         quantization = None if dtype.kind == "f" else self._input_quantization(value.name)
-        index = self._file.tensor(value.name, dtype, shape, quantization)
-        self._tensors[value.name] = Tensor(index, dtype, shape, quantization)
-        return index
+        tensor = self._new(value.name, dtype, shape, quantization, value.name in self._images)
+        self._tensors[value.name] = tensor
+        return tensor.index
 
     def _input_quantization(self, name: str) -> Quantization:
         """What the codes of an input mean: as its first DequantizeLinear, behind moves of elements, says."""
@@ -115,25 +121,38 @@ class _Converter:
                 return self._quantization(node)
         raise ConversionError(f"no DequantizeLinear says what the codes of the input '{name}' mean")
 
+    def _output(self, name: str) -> Tensor:
+        if name not in self._tensors:
+            raise ConversionError(f"the output '{name}' is real, and no QuantizeLinear says the scale of its codes")
+        return self._stored(self._tensors[name])
+
     # Quantization
 
     def _quantization(self, node: onnx.NodeProto) -> Quantization:
         scale = self._constants[node.input[1]].ravel()
-        zero_point = self._constants[node.input[2]].ravel() if len(node.input) > 2 else np.zeros(scale.size, np.int8)
+        zero_point = self._constants[node.input[2]].ravel() if len(node.input) > 2 else np.zeros(1, np.uint8)
+        if self._lowers_codes and zero_point.dtype == np.uint8:
+            zero_point = zero_point.astype(np.int16) - 128
         axis = next((each.i for each in node.attribute if each.name == "axis"), 1)
         zero_points = np.broadcast_to(zero_point, scale.shape)
         return Quantization(tuple(map(float, scale)), tuple(map(int, zero_points)), axis if scale.size > 1 else 0)
 
+    def _activation_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        return np.dtype(np.int8) if self._lowers_codes and dtype == np.uint8 else dtype
+
     def _dequantize_linear(self, node: onnx.NodeProto, _: dict[str, Any]) -> None:
         source, result = node.input[0], node.output[0]
         if source in self._constants:
-            self._weights[result] = Weight(source, self._constants[source], self._quantization(node))
+            codes = self._constants[source]
+            if self._lowers_codes and codes.dtype == np.uint8:
+                raise ConversionError(f"'{source}' is uint8 beside int8 weights")
+            self._weights[result] = Weight(source, codes, self._quantization(node))
             return
-        codes = self._tensors[source]
-        self._tensors[result] = codes
+        tensor = self._tensors[source]
+        self._tensors[result] = tensor
         if any(value.name == result for value in self._graph.output) or self._is_read_as_real(result):
-            real = self._new(result, np.dtype(np.float32), codes.shape, None, codes.channels_last)
-            self._file.operator(_OPERATOR.DEQUANTIZE, 2, [codes.index], [real.index])
+            real = self._new(result, np.dtype(np.float32), tensor.shape, None, tensor.channels_last)
+            self._file.operator(_OPERATOR.DEQUANTIZE, 2, [tensor.index], [real.index])
             self._tensors[result] = real
 
     def _is_read_as_real(self, name: str) -> bool:
@@ -141,7 +160,9 @@ class _Converter:
 
     def _quantize_linear(self, node: onnx.NodeProto, _: dict[str, Any]) -> None:
         quantization = self._quantization(node)
-        dtype = self._constants[node.input[2]].dtype
+        if len(node.input) < 3:
+            raise ConversionError(f"QuantizeLinear '{node.name}' has no zero point that says its type")
+        dtype = self._activation_dtype(self._constants[node.input[2]].dtype)
         source, result = node.input[0], node.output[0]
         if source in self._pending:
             pending = self._pending.pop(source)
@@ -153,11 +174,12 @@ class _Converter:
                 tensor = before
             else:
                 tensor = self._new(result, dtype, before.shape, quantization, before.channels_last)
-                version = 1 if before.dtype.kind == "f" else 2
-                self._file.operator(
-                    _OPERATOR.QUANTIZE, version, [before.index], [tensor.index], schema.QuantizeOptionsT()
-                )
+                self._quantize(before, tensor)
         self._tensors[result] = tensor
+
+    def _quantize(self, before: Tensor, result: Tensor) -> None:
+        version = 1 if before.dtype.kind == "f" else 2
+        self._file.operator(_OPERATOR.QUANTIZE, version, [before.index], [result.index], schema.QuantizeOptionsT())
 
     # Activations
 
@@ -270,7 +292,9 @@ class _Converter:
         stride_h, stride_w = attributes.get("strides", (1, 1))
         padding, extent = window(image.shape[2:], (kernel_h, kernel_w), attributes)
         if padding != schema.Padding.VALID:
-            raise ConversionError(f"{node.op_type} '{node.name}' has padding")
+            if code != _OPERATOR.MAX_POOL_2D:
+                raise ConversionError(f"{node.op_type} '{node.name}' has padding")
+            image, padding = self._padded_with_the_least(node, image, attributes["pads"]), schema.Padding.VALID
 
         def emit(result: Tensor, activation: int, _: Weight | None) -> None:
             options = schema.Pool2DOptionsT(
@@ -281,7 +305,11 @@ class _Converter:
                 strideW=stride_w,
                 fusedActivationFunction=activation,
             )
-            self._file.operator(code, 2, [image.index], [result.index], options)
+            of_input_scale = code != _OPERATOR.MAX_POOL_2D or result.quantization == image.quantization
+            pooled = result if of_input_scale else self._like(image, f"{node.output[0]} pooled", result.shape)
+            self._file.operator(code, 2, [image.index], [pooled.index], options)
+            if not of_input_scale:
+                self._quantize(pooled, result)
 
         self._pending[node.output[0]] = Pending(emit, (*image.shape[:2], *extent), channels_last=True)
 
@@ -438,19 +466,56 @@ class _Converter:
         padding, extent = window(image.shape[2:], kernel, attributes)
         if padding is not None:
             return image, padding, extent
+        return self._bordered(node, image, attributes["pads"]), schema.Padding.VALID, extent
+
+    def _bordered(self, node: onnx.NodeProto, image: Tensor, amounts: Sequence[int], code: int | None = None) -> Tensor:
+        """The image with a border of zeros, or of `code`."""
         n, c, h, w = image.shape
-        top, left, bottom, right = attributes["pads"]
-        padded = self._new(
-            f"{node.output[0]} padded",
-            image.dtype,
-            (n, c, h + top + bottom, w + left + right),
-            image.quantization,
-            True,
-        )
-        amounts = np.array([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32)
-        pads = self._file.constant(f"{node.output[0]} pads", amounts)
-        self._file.operator(_OPERATOR.PAD, 2, [image.index, pads], [padded.index], schema.PadOptionsT())
-        return padded, schema.Padding.VALID, extent
+        top, left, bottom, right = amounts
+        padded = self._like(image, f"{node.output[0]} padded", (n, c, h + top + bottom, w + left + right))
+        stored = np.array([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32)
+        pads = self._file.constant(f"{node.output[0]} pads", stored)
+        if code is None:
+            self._file.operator(_OPERATOR.PAD, 2, [image.index, pads], [padded.index], schema.PadOptionsT())
+        else:
+            value = self._file.constant(f"{node.output[0]} border", np.array([code], image.dtype), image.quantization)
+            operands = [image.index, pads, value]
+            self._file.operator(_OPERATOR.PADV2, 2, operands, [padded.index], schema.PadV2OptionsT())
+        return padded
+
+    def _padded_with_the_least(self, node: onnx.NodeProto, image: Tensor, amounts: Sequence[int]) -> Tensor:
+        """The image with a border that no maximum takes; of zeros where zero is the least code."""
+        least = int(np.iinfo(image.dtype).min)
+        is_zero = image.quantization is not None and image.quantization.zero_point == (least,)
+        return self._bordered(node, image, amounts, None if is_zero else least)
+
+    def _like(self, image: Tensor, name: str, shape: tuple[int, ...]) -> Tensor:
+        """A new channels-last tensor on the grid of `image`."""
+        return self._new(name, image.dtype, shape, image.quantization, channels_last=True)
+
+
+def image_inputs(graph: onnx.GraphProto) -> set[str]:
+    """The graph's inputs that are images [N,C,H,W] from the start, and lie channels-last in the .tflite file.
+
+    Those of four dimensions that a window or a convolution reads, behind at most QuantizeLinear and DequantizeLinear.
+    """
+    found = set()
+    for value in graph.input:
+        names = {value.name}
+        for node in graph.node:
+            if node.op_type in ("QuantizeLinear", "DequantizeLinear") and node.input[0] in names:
+                names.add(node.output[0])
+        reads = [node for node in graph.node if not names.isdisjoint(node.input) and names.isdisjoint(node.output)]
+        windows = ("Conv", "MaxPool", "AveragePool", "GlobalAveragePool")
+        is_image = bool(reads) and all(node.op_type in windows and node.input[0] in names for node in reads)
+        if is_image and len(value.type.tensor_type.shape.dim) == 4:
+            found.add(value.name)
+    return found
+
+
+def _has_int8_weights(graph: onnx.GraphProto, constants: Mapping[str, NDArray[Any]]) -> bool:
+    reads = (node.input[0] for node in graph.node if node.op_type == "DequantizeLinear")
+    return any(constants[name].dtype == np.int8 for name in reads if name in constants)
 
 
 def window(

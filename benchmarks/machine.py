@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from benchmarks.peers import peer_versions
 from subbyte.compiler._runtime import cpu_features
 from subbyte.compiler.target import Target
 from subbyte.compiler.toolchain.compilers import find_compiler
+from subbyte.compiler.version import VERSION
 
 _CPUFREQ = Path("/sys/devices/system/cpu/cpu0/cpufreq")
-_PACKAGES = ("subbyte", "onnxruntime", "ai-edge-litert", "numpy")
 
 
 def machine() -> dict[str, Any]:
@@ -36,7 +38,9 @@ def programs(target: Target, compiler: str | None) -> dict[str, Any]:
     found = find_compiler(target, compiler)
     return {
         "python": platform.python_version(),
-        **{name: metadata.version(name) for name in _PACKAGES},
+        "numpy": np.__version__,
+        "subbyte": VERSION,
+        "peers": peer_versions(),
         "target": target.name,
         "compiler": found.version,
         "flags": " ".join(found.flags_for(target)),

@@ -82,7 +82,8 @@ def _conditions(conditions: Mapping[str, Any]) -> str:
     seen = f"{machine['system']}, load {machine['load']:.2f} at the start; {vectors}"
     plural = "s" if run["threads"] > 1 else ""
     rounds = f"{run['rounds']} rounds, blocks of {run['block_ms']:g} ms, one process"
-    peers = f"onnxruntime {programs['onnxruntime']}, LiteRT {programs['ai-edge-litert']}, Python {programs['python']}"
+    versions = {**programs["peers"], "Python": programs["python"]}
+    peers = ", ".join(f"{name} {version}" for name, version in versions.items())
     lines = [
         f"Machine: {machine['processor']}, {machine['cores']} cores, {megahertz}, {governor}{virtual}, {seen}.",
         f"subbyte {programs['subbyte']} for `{programs['target']}`, {programs['compiler']}, `{programs['flags']}`.",

@@ -21,6 +21,7 @@ import pytest
 
 OPTIONAL_CAPABILITIES = {
     "gpu": "an NVIDIA GPU and its driver",
+    "benchmark peer": "an engine that benchmarks/ measures subbyte beside and no other test needs, such as OpenVINO",
     "instruction set": "an instruction set of the target that is not this processor's",
     "qonnx": "the package qonnx, which for Python 3.10 has no release beside ONNX 1.20",
     "shared models": "the models of ../shared/models, or of the folder that SUBBYTE_SHARED_MODELS names",

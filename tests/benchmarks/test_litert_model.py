@@ -12,8 +12,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from benchmarks.engines import litert_engine
 from benchmarks.litert_model import ConversionError, convert, window
+from benchmarks.peers.litert_peer import litert_engine
 
 BORN_AS_TFLITE = (
     "resnet8_int8",
