@@ -7,7 +7,7 @@ outputs; so is a convolution 1x1 without strides and pads, whose pixels are one 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
@@ -28,12 +28,14 @@ from subbyte.compiler.target import (
     ConstantStruct,
     Integer,
     Kernel,
+    KernelKnob,
     ResultPointer,
     Special,
     Storage,
     TargetFacts,
     as_array,
 )
+from subbyte.compiler.tuning import Setting, setting_of
 from subbyte.targets.common.constants import centred, constant_of, is_constant, operand, zero_point
 from subbyte.targets.common.geometry import is_channels_last, is_row_major
 from subbyte.targets.common.windows import is_spatial, spatial
@@ -41,6 +43,9 @@ from subbyte.targets.x86.dots import DOTS
 from subbyte.targets.x86.packing import PackedWeights, layout_id, pack_weights, padded_to
 from subbyte.targets.x86.proofs import may_reach_int32
 from subbyte.targets.x86.registers import (
+    MOST_PIXELS,
+    MOST_VECTORS,
+    PIECES,
     Dot,
     RegisterTile,
     Tiles,
@@ -48,6 +53,8 @@ from subbyte.targets.x86.registers import (
     ceil_div,
     choose_register_tile,
     choose_tiles,
+    fits_registers,
+    scratch_bytes,
 )
 from subbyte.targets.x86.rows import is_signed_weights, is_unsigned_byte, is_unsigned_grid, row, stored_bits
 
@@ -132,25 +139,69 @@ class Plan:
     bias: NDArray[np.int32]
 
 
-@lru_cache(maxsize=8)
-def plan(op: SumOfProducts, dot: Dot) -> Plan:
-    """Pack the weights and fold the zero point of the input into the bias; choose the tiles."""
+KNOBS = (
+    KernelKnob("pixels", "neighbours in a row whose sums are in registers together", tuple(range(1, MOST_PIXELS + 1))),
+    KernelKnob("vectors", "vectors of outputs of each of them", tuple(range(1, MOST_VECTORS + 1))),
+    KernelKnob("row_tiles", "pieces that the rows of an image are cut into", PIECES),
+    KernelKnob("column_tiles", "pieces that its columns are cut into", PIECES),
+    KernelKnob("panel_tiles", "pieces that its outputs are cut into, each with its own weights", PIECES),
+)
+
+
+def _fits(op: SumOfProducts, setting: Mapping[str, int], dot: Dot) -> bool:
+    """Whether the register tile fits into an area and into the registers, and no piece is empty."""
+    p = _cut(op, dot, **setting)
+    g, pixels, vectors = p.geometry, p.register_tile.pixels, p.register_tile.vectors
+    return (
+        fits_registers(dot, pixels, vectors)
+        and p.tiles.rows <= g.results[0]
+        and p.tiles.columns * pixels <= g.results[1]
+        and p.tiles.panels <= ceil_div(g.outputs, vectors * dot.lanes)
+    )
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A convolution, and how it is cut for one instruction."""
+
+    geometry: Geometry
+    register_tile: RegisterTile
+    tiles: Tiles
+    in_window: bool
+
+
+def _cut(op: SumOfProducts, dot: Dot, **asked: int) -> Cut:
+    """The register tile and the tiles for `op`: as `asked` by the names of the knobs, else chosen."""
     g = geometry(op)
-    weights = _weights(op)
     runs, products = g.runs
-    register_tile = choose_register_tile(dot, g.results[1], g.outputs, runs * ceil_div(products, dot.group))
-    packed = stored_bits(_data(op).type) < 8
-    in_window = dot.words or packed or not g.stays_inside or products % dot.group != 0
+    groups = runs * ceil_div(products, dot.group)
+    register_tile = choose_register_tile(
+        dot, g.results[1], g.outputs, groups, asked.get("pixels"), asked.get("vectors")
+    )
+    in_window = dot.words or stored_bits(_data(op).type) < 8 or not g.stays_inside or products % dot.group != 0
     window = Window(g.strides, g.reach, g.channels, dot) if in_window else None
-    bias = np.zeros(g.outputs, np.int64) if op.bias is None else constant_of(op.bias).astype(np.int64)
+    tiles = choose_tiles(*g.results, g.outputs * runs * products, register_tile.pixels, window)
+    rows, columns = asked.get("row_tiles", tiles.rows), asked.get("column_tiles", tiles.columns)
+    tiles = Tiles(
+        rows, columns, scratch_bytes(g.results, rows, columns, window), asked.get("panel_tiles", tiles.panels)
+    )
+    return Cut(g, register_tile, tiles, in_window)
+
+
+@lru_cache(maxsize=8)
+def plan(op: SumOfProducts, dot: Dot, setting: Setting = ()) -> Plan:
+    """Pack the weights and fold the zero point of the input into the bias; choose the tiles."""
+    cut = _cut(op, dot, **dict(setting))
+    weights = _weights(op)
+    bias = np.zeros(cut.geometry.outputs, np.int64) if op.bias is None else constant_of(op.bias).astype(np.int64)
     bias = bias - zero_point(_data(op).type) * weights.sum(axis=(1, 2))
     return Plan(
-        g,
+        cut.geometry,
         dot,
-        register_tile,
-        choose_tiles(*g.results, g.outputs * runs * products, register_tile.pixels, window),
-        in_window,
-        pack_weights(weights, dot, register_tile.vectors, _data(op).type.code_range()[1]),
+        cut.register_tile,
+        cut.tiles,
+        cut.in_window,
+        pack_weights(weights, dot, cut.register_tile.vectors, _data(op).type.code_range()[1]),
         padded_to(bias, 0, dot.lanes).astype(np.int32),
     )
 
@@ -177,6 +228,7 @@ def _struct(op: SumOfProducts, p: Plan) -> ConstantStruct:
             ("pad_left", g.begins[1]),
             ("row_tiles", p.tiles.rows),
             ("column_tiles", p.tiles.columns),
+            ("panel_tiles", p.tiles.panels),
             ("pixels", p.register_tile.pixels),
             ("vectors", p.register_tile.vectors),
             ("last_vectors", p.register_tile.last_vectors),
@@ -197,8 +249,8 @@ def _per_output(role: str, values: NDArray[Any], p: Plan) -> ConstantArray:
     return ConstantArray(role, as_array(padded_to(spread, 0, p.dot.lanes), np.float32))
 
 
-def _call(op: SumOfProducts, dot: Dot) -> Call:
-    p = plan(op, dot)
+def _call(op: SumOfProducts, dot: Dot, **knobs: int) -> Call:
+    p = plan(op, dot, setting_of(knobs))
     r = op.requantization
     null = Integer(0)
     n4: tuple[Argument, ...] = ()
@@ -226,7 +278,7 @@ def _call(op: SumOfProducts, dot: Dot) -> Call:
             Special.TILE_END,
             Special.SCRATCH,
         ),
-        tiles=p.geometry.images * p.tiles.rows * p.tiles.columns,
+        tiles=p.geometry.images * p.tiles.rows * p.tiles.columns * p.tiles.panels,
         scratch_bytes=p.tiles.scratch_bytes,
         proof="" if r is None else "N4 in float32",
     )
@@ -290,7 +342,7 @@ def _row(op: type[Node], dot: Dot, storage: Storage, *, raw: bool) -> Kernel:
         partial(_cost, dot=dot),
         packed=True,
     )
-    return replace(made, tile=(dot.lanes, dot.group))
+    return replace(made, tile=(dot.lanes, dot.group), knobs=KNOBS, fits=partial(_fits, dot=dot))
 
 
 def _rows() -> Iterator[Kernel]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from subbyte.targets.x86.levels import LEVELS
 
+PIECES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 56, 64, 96, 112, 128, 224)  # knobs may ask for
 MOST_PIXELS, MOST_VECTORS, MOST_SUMS = 16, 8, 32  # as in x86_sums.h
 _TILE_PRODUCTS = 1 << 19  # about a microsecond of work: what it costs to wake a thread
 WINDOW_BYTES = 24 * 1024  # half of the first cache level; the other half is for weights
@@ -72,28 +73,39 @@ def ceil_div(a: int, b: int) -> int:
     return -(-a // b)
 
 
-def choose_register_tile(dot: Dot, width: int, outputs: int, groups: int) -> RegisterTile:
+def fits_registers(dot: Dot, pixels: int, vectors: int) -> bool:
+    """Whether the sums of a register tile stay in registers, beside what adding to them needs."""
+    sums = pixels * vectors
+    return sums <= MOST_SUMS and (pixels == 1 or sums + vectors + 1 + dot.spare <= dot.registers)
+
+
+def choose_register_tile(
+    dot: Dot, width: int, outputs: int, groups: int, pixels: int | None = None, vectors: int | None = None
+) -> RegisterTile:
     """The fastest tile for rows of `width` pixels with `outputs` outputs, each the sum of `groups` groups of products.
+
+    pixels, vectors: those of the tile, where they are not to be chosen; it may then be none that fits.
 
     The model: two vector multiplications and two loads a cycle; a chain of four cycles from sum to sum; a few
     instructions for each sum at the end, and for each tile.
     """
-    vectors_of_all = ceil_div(outputs, dot.lanes)
+    most = min(ceil_div(outputs, dot.lanes), MOST_VECTORS)
     best: tuple[float, RegisterTile] | None = None
-    for vectors in range(1, min(vectors_of_all, MOST_VECTORS) + 1):
-        full, rest = divmod(outputs, vectors * dot.lanes)
+    for wide in range(1, most + 1) if vectors is None else (vectors,):
+        full, rest = divmod(outputs, wide * dot.lanes)
         last = ceil_div(rest, dot.lanes)
-        for pixels in range(1, min(width, MOST_PIXELS) + 1):
-            sums = pixels * vectors
-            if sums > MOST_SUMS or (pixels > 1 and sums + vectors + 1 + dot.spare > dot.registers):
+        for long in range(1, min(width, MOST_PIXELS) + 1) if pixels is None else (pixels,):
+            if not fits_registers(dot, long, wide):
                 continue
-            cycles = full * _tile_cycles(dot, pixels, vectors, groups)
+            cycles = full * _tile_cycles(dot, long, wide, groups)
             if last:
-                cycles += _tile_cycles(dot, pixels, last, groups)
-            cycles *= ceil_div(width, pixels)
+                cycles += _tile_cycles(dot, long, last, groups)
+            cycles *= ceil_div(width, long)
             if best is None or cycles < best[0]:
-                best = (cycles, RegisterTile(pixels, vectors, last))
-    assert best is not None
+                best = (cycles, RegisterTile(long, wide, last))
+    if best is None:
+        chosen = vectors or 1
+        return RegisterTile(pixels or 1, chosen, ceil_div(outputs % (chosen * dot.lanes), dot.lanes))
     return best[1]
 
 
@@ -104,11 +116,12 @@ def _tile_cycles(dot: Dot, pixels: int, vectors: int, groups: int) -> float:
 
 @dataclass(frozen=True)
 class Tiles:
-    """An image cut into rows x columns tiles, and the scratch memory that a tile needs for its window."""
+    """An image cut into rows x columns areas, each into panels, and the scratch memory that the window of one needs."""
 
     rows: int
     columns: int
     scratch_bytes: int
+    panels: int = 1
 
 
 def choose_tiles(
@@ -128,8 +141,14 @@ def choose_tiles(
             window_bytes(ceil_div(out_height, rows), ceil_div(out_width, columns)) > WINDOW_BYTES
         ):
             columns += 1
-        return Tiles(rows, columns, window_bytes(ceil_div(out_height, rows), ceil_div(out_width, columns)))
-    return Tiles(rows, columns, 0)
+    return Tiles(rows, columns, scratch_bytes((out_height, out_width), rows, columns, window_bytes))
+
+
+def scratch_bytes(results: tuple[int, int], rows: int, columns: int, window_bytes: Window | None) -> int:
+    """Of the largest window, for results [height, width] in rows x columns areas."""
+    if window_bytes is None:
+        return 0
+    return window_bytes(ceil_div(results[0], rows), ceil_div(results[1], columns))
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@
 
 // x [images][height][width][channels] -> y [images][out_height][out_width][outputs]; a matrix product has height 1.
 //
-// The result of each image is cut into row_tiles * column_tiles tiles of about equal size, a tile into register tiles of
-// `pixels` neighbours in a row by `vectors` vectors of outputs, a panel; outputs that do not fill a panel make a last one of
-// last_vectors.
+// The result of each image is cut into row_tiles * column_tiles areas of about equal size, the outputs of an area into
+// panel_tiles tiles, a tile into register tiles of `pixels` neighbours in a row by `vectors` vectors of outputs, a panel;
+// outputs that do not fill a panel make a last one of last_vectors. The areas of a panel tile stand together.
 // window: 1: the input of a tile is copied to scratch with its padding; 0: it is read in place, which requires no
 // padding, and rows of a number of bytes divisible by 4.
 // wide: 1: |sum * multiplier| may reach 2^31. x_bits, y_bits: of a code in memory, 1, 2, 4 or 8; those of a pixel fill whole
@@ -20,7 +20,7 @@ struct subbyte_x86_conv {
     int32_t height, width, channels, out_height, out_width, outputs;
     int32_t kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width, pad_top,
         pad_left;
-    int32_t row_tiles, column_tiles, pixels, vectors, last_vectors, window;
+    int32_t row_tiles, column_tiles, panel_tiles, pixels, vectors, last_vectors, window;
     int32_t x_zero, y_zero, qmin, qmax, wide, x_bits, y_bits;
 };
 
@@ -40,15 +40,19 @@ struct subbyte_x86_parameters {
 
 enum { SUBBYTE_X86_SUMS = 32, SUBBYTE_X86_VECTORS = 8 };  // the most sums, and vectors, of a register tile
 
-// Pixels of the result of one image: rows row_0 to row_1 - 1, columns column_0 to column_1 - 1.
+// Pixels and outputs of one image: rows row_0 to row_1 - 1, columns column_0 to column_1 - 1, panels panel_0 to panel_1 - 1.
 struct subbyte_x86_area {
-    int32_t image, row_0, row_1, column_0, column_1;
+    int32_t image, row_0, row_1, column_0, column_1, panel_0, panel_1;
 };
 
-SUBBYTE_INLINE struct subbyte_x86_area subbyte_x86_area(const struct subbyte_x86_conv* g, int32_t tile) {
+SUBBYTE_INLINE struct subbyte_x86_area subbyte_x86_area(const struct subbyte_x86_conv* g, int32_t lanes, int32_t tile) {
     const int32_t row = tile / g->column_tiles % g->row_tiles, column = tile % g->column_tiles;
+    const int32_t panels = (g->outputs + g->vectors * lanes - 1) / (g->vectors * lanes);
+    const int32_t panel = tile / (g->row_tiles * g->column_tiles) % g->panel_tiles;
     struct subbyte_x86_area area;
-    area.image = tile / (g->row_tiles * g->column_tiles);
+    area.image = tile / (g->row_tiles * g->column_tiles * g->panel_tiles);
+    area.panel_0 = panel * panels / g->panel_tiles;
+    area.panel_1 = (panel + 1) * panels / g->panel_tiles;
     area.row_0 = row * g->out_height / g->row_tiles;
     area.row_1 = (row + 1) * g->out_height / g->row_tiles;
     area.column_0 = column * g->out_width / g->column_tiles;

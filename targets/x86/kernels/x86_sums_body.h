@@ -94,7 +94,7 @@ SUBBYTE_INLINE void F(subbyte_x86_panel_)(const CELL* x, int32_t pitch, int32_t 
 
 #include "x86_window_body.h"
 
-// All panels of one area; x: the first cell of the window of its first pixel, in rows of `pitch` cells.
+// The panels of one area; x: the first cell of the window of its first pixel, in rows of `pitch` cells.
 SUBBYTE_INLINE void F(subbyte_x86_area_)(const CELL* x, int32_t pitch, const int8_t* w, uint8_t* y, int32_t y_bits,
                                          const struct subbyte_x86_parameters* p, const struct subbyte_x86_conv* g,
                                          const struct subbyte_x86_area* area) {
@@ -103,7 +103,7 @@ SUBBYTE_INLINE void F(subbyte_x86_area_)(const CELL* x, int32_t pitch, const int
     const int32_t panel_bytes = g->kernel_height * taps * ((run + GROUP - 1) / GROUP) * g->vectors * LANES * GROUP;
     const int32_t panel_outputs = g->vectors * LANES, step = g->stride_width * g->channels;
     int32_t panel, row, column;
-    for (panel = 0; panel * panel_outputs < g->outputs; ++panel) {
+    for (panel = area->panel_0; panel < area->panel_1; ++panel) {
         const int32_t output = panel * panel_outputs, rest = g->outputs - output;
         const int8_t* weights = w + panel * panel_bytes;
         struct subbyte_x86_parameters own = *p;
@@ -131,7 +131,7 @@ SUBBYTE_INLINE void F(subbyte_x86_tiles_)(const uint8_t* x, const int8_t* w, voi
                                           int32_t begin, int32_t end, CELL* scratch) {
     int32_t tile;
     for (tile = begin; tile < end; ++tile) {
-        const struct subbyte_x86_area area = subbyte_x86_area(g, tile);
+        const struct subbyte_x86_area area = subbyte_x86_area(g, LANES, tile);
         const int32_t top = area.row_0 * g->stride_height - g->pad_top;
         const int32_t left = area.column_0 * g->stride_width - g->pad_left;
         const int32_t rows =
@@ -140,7 +140,9 @@ SUBBYTE_INLINE void F(subbyte_x86_tiles_)(const uint8_t* x, const int8_t* w, voi
             (area.column_1 - area.column_0 - 1) * g->stride_width + (g->kernel_width - 1) * g->dilation_width + 1;
         const uint8_t* image = x + subbyte_x86_bytes(area.image * g->height * g->width * g->channels, g->x_bits);
         const CELL* first = scratch;
-        if (g->window) F(subbyte_x86_window_)(scratch, image, g, top, rows, left, columns, columns * g->channels);
+        // Tiles of one area that follow each other have the same window.
+        if (g->window && (tile == begin || area.panel_0 == 0 || g->row_tiles * g->column_tiles > 1))
+            F(subbyte_x86_window_)(scratch, image, g, top, rows, left, columns, columns * g->channels);
 #if !SUBBYTE_WORDS
         else
             first = image + (top * g->width + left) * g->channels;
