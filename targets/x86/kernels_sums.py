@@ -113,11 +113,12 @@ def geometry(op: SumOfProducts) -> Geometry:
     return own
 
 
-def _data(op: SumOfProducts) -> Value:
+def data_of(op: SumOfProducts) -> Value:
+    """The operand that is computed at run time."""
     return op.a if isinstance(op, QGemm) else op.x
 
 
-def _weights(op: SumOfProducts) -> NDArray[np.int64]:
+def weights_of(op: SumOfProducts) -> NDArray[np.int64]:
     """[outputs, runs, products], less the zero points."""
     if isinstance(op, QGemm):
         values = centred(op.b, axis=op.b.type.rank - 1).reshape(op.b.type.shape[-2:]).T
@@ -178,7 +179,7 @@ def _cut(op: SumOfProducts, dot: Dot, **asked: int) -> Cut:
     register_tile = choose_register_tile(
         dot, g.results[1], g.outputs, groups, asked.get("pixels"), asked.get("vectors")
     )
-    in_window = dot.words or stored_bits(_data(op).type) < 8 or not g.stays_inside or products % dot.group != 0
+    in_window = dot.words or stored_bits(data_of(op).type) < 8 or not g.stays_inside or products % dot.group != 0
     window = Window(g.strides, g.reach, g.channels, dot) if in_window else None
     tiles = choose_tiles(*g.results, g.outputs * runs * products, register_tile.pixels, window)
     rows, columns = asked.get("row_tiles", tiles.rows), asked.get("column_tiles", tiles.columns)
@@ -192,23 +193,23 @@ def _cut(op: SumOfProducts, dot: Dot, **asked: int) -> Cut:
 def plan(op: SumOfProducts, dot: Dot, setting: Setting = ()) -> Plan:
     """Pack the weights and fold the zero point of the input into the bias; choose the tiles."""
     cut = _cut(op, dot, **dict(setting))
-    weights = _weights(op)
+    weights = weights_of(op)
     bias = np.zeros(cut.geometry.outputs, np.int64) if op.bias is None else constant_of(op.bias).astype(np.int64)
-    bias = bias - zero_point(_data(op).type) * weights.sum(axis=(1, 2))
+    bias = bias - zero_point(data_of(op).type) * weights.sum(axis=(1, 2))
     return Plan(
         cut.geometry,
         dot,
         cut.register_tile,
         cut.tiles,
         cut.in_window,
-        pack_weights(weights, dot, cut.register_tile.vectors, _data(op).type.code_range()[1]),
+        pack_weights(weights, dot, cut.register_tile.vectors, data_of(op).type.code_range()[1]),
         padded_to(bias, 0, dot.lanes).astype(np.int32),
     )
 
 
-def _struct(op: SumOfProducts, p: Plan) -> ConstantStruct:
+def conv_struct(op: SumOfProducts, cut: Cut) -> ConstantStruct:
     """The struct subbyte_x86_conv of kernels/x86_sums.h."""
-    g, r = p.geometry, op.requantization
+    g, r = cut.geometry, op.requantization
     return ConstantStruct(
         "subbyte_x86_conv",
         (
@@ -226,27 +227,27 @@ def _struct(op: SumOfProducts, p: Plan) -> ConstantStruct:
             ("dilation_width", g.dilations[1]),
             ("pad_top", g.begins[0]),
             ("pad_left", g.begins[1]),
-            ("row_tiles", p.tiles.rows),
-            ("column_tiles", p.tiles.columns),
-            ("panel_tiles", p.tiles.panels),
-            ("pixels", p.register_tile.pixels),
-            ("vectors", p.register_tile.vectors),
-            ("last_vectors", p.register_tile.last_vectors),
-            ("window", int(p.in_window)),
-            ("x_zero", zero_point(_data(op).type)),
+            ("row_tiles", cut.tiles.rows),
+            ("column_tiles", cut.tiles.columns),
+            ("panel_tiles", cut.tiles.panels),
+            ("pixels", cut.register_tile.pixels),
+            ("vectors", cut.register_tile.vectors),
+            ("last_vectors", cut.register_tile.last_vectors),
+            ("window", int(cut.in_window)),
+            ("x_zero", zero_point(data_of(op).type)),
             ("y_zero", 0 if r is None else r.zero_point),
             ("qmin", 0 if r is None else r.qmin),
             ("qmax", 0 if r is None else r.qmax),
             ("wide", int(may_reach_int32(op))),
-            ("x_bits", stored_bits(_data(op).type)),
+            ("x_bits", stored_bits(data_of(op).type)),
             ("y_bits", 8 if r is None else stored_bits(op.type)),
         ),
     )
 
 
-def _per_output(role: str, values: NDArray[Any], p: Plan) -> ConstantArray:
-    spread = np.broadcast_to(values, (p.geometry.outputs,))
-    return ConstantArray(role, as_array(padded_to(spread, 0, p.dot.lanes), np.float32))
+def per_output(role: str, values: NDArray[Any], outputs: int, lanes: int) -> ConstantArray:
+    """One value for each output, and zeros up to whole vectors of `lanes`."""
+    return ConstantArray(role, as_array(padded_to(np.broadcast_to(values, (outputs,)), 0, lanes), np.float32))
 
 
 def _call(op: SumOfProducts, dot: Dot, **knobs: int) -> Call:
@@ -255,8 +256,8 @@ def _call(op: SumOfProducts, dot: Dot, **knobs: int) -> Call:
     null = Integer(0)
     n4: tuple[Argument, ...] = ()
     if r is not None:
-        shift = null if r.shift is None else _per_output("shift", r.shift, p)
-        n4 = (_per_output("multiplier", r.multiplier, p), shift)
+        shift = null if r.shift is None else per_output("shift", r.shift, p.geometry.outputs, dot.lanes)
+        n4 = (per_output("multiplier", r.multiplier, p.geometry.outputs, dot.lanes), shift)
     more: tuple[Argument, ...] = (null, null, null)
     if p.packed.more.size:
         more = (
@@ -267,13 +268,13 @@ def _call(op: SumOfProducts, dot: Dot, **knobs: int) -> Call:
     return Call(
         _symbol(dot, raw=r is None),
         (
-            operand(op, _data(op)),
+            operand(op, data_of(op)),
             ConstantArray("weights", as_array(p.packed.main, np.int8), layout_id(dot.lanes, dot.group)),
             ConstantArray("bias", as_array(p.bias, np.int32)),
             *n4,
             *more,
             ResultPointer(),
-            _struct(op, p),
+            conv_struct(op, Cut(p.geometry, p.register_tile, p.tiles, p.in_window)),
             Special.TILE_BEGIN,
             Special.TILE_END,
             Special.SCRATCH,
@@ -288,7 +289,8 @@ def _symbol(dot: Dot, *, raw: bool) -> str:
     return f"subbyte_x86_sums_u8s8{'s32' if raw else 'u8'}_{dot.name}"
 
 
-def _accepts(op: SumOfProducts, dot: Dot, *, raw: bool) -> bool:
+def accepts_sums(op: SumOfProducts, *, raw: bool) -> bool:
+    """Unsigned bytes, constant signed bytes, group 1, sums in 32 bits: with `raw` the sums themselves, else codes."""
     data, weights = (op.a, op.b) if isinstance(op, QGemm) else (op.x, op.w)
     if (op.requantization is None) != raw or not is_unsigned_grid(data.type):
         return False
@@ -320,7 +322,7 @@ def _accepts(op: SumOfProducts, dot: Dot, *, raw: bool) -> bool:
 def _cost(op: SumOfProducts, facts: TargetFacts, dot: Dot) -> float:
     """The products, and those that are left of weights which the instruction does not take at once."""
     del facts
-    weights = _weights(op)
+    weights = weights_of(op)
     if dot.saturates or weights.min() < -128 or weights.max() > 127:
         packed = plan(op, dot).packed
         rests = packed.more.size / packed.main.size
@@ -336,7 +338,7 @@ def _row(op: type[Node], dot: Dot, storage: Storage, *, raw: bool) -> Kernel:
         f"x86_sums_{dot.name}.h",
         storage,
         partial(_call, dot=dot),
-        partial(_accepts, dot=dot, raw=raw),
+        partial(accepts_sums, raw=raw),
         f"u8 s8 -> {'s32' if raw else 'u8'}",
         dot.features,
         partial(_cost, dot=dot),
