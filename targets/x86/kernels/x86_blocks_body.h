@@ -15,7 +15,7 @@
 
 SUBBYTE_INLINE void F(subbyte_x86_fetch_)(const uint8_t* w, int32_t bytes) {
     int32_t i;
-    SUBBYTE_UNROLL for (i = 0; i < bytes; i += 64) __builtin_prefetch(w + SUBBYTE_X86_PREFETCH + i);
+    SUBBYTE_UNROLL for (i = 0; i < bytes; i += 64) __builtin_prefetch(w + SUBBYTE_X86_AHEAD + i);
 }
 
 #if SUBBYTE_WORDS
