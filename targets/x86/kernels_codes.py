@@ -25,7 +25,7 @@ from subbyte.targets.common.geometry import elementwise_loops, pieces, same_orde
 from subbyte.targets.common.spans import fits_span, span
 from subbyte.targets.x86.forms import Grids, form_of
 from subbyte.targets.x86.registers import REGISTERS
-from subbyte.targets.x86.rows import cost_at, is_unsigned_grid, row
+from subbyte.targets.x86.rows import cost_at, is_unsigned_grid, row, stored_bits
 
 _CHUNK = 16384  # elements of a tile; a multiple of every register
 
@@ -49,11 +49,12 @@ def _offset_call(op: OffsetCodes, isa: str) -> Call:
 
 
 def _accepts_clamp(op: Clamp) -> bool:
-    return is_unsigned_grid(op.x.type) and same_order(op.x.type, op.type) and 0 <= op.low <= op.high <= 255
+    alike = same_order(op.x.type, op.type) and stored_bits(op.x.type) == stored_bits(op.type)
+    return is_unsigned_grid(op.x.type) and alike and 0 <= op.low <= op.high < 1 << stored_bits(op.type)
 
 
 def _clamp_call(op: Clamp, isa: str) -> Call:
-    arguments = (operand(op, op.x), ResultPointer(), Integer(op.low), Integer(op.high))
+    arguments = (operand(op, op.x), ResultPointer(), Integer(op.low), Integer(op.high), Integer(stored_bits(op.type)))
     return _pass_over(f"subbyte_x86_clamp_u8_{isa}", op.x.type, arguments)
 
 
@@ -65,7 +66,7 @@ def _accepts_dequantize(op: DequantizeLinear) -> bool:
 def _dequantize_call(op: DequantizeLinear, isa: str) -> Call:
     assert op.x.type.quant is not None
     scale, zero = op.x.type.quant.scalar()
-    arguments = (operand(op, op.x), ResultPointer(), Real(scale), Integer(zero))
+    arguments = (operand(op, op.x), ResultPointer(), Real(scale), Integer(zero), Integer(stored_bits(op.x.type)))
     return _pass_over(f"subbyte_x86_dequantize_u8_{isa}", op.x.type, arguments, "N1 in float32")
 
 
@@ -83,6 +84,7 @@ def _quantize_call(op: QuantizeLinear, isa: str) -> Call:
         Integer(zero),
         Integer(op.quant.qmin),
         Integer(op.quant.qmax),
+        Integer(stored_bits(op.type)),
     )
     return _pass_over(f"subbyte_x86_quantize_u8_{isa}", op.x.type, arguments, "N2 in float32")
 
@@ -95,10 +97,10 @@ def _accepts_binary(op: QBinary) -> bool:
     return alike and fits_span(op.type, types)
 
 
-def _binary_call(op: QBinary, isa: str) -> Call:
+def binary_struct(op: QBinary) -> ConstantStruct:
+    """The struct subbyte_x86_binary of kernels/x86_binary.h."""
     form = form_of(Grids.of(op))
-    runs, tiles = span(elementwise_loops(op.type, (op.a.type, op.b.type)), _CHUNK)
-    struct = ConstantStruct(
+    return ConstantStruct(
         "subbyte_x86_binary",
         (
             ("form", form.form),
@@ -114,11 +116,16 @@ def _binary_call(op: QBinary, isa: str) -> Call:
             ("qmax", op.quant.qmax),
         ),
     )
+
+
+def _binary_call(op: QBinary, isa: str) -> Call:
+    runs, tiles = span(elementwise_loops(op.type, (op.a.type, op.b.type)), _CHUNK)
+    operands = (operand(op, op.a), operand(op, op.b))
     return Call(
         f"subbyte_x86_binary_u8u8u8_{isa}",
-        (operand(op, op.a), operand(op, op.b), ResultPointer(), struct, runs, Special.TILE_BEGIN, Special.TILE_END),
+        (*operands, ResultPointer(), binary_struct(op), runs, Special.TILE_BEGIN, Special.TILE_END),
         tiles=tiles,
-        proof=form.proof,
+        proof=form_of(Grids.of(op)).proof,
     )
 
 
@@ -132,15 +139,15 @@ def _rows() -> Iterator[Kernel]:
         )  # fmt: skip
         yield row(
             Clamp, f"subbyte_x86_clamp_u8_{isa}", header, anyhow, partial(_clamp_call, isa=isa),
-            _accepts_clamp, "u8 -> u8", features, cost, (0,),
+            _accepts_clamp, "u8 -> u8", features, cost, (0,), packed=True,
         )  # fmt: skip
         yield row(
             DequantizeLinear, f"subbyte_x86_dequantize_u8_{isa}", header, anyhow,
-            partial(_dequantize_call, isa=isa), _accepts_dequantize, "u8 -> f32", features, cost,
+            partial(_dequantize_call, isa=isa), _accepts_dequantize, "u8 -> f32", features, cost, packed=True,
         )  # fmt: skip
         yield row(
             QuantizeLinear, f"subbyte_x86_quantize_u8_{isa}", header, anyhow,
-            partial(_quantize_call, isa=isa), _accepts_quantize, "f32 -> u8", features, cost,
+            partial(_quantize_call, isa=isa), _accepts_quantize, "f32 -> u8", features, cost, packed=True,
         )  # fmt: skip
         for operation in (QAdd, QSub, QMul):
             yield row(

@@ -13,7 +13,7 @@ from subbyte.targets.common.constants import operand
 from subbyte.targets.common.geometry import is_channels_last
 from subbyte.targets.common.windows import Pool, count_arrays, is_spatial, spatial
 from subbyte.targets.x86.registers import REGISTERS
-from subbyte.targets.x86.rows import cost_at, is_unsigned_byte, is_unsigned_grid, row
+from subbyte.targets.x86.rows import cost_at, is_unsigned_byte, is_unsigned_grid, row, stored_bits
 
 
 def _struct(op: Pool) -> ConstantStruct:
@@ -35,6 +35,8 @@ def _struct(op: Pool) -> ConstantStruct:
             ("dilation_width", s.dilations[1]),
             ("pad_top", s.begins[0]),
             ("pad_left", s.begins[1]),
+            ("x_bits", stored_bits(op.x.type)),
+            ("y_bits", stored_bits(op.type)),
         ),
     )
 
@@ -53,6 +55,10 @@ def _max_call(op: MaxPool, isa: str) -> Call:
         (operand(op, op.x), ResultPointer(), _struct(op), Special.TILE_BEGIN, Special.TILE_END),
         tiles=_tiles(op),
     )
+
+
+def _accepts_max(op: MaxPool) -> bool:
+    return is_unsigned_byte(op.type.dtype) and _is_pool(op) and stored_bits(op.x.type) == stored_bits(op.type)
 
 
 def _accepts_average(op: QAveragePool) -> bool:
@@ -96,11 +102,12 @@ def _rows() -> Iterator[Kernel]:
         header, features, cost = f"x86_pool_{isa}.h", registers.features, cost_at(registers.bytes / 16)
         yield row(
             MaxPool, f"subbyte_x86_max_pool_u8_{isa}", header, last, partial(_max_call, isa=isa),
-            lambda op: is_unsigned_byte(op.type.dtype) and _is_pool(op), "u8 -> u8", features, cost,
+            _accepts_max, "u8 -> u8", features, cost, packed=True,
         )  # fmt: skip
         yield row(
             QAveragePool, f"subbyte_x86_average_pool_u8_{isa}", header, last,
             partial(_average_call, isa=isa), _accepts_average, "u8 -> u8", features, cost,
+            packed=True,
         )  # fmt: skip
 
 

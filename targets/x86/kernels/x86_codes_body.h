@@ -22,37 +22,49 @@ SUBBYTE_INLINE void V(subbyte_x86_offset_codes_)(const void* x, void* y, int32_t
                                V(subbyte_xor_)(V(subbyte_load_part_)((const uint8_t*)x + i, stop - i), flip), stop - i);
 }
 
-// y = min(max(x, low), high), unsigned. Tiles: runs of `chunk` of n bytes. y may be x.
-SUBBYTE_INLINE void V(subbyte_x86_clamp_u8_)(const uint8_t* x, uint8_t* y, int32_t low, int32_t high, int32_t n,
-                                             int32_t chunk, int32_t begin, int32_t end) {
+// y = min(max(x, low), high), unsigned codes of `bits` bits in memory. Tiles: runs of `chunk` of n codes. y may be x.
+SUBBYTE_INLINE void V(subbyte_x86_clamp_u8_)(const uint8_t* x, uint8_t* y, int32_t low, int32_t high, int32_t bits,
+                                             int32_t n, int32_t chunk, int32_t begin, int32_t end) {
     const int32_t stop = subbyte_x86_smaller(end * chunk, n);
     const INTS lowest = V(subbyte_set_u8_)(low), highest = V(subbyte_set_u8_)(high);
     int32_t i;
     for (i = begin * chunk; i < stop; i += BLOCK) {
         const int32_t rest = subbyte_x86_smaller(stop - i, BLOCK);
-        const INTS codes = V(subbyte_load_part_)(x + i, rest);
-        V(subbyte_store_part_)(y + i, V(subbyte_min_u8_)(V(subbyte_max_u8_)(codes, lowest), highest), rest);
+        const ptrdiff_t at = subbyte_x86_bytes(i, bits);
+        const INTS codes = V(subbyte_load_codes_part_)(x + at, bits, rest);
+        V(subbyte_store_codes_part_)(y + at, V(subbyte_min_u8_)(V(subbyte_max_u8_)(codes, lowest), highest), bits,
+                                     rest);
     }
 }
 
-// y = f32(f32(x - zero_point) * scale): N1. Tiles: runs of `chunk` of n codes.
+// y = f32(f32(x - zero_point) * scale): N1; x: n codes of `bits` bits in memory. Tiles: runs of `chunk` of them.
 SUBBYTE_INLINE void V(subbyte_x86_dequantize_u8_)(const uint8_t* x, float* y, float scale, int32_t zero_point,
-                                                  int32_t n, int32_t chunk, int32_t begin, int32_t end) {
+                                                  int32_t bits, int32_t n, int32_t chunk, int32_t begin, int32_t end) {
     const int32_t stop = subbyte_x86_smaller(end * chunk, n);
     const INTS zero = V(subbyte_set_s32_)(zero_point);
     const FLOATS scales = V(subbyte_set_f32_)(scale);
-    int32_t i = begin * chunk;
-    for (; i + LANES <= stop; i += LANES) {
-        const INTS centred = V(subbyte_sub_s32_)(V(subbyte_load_u8_as_s32_)(x + i), zero);
-        V(subbyte_store_)(y + i, V(subbyte_bits_)(V(subbyte_mul_f32_)(V(subbyte_to_f32_)(centred), scales)));
+    int32_t i, k;
+    for (i = begin * chunk; i < stop; i += BLOCK) {
+        const int32_t rest = subbyte_x86_smaller(stop - i, BLOCK);
+        const uint8_t* codes = x + i;
+        uint8_t apart[BLOCK];
+        if (bits < 8) {
+            V(subbyte_store_)(apart, V(subbyte_load_codes_part_)(x + subbyte_x86_bytes(i, bits), bits, rest));
+            codes = apart;
+        }
+        for (k = 0; k + LANES <= rest; k += LANES) {
+            const INTS centred = V(subbyte_sub_s32_)(V(subbyte_load_u8_as_s32_)(codes + k), zero);
+            V(subbyte_store_)(y + i + k, V(subbyte_bits_)(V(subbyte_mul_f32_)(V(subbyte_to_f32_)(centred), scales)));
+        }
+        for (; k < rest; ++k) y[i + k] = subbyte_dequantize(codes[k] - zero_point, scale);
     }
-    for (; i < stop; ++i) y[i] = subbyte_dequantize(x[i] - zero_point, scale);
 }
 
-// y = clamp(rne(f32(x / scale)) + zero_point, qmin, qmax), NaN to qmin: N2. Tiles: runs of `chunk` of n codes.
+// y = clamp(rne(f32(x / scale)) + zero_point, qmin, qmax), NaN to qmin: N2; y: n codes of `bits` bits in memory. Tiles: runs of
+// `chunk` of them.
 SUBBYTE_INLINE void V(subbyte_x86_quantize_u8_)(const float* x, uint8_t* y, float scale, int32_t zero_point,
-                                                int32_t qmin, int32_t qmax, int32_t n, int32_t chunk, int32_t begin,
-                                                int32_t end) {
+                                                int32_t qmin, int32_t qmax, int32_t bits, int32_t n, int32_t chunk,
+                                                int32_t begin, int32_t end) {
     const int32_t stop = subbyte_x86_smaller(end * chunk, n);
     const FLOATS scales = V(subbyte_set_f32_)(scale);
     int32_t i = begin * chunk, k;
@@ -60,10 +72,16 @@ SUBBYTE_INLINE void V(subbyte_x86_quantize_u8_)(const float* x, uint8_t* y, floa
         INTS steps[4];
         SUBBYTE_UNROLL for (k = 0; k < 4; ++k) steps[k] =
             V(subbyte_round_)(V(subbyte_div_f32_)(V(subbyte_load_f32_)(x + i + k * LANES), scales));
-        V(subbyte_store_)(y + i,
-                          V(subbyte_pack_codes_)(steps[0], steps[1], steps[2], steps[3], zero_point, qmin, qmax));
+        V(subbyte_store_codes_part_)(
+            y + subbyte_x86_bytes(i, bits),
+            V(subbyte_pack_codes_)(steps[0], steps[1], steps[2], steps[3], zero_point, qmin, qmax), bits, BLOCK);
     }
-    for (; i < stop; ++i) y[i] = (uint8_t)subbyte_quantize_f32(x[i], scale, zero_point, qmin, qmax);
+    if (i < stop) {
+        uint8_t codes[BLOCK] = {0};
+        for (k = 0; k < stop - i; ++k)
+            codes[k] = (uint8_t)subbyte_quantize_f32(x[i + k], scale, zero_point, qmin, qmax);
+        V(subbyte_store_codes_part_)(y + subbyte_x86_bytes(i, bits), V(subbyte_load_)(codes), bits, stop - i);
+    }
 }
 
 #undef V

@@ -45,21 +45,16 @@ SUBBYTE_INLINE __m256i subbyte_join_codes_avx2(__m256i codes, int32_t bits) {
 
 // The first n codes at p, zeros behind; n <= 32, in whole bytes.
 SUBBYTE_INLINE __m256i subbyte_load_codes_part_avx2(const void* p, int32_t bits, int32_t n) {
-    uint8_t bytes[32] = {0};
+    uint8_t bytes[32];
     if (n == 32) return subbyte_load_codes_avx2(p, bits);
-    memcpy(bytes, p, (size_t)(n * bits / 8 & 31));
+    if (bits == 8) return subbyte_load_part_avx2(p, n);
+    _mm256_storeu_si256((__m256i*)(void*)bytes, subbyte_load_part_avx2(p, n * bits / 8));
     return subbyte_load_codes_avx2(bytes, bits);
 }
 
 // The first n of 32 codes; n <= 32, in whole bytes.
 SUBBYTE_INLINE void subbyte_store_codes_part_avx2(void* p, __m256i codes, int32_t bits, int32_t n) {
-    const __m256i joined = subbyte_join_codes_avx2(codes, bits);
-    if (n == 32 && bits == 8)
-        _mm256_storeu_si256((__m256i*)p, joined);
-    else if (n == 32 && bits == 4)
-        _mm_storeu_si128((__m128i*)p, _mm256_castsi256_si128(joined));
-    else
-        subbyte_store_part_avx2(p, joined, n * bits / 8);
+    subbyte_store_part_avx2(p, subbyte_join_codes_avx2(codes, bits), n * bits / 8);
 }
 
 // Bytes first to first + n of v: all 32, one half of them, or up to 8 of one quarter.
@@ -86,5 +81,11 @@ SUBBYTE_INLINE __m256i subbyte_right_u16_avx2(__m256i a, int32_t n) { return _mm
 SUBBYTE_INLINE __m256i subbyte_left_u16_avx2(__m256i a, int32_t n) { return _mm256_slli_epi16(a, n); }
 SUBBYTE_INLINE __m256i subbyte_and_avx2(__m256i a, __m256i b) { return _mm256_and_si256(a, b); }
 SUBBYTE_INLINE __m256i subbyte_or_avx2(__m256i a, __m256i b) { return _mm256_or_si256(a, b); }
+
+// sum + delta where x >= threshold, in bytes; else sum.
+SUBBYTE_INLINE __m256i subbyte_add_step_avx2(__m256i sum, __m256i x, int32_t threshold, int32_t delta) {
+    const __m256i reached = _mm256_cmpeq_epi8(_mm256_max_epu8(x, _mm256_set1_epi8((char)threshold)), x);
+    return _mm256_add_epi8(sum, _mm256_and_si256(reached, _mm256_set1_epi8((char)delta)));
+}
 
 #endif  // SUBBYTE_X86_PACKED_AVX2_H

@@ -91,4 +91,10 @@ SUBBYTE_INLINE __m512i subbyte_left_u16_avx512(__m512i a, int32_t n) { return _m
 SUBBYTE_INLINE __m512i subbyte_and_avx512(__m512i a, __m512i b) { return _mm512_and_si512(a, b); }
 SUBBYTE_INLINE __m512i subbyte_or_avx512(__m512i a, __m512i b) { return _mm512_or_si512(a, b); }
 
+// sum + delta where x >= threshold, in bytes; else sum.
+SUBBYTE_INLINE __m512i subbyte_add_step_avx512(__m512i sum, __m512i x, int32_t threshold, int32_t delta) {
+    const __mmask64 reached = _mm512_cmpge_epu8_mask(x, _mm512_set1_epi8((char)threshold));
+    return _mm512_mask_add_epi8(sum, reached, sum, _mm512_set1_epi8((char)delta));
+}
+
 #endif  // SUBBYTE_X86_PACKED_AVX512_H

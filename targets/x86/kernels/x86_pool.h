@@ -8,11 +8,13 @@
 #include "x86_inline.h"
 
 // x [images][height][width][channels] -> y [images][out_height][out_width][channels]. Position k of window p is x at
-// p * stride - pad + k * dilation; what lies outside x does not take part. Tiles: result rows, images * out_height.
+// p * stride - pad + k * dilation; what lies outside x does not take part. x_bits, y_bits: of a code in memory, 1, 2, 4 or 8;
+// those of a pixel fill whole bytes. Tiles: result rows, images * out_height.
 struct subbyte_x86_pool {
     int32_t height, width, channels, out_height, out_width;
     int32_t kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width, pad_top,
         pad_left;
+    int32_t x_bits, y_bits;
 };
 
 // What makes codes of sums: N6, y = clamp(rne(f32(f32(f32(f32(sum) * x_scale) / n) / y_scale)) + y_zero, qmin, qmax).

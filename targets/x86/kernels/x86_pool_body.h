@@ -8,28 +8,46 @@
 #define FLOATS V(subbyte_floats_)
 #define BLOCK ((int32_t)sizeof(INTS))
 
-// y = the largest code of each window; no window is empty.
+// The bits of one of the codes in every byte.
+SUBBYTE_INLINE INTS V(subbyte_x86_code_mask_)(int32_t code, int32_t bits) {
+    return V(subbyte_set_u8_)(((1 << bits) - 1) << code * bits);
+}
+
+// y = the largest code of each window; no window is empty. Requires x_bits == y_bits.
+//
+// Codes that share bytes stay where they are: the largest byte of those whose bits of other codes are 0 holds the largest code.
 SUBBYTE_INLINE void V(subbyte_x86_max_pool_u8_)(const uint8_t* x, uint8_t* y, const struct subbyte_x86_pool* g,
                                                 int32_t begin, int32_t end) {
-    int32_t row, column, channel, ky, kx;
+    const int32_t bits = g->x_bits, pixel = (int32_t)subbyte_x86_bytes(g->channels, bits);
+    int32_t row, column, at, ky, kx, code;
     for (row = begin; row < end; ++row) {
-        const uint8_t* image = x + row / g->out_height * g->height * g->width * g->channels;
+        const uint8_t* image = x + row / g->out_height * g->height * g->width * pixel;
         const struct subbyte_x86_inside rows = subbyte_x86_inside(row % g->out_height, g->stride_height, g->pad_top,
                                                                   g->kernel_height, g->dilation_height, g->height);
         for (column = 0; column < g->out_width; ++column) {
             const struct subbyte_x86_inside columns =
                 subbyte_x86_inside(column, g->stride_width, g->pad_left, g->kernel_width, g->dilation_width, g->width);
-            for (channel = 0; channel < g->channels; channel += BLOCK) {
-                const int32_t n = subbyte_x86_smaller(g->channels - channel, BLOCK);
-                INTS largest = V(subbyte_zero_)();
+            for (at = 0; at < pixel; at += BLOCK) {
+                const int32_t n = subbyte_x86_smaller(pixel - at, BLOCK);
+                const INTS zero = V(subbyte_zero_)();
+                INTS largest[8] = {zero, zero, zero, zero, zero, zero, zero, zero}, joined = zero;
                 for (ky = rows.first; ky < rows.last; ++ky) {
-                    const uint8_t* line = image + (rows.start + ky * g->dilation_height) * g->width * g->channels;
-                    for (kx = columns.first; kx < columns.last; ++kx)
-                        largest = V(subbyte_max_u8_)(
-                            largest, V(subbyte_load_part_)(
-                                         line + (columns.start + kx * g->dilation_width) * g->channels + channel, n));
+                    const uint8_t* line = image + (rows.start + ky * g->dilation_height) * g->width * pixel;
+                    for (kx = columns.first; kx < columns.last; ++kx) {
+                        const INTS codes =
+                            V(subbyte_load_part_)(line + (columns.start + kx * g->dilation_width) * pixel + at, n);
+                        if (bits == 1)
+                            largest[0] = V(subbyte_or_)(largest[0], codes);
+                        else
+                            SUBBYTE_UNROLL for (code = 0; code < 8 / bits; ++code) largest[code] = V(subbyte_max_u8_)(
+                                largest[code], V(subbyte_and_)(codes, V(subbyte_x86_code_mask_)(code, bits)));
+                    }
                 }
-                V(subbyte_store_part_)(y + (row * g->out_width + column) * g->channels + channel, largest, n);
+                joined = largest[0];
+                if (bits > 1)
+                    SUBBYTE_UNROLL for (code = 1; code < 8 / bits; ++code) joined =
+                        V(subbyte_or_)(joined, largest[code]);
+                V(subbyte_store_part_)(y + (row * g->out_width + column) * pixel + at, joined, n);
             }
         }
     }
@@ -53,7 +71,8 @@ SUBBYTE_INLINE void V(subbyte_x86_average_pool_u8_)(const uint8_t* x, uint8_t* y
     const INTS zero = V(subbyte_zero_)();
     int32_t row, column, channel, ky, kx, i;
     for (row = begin; row < end; ++row) {
-        const uint8_t* image = x + row / g->out_height * g->height * g->width * g->channels;
+        const uint8_t* image =
+            x + subbyte_x86_bytes(row / g->out_height * g->height * g->width * g->channels, g->x_bits);
         const struct subbyte_x86_inside rows = subbyte_x86_inside(row % g->out_height, g->stride_height, g->pad_top,
                                                                   g->kernel_height, g->dilation_height, g->height);
         for (column = 0; column < g->out_width; ++column) {
@@ -62,14 +81,15 @@ SUBBYTE_INLINE void V(subbyte_x86_average_pool_u8_)(const uint8_t* x, uint8_t* y
             const int32_t inside = (rows.last - rows.first) * (columns.last - columns.first);
             const int32_t n = row_counts[row % g->out_height] * column_counts[column];
             for (channel = 0; channel < g->channels; channel += BLOCK) {
-                const int32_t bytes = subbyte_x86_smaller(g->channels - channel, BLOCK);
+                const int32_t some = subbyte_x86_smaller(g->channels - channel, BLOCK);
                 INTS low = zero, high = zero, sums[4] = {zero, zero, zero, zero};
                 int32_t added = 0;
                 for (ky = rows.first; ky < rows.last; ++ky) {
-                    const uint8_t* line = image + (rows.start + ky * g->dilation_height) * g->width * g->channels;
+                    const int32_t line = (rows.start + ky * g->dilation_height) * g->width;
                     for (kx = columns.first; kx < columns.last; ++kx) {
-                        const INTS codes = V(subbyte_load_part_)(
-                            line + (columns.start + kx * g->dilation_width) * g->channels + channel, bytes);
+                        const int32_t at = (line + columns.start + kx * g->dilation_width) * g->channels + channel;
+                        const INTS codes =
+                            V(subbyte_load_codes_part_)(image + subbyte_x86_bytes(at, g->x_bits), g->x_bits, some);
                         low = V(subbyte_add_s16_)(low, V(subbyte_unpack_low_u8_)(codes, zero));
                         high = V(subbyte_add_s16_)(high, V(subbyte_unpack_high_u8_)(codes, zero));
                         if (++added < 256 && (ky + 1 < rows.last || kx + 1 < columns.last)) continue;
@@ -83,10 +103,10 @@ SUBBYTE_INLINE void V(subbyte_x86_average_pool_u8_)(const uint8_t* x, uint8_t* y
                 }
                 SUBBYTE_UNROLL for (i = 0; i < 4; ++i) sums[i] =
                     V(subbyte_x86_average_steps_)(sums[i], inside * e->x_zero, n, e);
-                V(subbyte_store_part_)(
-                    y + (row * g->out_width + column) * g->channels + channel,
+                V(subbyte_store_codes_part_)(
+                    y + subbyte_x86_bytes((row * g->out_width + column) * g->channels + channel, g->y_bits),
                     V(subbyte_pack_codes_in_lanes_)(sums[0], sums[1], sums[2], sums[3], e->y_zero, e->qmin, e->qmax),
-                    bytes);
+                    g->y_bits, some);
             }
         }
     }

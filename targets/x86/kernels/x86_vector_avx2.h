@@ -32,6 +32,8 @@ SUBBYTE_INLINE __m256 subbyte_load_f32_avx2(const float* p) { return _mm256_load
 SUBBYTE_INLINE __m256i subbyte_load_part_avx2(const void* p, int32_t n) {
     uint8_t bytes[32] = {0};
     if (n == 32) return _mm256_loadu_si256((const __m256i*)p);
+    if (n == 16) return _mm256_zextsi128_si256(_mm_loadu_si128((const __m128i*)p));
+    if (n == 8) return _mm256_zextsi128_si256(_mm_loadl_epi64((const __m128i*)p));
     memcpy(bytes, p, (size_t)(n & 31));
     return _mm256_loadu_si256((const __m256i*)(const void*)bytes);
 }
@@ -40,6 +42,10 @@ SUBBYTE_INLINE void subbyte_store_part_avx2(void* p, __m256i v, int32_t n) {
     uint8_t bytes[32];
     if (n == 32) {
         _mm256_storeu_si256((__m256i*)p, v);
+    } else if (n == 16) {
+        _mm_storeu_si128((__m128i*)p, _mm256_castsi256_si128(v));
+    } else if (n == 8) {
+        _mm_storel_epi64((__m128i*)p, _mm256_castsi256_si128(v));
     } else {
         _mm256_storeu_si256((__m256i*)(void*)bytes, v);
         memcpy(p, bytes, (size_t)(n & 31));
