@@ -1,8 +1,9 @@
-"""Rows for matrix products of two run-time matrices of codes: attention's, whatever their batches."""
+"""Rows for matrix products of two run-time matrices of codes: attention's, in whatever order they are stored."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -29,19 +30,55 @@ from subbyte.compiler.target import (
     as_array,
 )
 from subbyte.targets.common.constants import constant_of, is_constant, operand, zero_point
-from subbyte.targets.common.geometry import is_row_major, pieces
+from subbyte.targets.common.geometry import broadcast_strides, pieces, stored_strides
 from subbyte.targets.x86.packing import padded_to
 from subbyte.targets.x86.proofs import may_reach_int32
 from subbyte.targets.x86.registers import REGISTERS
 from subbyte.targets.x86.rows import is_unsigned_byte, is_unsigned_grid, row
 
-_RATES = {"avx512": 40.0, "avx2": 20.0}  # products a nanosecond
-_CODES = 2.0  # codes a nanosecond that become 16-bit integers
+
+@dataclass(frozen=True)
+class Product:
+    """One kernel.
+
+    lanes: sums in a register; sums: registers for them in a tile; vectors: of columns, at most; group: products that a
+    lane gains at a time. rate: products a nanosecond, for costs.
+    """
+
+    name: str
+    lanes: int
+    sums: int
+    vectors: int
+    group: int
+    rate: float
+    features: frozenset[str]
 
 
-def _columns(isa: str) -> int:
-    """Columns of a tile: four vectors of 32-bit sums."""
-    return REGISTERS[isa].bytes
+PRODUCTS = (
+    Product("avx512vnni", 16, 24, 4, 4, 300.0, REGISTERS["avx512"].features | {"avx512vnni"}),
+    Product("avxvnni", 8, 12, 2, 4, 150.0, REGISTERS["avx2"].features | {"avxvnni"}),
+    Product("avx512", 16, 16, 4, 2, 80.0, REGISTERS["avx512"].features),
+    Product("avx2", 8, 8, 4, 2, 40.0, REGISTERS["avx2"].features),
+)
+MOST_ROWS = 16  # of a register tile
+_CODES = 4.0  # codes a nanosecond that are rearranged
+
+
+@dataclass(frozen=True)
+class RegisterTile:
+    """rows of a by vectors of columns of b."""
+
+    rows: int
+    vectors: int
+
+
+def register_tile(product: Product, rows: int, columns: int) -> RegisterTile:
+    """As few vectors as take the columns, 4 at most; tiles of equal height, as high as there are registers for."""
+    wanted = pieces(columns, product.lanes)
+    vectors = next((n for n in (1, 2, 4) if n >= wanted), 4)
+    vectors = min(vectors, product.vectors)
+    most = min(product.sums // vectors, MOST_ROWS, rows)
+    return RegisterTile(pieces(rows, pieces(rows, most)), vectors)
 
 
 def _accepts(op: QGemm) -> bool:
@@ -52,7 +89,7 @@ def _accepts(op: QGemm) -> bool:
         return False
     if op.bias is not None and not is_constant(op.bias):
         return False
-    if not all(map(is_row_major, (op.a.type, op.b.type, op.type))):
+    if op.type.shape[-1] > 1 and stored_strides(op.type)[-1] != 1:
         return False
     try:
         return accumulator_of(op) == INT32
@@ -60,28 +97,41 @@ def _accepts(op: QGemm) -> bool:
         return False
 
 
-def _matrices(of_type: TensorType, batches: tuple[int, ...], role: str) -> ConstantArray:
-    """Which matrix of an operand each batch takes."""
-    own = of_type.shape[:-2]
-    numbers = np.arange(int(np.prod(own)), dtype=np.int64).reshape(own)
-    return ConstantArray(role, as_array(np.broadcast_to(numbers, batches).reshape(-1), np.int32))
+def _firsts(of_type: TensorType, batches: tuple[int, ...], role: str) -> ConstantArray:
+    """Where the matrix of each batch begins."""
+    strides = broadcast_strides(of_type, len(batches) + 2)[:-2]
+    starts = np.zeros(batches, np.int64)
+    for axis, (extent, stride) in enumerate(zip(batches, strides, strict=True)):
+        shape = [extent if axis == other else 1 for other in range(len(batches))]
+        starts = starts + np.arange(extent).reshape(shape) * stride
+    return ConstantArray(role, as_array(starts.reshape(-1), np.int32))
 
 
-def _call(op: QGemm, isa: str) -> Call:
+def _call(op: QGemm, product: Product) -> Call:
     r = op.requantization
     assert r is not None, "accepted with a requantization"
     rows, columns = op.type.shape[-2:]
-    depth, block, batches = op.a.type.shape[-1], _columns(isa), op.type.shape[:-2]
+    depth, batches = op.a.type.shape[-1], op.type.shape[:-2]
+    tile = register_tile(product, rows, columns)
+    block = tile.vectors * product.lanes
 
     def per_column(role: str, values: NDArray[Any] | None, dtype: Any) -> Argument:
         if values is None:
             return Integer(0)
         return ConstantArray(role, as_array(padded_to(np.broadcast_to(values, (columns,)), 0, block), dtype))
 
+    (a_row, a_depth), (b_depth, b_column) = (stored_strides(of_type)[-2:] for of_type in (op.a.type, op.b.type))
     fields = (
         ("rows", rows),
         ("columns", columns),
         ("depth", depth),
+        ("a_row", a_row),
+        ("a_depth", 1 if depth == 1 else a_depth),
+        ("b_depth", b_depth),
+        ("b_column", b_column),
+        ("y_row", stored_strides(op.type)[-2]),
+        ("tile_rows", tile.rows),
+        ("vectors", tile.vectors),
         ("a_zero", zero_point(op.a.type)),
         ("b_zero", zero_point(op.b.type)),
         ("y_zero", r.zero_point),
@@ -89,9 +139,9 @@ def _call(op: QGemm, isa: str) -> Call:
         ("qmax", r.qmax),
         ("wide", int(may_reach_int32(op))),
     )
-    pitch = depth + depth % 2
+    groups = pieces(depth, product.group)
     return Call(
-        f"subbyte_x86_product_u8u8u8_{isa}",
+        f"subbyte_x86_product_u8u8u8_{product.name}",
         (
             operand(op, op.a),
             operand(op, op.b),
@@ -99,39 +149,42 @@ def _call(op: QGemm, isa: str) -> Call:
             per_column("multiplier", r.multiplier, np.float32),
             per_column("shift", r.shift, np.float32),
             ResultPointer(),
-            _matrices(op.a.type, batches, "matrices_of_a"),
-            _matrices(op.b.type, batches, "matrices_of_b"),
+            _firsts(op.a.type, batches, "firsts_of_a"),
+            _firsts(op.b.type, batches, "firsts_of_b"),
+            _firsts(op.type, batches, "firsts_of_y"),
             ConstantStruct("subbyte_x86_product", fields),
             Special.TILE_BEGIN,
             Special.TILE_END,
             Special.SCRATCH,
         ),
         tiles=int(np.prod(batches)) * pieces(columns, block),
-        scratch_bytes=2 * pitch * (block + 4),
+        scratch_bytes=4 * (groups * block + block + MOST_ROWS + groups * tile.rows),
         proof="N4 in float32",
     )
 
 
-def _cost(op: QGemm, facts: TargetFacts, isa: str) -> float:
-    """The products, and the codes that become 16-bit integers: b once, a once for each block of columns."""
+def _cost(op: QGemm, facts: TargetFacts, product: Product) -> float:
+    """The products, and the codes that are rearranged: b once, a once for each block of columns where it is too."""
     del facts
-    blocks = pieces(op.type.shape[-1], _columns(isa))
-    widened = op.b.type.elements + op.a.type.elements * blocks
-    return (multiply_accumulates(op) / _RATES[isa] + widened / _CODES) * 1e-9
+    vectors = register_tile(product, *op.type.shape[-2:]).vectors
+    copies = pieces(op.type.shape[-1], vectors * product.lanes)
+    in_place = product.group == 4 and stored_strides(op.a.type)[-1] == 1 and op.a.type.shape[-1] % 4 == 0
+    moved = op.b.type.elements + (0 if in_place else op.a.type.elements * copies)
+    return (multiply_accumulates(op) / product.rate + moved / _CODES) * 1e-9
 
 
 def _rows() -> Iterator[Kernel]:
-    for isa, registers in REGISTERS.items():
+    for product in PRODUCTS:
         yield row(
             QGemm,
-            f"subbyte_x86_product_u8u8u8_{isa}",
-            f"x86_product_{isa}.h",
+            f"subbyte_x86_product_u8u8u8_{product.name}",
+            f"x86_product_{product.name}.h",
             Storage.ROW_MAJOR,
-            partial(_call, isa=isa),
+            partial(_call, product=product),
             _accepts,
             "u8 u8 -> u8, both at run time",
-            registers.features,
-            partial(_cost, isa=isa),
+            product.features,
+            partial(_cost, product=product),
         )
 
 

@@ -7,6 +7,8 @@
 #include "x86_vector_avx2.h"
 
 #define SUBBYTE_ISA avx2
+#define SUBBYTE_DOT avx2
+#define SUBBYTE_WORDS 1
 #include "x86_product_body.h"
 
 #endif  // SUBBYTE_X86_PRODUCT_AVX2_H

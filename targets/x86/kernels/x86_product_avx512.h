@@ -7,6 +7,8 @@
 #include "x86_vector_avx512.h"
 
 #define SUBBYTE_ISA avx512
+#define SUBBYTE_DOT avx512
+#define SUBBYTE_WORDS 1
 #include "x86_product_body.h"
 
 #endif  // SUBBYTE_X86_PRODUCT_AVX512_H
