@@ -181,11 +181,12 @@ def _cut(op: SumOfProducts, dot: Dot, **asked: int) -> Cut:
     )
     in_window = dot.words or stored_bits(data_of(op).type) < 8 or not g.stays_inside or products % dot.group != 0
     window = Window(g.strides, g.reach, g.channels, dot) if in_window else None
-    tiles = choose_tiles(*g.results, g.outputs * runs * products, register_tile.pixels, window)
+    pixels, panel_outputs = register_tile.pixels, register_tile.vectors * dot.lanes
+    panels, weights = ceil_div(g.outputs, panel_outputs), g.outputs * groups * dot.group
+    tiles = choose_tiles(*g.results, g.outputs * runs * products, pixels, window, panels, weights)
     rows, columns = asked.get("row_tiles", tiles.rows), asked.get("column_tiles", tiles.columns)
-    tiles = Tiles(
-        rows, columns, scratch_bytes(g.results, rows, columns, window), asked.get("panel_tiles", tiles.panels)
-    )
+    scratch = scratch_bytes(g.results, pixels, rows, columns, window)
+    tiles = Tiles(rows, columns, scratch, asked.get("panel_tiles", tiles.panels))
     return Cut(g, register_tile, tiles, in_window)
 
 

@@ -9,6 +9,9 @@ from subbyte.targets.x86.levels import LEVELS
 PIECES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 56, 64, 96, 112, 128, 224)  # knobs may ask for
 MOST_PIXELS, MOST_VECTORS, MOST_SUMS = 16, 8, 32  # as in x86_sums.h
 _TILE_PRODUCTS = 1 << 19  # about a microsecond of work: what it costs to wake a thread
+_TILE_WEIGHTS = 64 * 1024  # as long as that takes from beyond the second cache level
+RESIDENT_WEIGHTS = 256 * 1024  # that the second cache level keeps beside other things
+MANY_TILES = 16  # enough that a handful of threads end together
 WINDOW_BYTES = 24 * 1024  # half of the first cache level; the other half is for weights
 
 
@@ -116,7 +119,10 @@ def _tile_cycles(dot: Dot, pixels: int, vectors: int, groups: int) -> float:
 
 @dataclass(frozen=True)
 class Tiles:
-    """An image cut into rows x columns areas, each into panels, and the scratch memory that the window of one needs."""
+    """An image cut into rows x columns areas, each into panels, and the scratch memory that the window of one needs.
+
+    Columns are cut between register tiles; what is left of a row beyond whole register tiles belongs to the last.
+    """
 
     rows: int
     columns: int
@@ -125,30 +131,51 @@ class Tiles:
 
 
 def choose_tiles(
-    out_height: int, out_width: int, products_per_pixel: int, pixels: int, window_bytes: Window | None
+    height: int,
+    width: int,
+    products: int,
+    pixels: int,
+    window: Window | None,
+    panels: int = 1,
+    weight_bytes: int = 0,
 ) -> Tiles:
-    """Few tiles, of some 2^19 products or more, whose windows fit into half of the first cache level where they can.
+    """How results [height, width] of `products` products a pixel, in `panels` panels of outputs, are cut.
 
-    A tile is never narrower than a register tile of `pixels`. window_bytes: None where the input is read in place.
+    Few tiles, of some 2^19 products or 64 KiB of weights at least, whose windows fit into half of the first cache level
+    where they can. Weights that leave no room in the second level are cut into panels that do, so that they come from
+    beyond it once; and so are the outputs where there are too few pixels for many threads.
+    window: None where the input is read in place.
     """
-    wanted = max(1, out_height * out_width * products_per_pixel // _TILE_PRODUCTS)
-    rows = min(out_height, wanted)
-    columns = 1 if out_height > 1 else max(1, min(wanted, out_width // pixels))
-    if window_bytes is not None:
-        while rows < out_height and window_bytes(ceil_div(out_height, rows), out_width) > WINDOW_BYTES:
+    results = (height, width)
+    wanted = max(1, height * width * products // _TILE_PRODUCTS, weight_bytes // _TILE_WEIGHTS)
+    panel_tiles = max(1, min(panels, weight_bytes // RESIDENT_WEIGHTS))
+    areas = wanted if panel_tiles == 1 else ceil_div(min(wanted, MANY_TILES), panel_tiles)
+    rows = min(height, areas)
+    columns = 1 if height > 1 else _columns(width // pixels, areas)
+    if window is not None:
+        while rows < height and scratch_bytes(results, pixels, rows, 1, window) > WINDOW_BYTES:
             rows += 1
-        while out_width // (columns + 1) >= pixels and (
-            window_bytes(ceil_div(out_height, rows), ceil_div(out_width, columns)) > WINDOW_BYTES
-        ):
-            columns += 1
-    return Tiles(rows, columns, scratch_bytes((out_height, out_width), rows, columns, window_bytes))
+        while columns < width // pixels and scratch_bytes(results, pixels, rows, columns, window) > WINDOW_BYTES:
+            columns = _columns(width // pixels, columns + 1)
+    missing = ceil_div(min(wanted, MANY_TILES), rows * columns)
+    return Tiles(
+        rows, columns, scratch_bytes(results, pixels, rows, columns, window), max(panel_tiles, min(panels, missing))
+    )
 
 
-def scratch_bytes(results: tuple[int, int], rows: int, columns: int, window_bytes: Window | None) -> int:
-    """Of the largest window, for results [height, width] in rows x columns areas."""
-    if window_bytes is None:
+def _columns(register_tiles: int, least: int) -> int:
+    """In how many equal parts, `least` or more, so many register tiles are cut."""
+    return next(
+        (n for n in range(min(least, register_tiles), register_tiles) if register_tiles % n == 0), register_tiles
+    )
+
+
+def scratch_bytes(results: tuple[int, int], pixels: int, rows: int, columns: int, window: Window | None) -> int:
+    """Of the largest window, for results [height, width] in rows x columns areas of whole register tiles."""
+    if window is None:
         return 0
-    return window_bytes(ceil_div(results[0], rows), ceil_div(results[1], columns))
+    widest = ceil_div(results[1] // pixels, columns) * pixels + results[1] % pixels
+    return window(ceil_div(results[0], rows), widest)
 
 
 @dataclass(frozen=True)

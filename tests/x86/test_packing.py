@@ -11,9 +11,12 @@ from subbyte.targets.x86.dots import DOTS
 from subbyte.targets.x86.kernels_depthwise import blocks_of, pack_channels, pack_taps
 from subbyte.targets.x86.packing import pack_weights, summands
 from subbyte.targets.x86.registers import (
+    MANY_TILES,
     MOST_PIXELS,
     MOST_SUMS,
     MOST_VECTORS,
+    RESIDENT_WEIGHTS,
+    WINDOW_BYTES,
     Dot,
     Window,
     ceil_div,
@@ -134,12 +137,40 @@ def test_a_register_tile_fits_the_registers(dot: Dot, outputs: int, width: int) 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 1000), (32, 32), (7, 7), (112, 112), (3, 5)])
 @pytest.mark.parametrize("pixels", [1, 5, 16])
 @pytest.mark.parametrize("channels", [3, 64, 1024])
-def test_tiles_are_never_narrower_than_a_register_tile(height: int, width: int, pixels: int, channels: int) -> None:
+@pytest.mark.parametrize("panels", [1, 11])
+def test_tiles_are_never_narrower_than_a_register_tile(
+    height: int, width: int, pixels: int, channels: int, panels: int
+) -> None:
     pixels = min(pixels, width)
     window = Window((1, 1), (3, 3), channels, BY_NAME["avx512vnni"])
     for of_tile in (None, window):
-        tiles = choose_tiles(height, width, 9 * channels * 64, pixels, of_tile)
+        tiles = choose_tiles(height, width, 9 * channels * 64, pixels, of_tile, panels, 9 * channels * 64)
         assert 1 <= tiles.rows <= height
-        assert width // tiles.columns >= pixels
-        needed = window(ceil_div(height, tiles.rows), ceil_div(width, tiles.columns))
+        assert 1 <= tiles.columns <= width // pixels
+        assert 1 <= tiles.panels <= panels
+        widest = ceil_div(width // pixels, tiles.columns) * pixels + width % pixels
+        needed = window(ceil_div(height, tiles.rows), widest)
         assert tiles.scratch_bytes == (0 if of_tile is None else needed)
+
+
+def test_large_weights_are_cut_so_that_they_stay_in_the_cache() -> None:
+    """3x3, 512 channels and outputs, 7x7 results: few areas, and no more weights at a time than the cache keeps."""
+    weight_bytes = 9 * 512 * 512
+    tiles = choose_tiles(7, 7, weight_bytes, 7, Window((1, 1), (3, 3), 512, BY_NAME["avx512vnni"]), 11, weight_bytes)
+    assert weight_bytes / tiles.panels <= 1.25 * RESIDENT_WEIGHTS
+    assert tiles.rows * tiles.panels >= MANY_TILES
+    assert tiles.scratch_bytes <= WINDOW_BYTES
+
+
+def test_one_row_of_a_matrix_is_cut_by_outputs() -> None:
+    tiles = choose_tiles(1, 1, 512 * 1000, 1, None, 13, 512 * 1000)
+    assert (tiles.rows, tiles.columns, tiles.panels) == (1, 1, 7)
+    small = choose_tiles(1, 1, 640 * 128, 1, None, 2, 640 * 128)
+    assert (small.rows, small.columns, small.panels) == (1, 1, 1)  # not worth to wake a thread for
+
+
+@pytest.mark.parametrize("width", [14, 49, 128, 197, 3136])
+def test_columns_are_cut_into_equal_numbers_of_register_tiles(width: int) -> None:
+    for pixels in (1, 6, 7, 14):
+        tiles = choose_tiles(1, width, 1 << 16, pixels, None)
+        assert (width // pixels) % tiles.columns == 0

@@ -11,7 +11,8 @@
 //
 // The result of each image is cut into row_tiles * column_tiles areas of about equal size, the outputs of an area into
 // panel_tiles tiles, a tile into register tiles of `pixels` neighbours in a row by `vectors` vectors of outputs, a panel;
-// outputs that do not fill a panel make a last one of last_vectors. The areas of a panel tile stand together.
+// outputs that do not fill a panel make a last one of last_vectors. The areas of a panel tile stand together; columns are
+// cut between register tiles, and the last takes what is left of a row.
 // window: 1: the input of a tile is copied to scratch with its padding; 0: it is read in place, which requires no
 // padding, and rows of a number of bytes divisible by 4.
 // wide: 1: |sum * multiplier| may reach 2^31. x_bits, y_bits: of a code in memory, 1, 2, 4 or 8; those of a pixel fill whole
@@ -47,6 +48,7 @@ struct subbyte_x86_area {
 
 SUBBYTE_INLINE struct subbyte_x86_area subbyte_x86_area(const struct subbyte_x86_conv* g, int32_t lanes, int32_t tile) {
     const int32_t row = tile / g->column_tiles % g->row_tiles, column = tile % g->column_tiles;
+    const int32_t whole = g->out_width / g->pixels;  // register tiles of a row
     const int32_t panels = (g->outputs + g->vectors * lanes - 1) / (g->vectors * lanes);
     const int32_t panel = tile / (g->row_tiles * g->column_tiles) % g->panel_tiles;
     struct subbyte_x86_area area;
@@ -55,8 +57,8 @@ SUBBYTE_INLINE struct subbyte_x86_area subbyte_x86_area(const struct subbyte_x86
     area.panel_1 = (panel + 1) * panels / g->panel_tiles;
     area.row_0 = row * g->out_height / g->row_tiles;
     area.row_1 = (row + 1) * g->out_height / g->row_tiles;
-    area.column_0 = column * g->out_width / g->column_tiles;
-    area.column_1 = (column + 1) * g->out_width / g->column_tiles;
+    area.column_0 = column * whole / g->column_tiles * g->pixels;
+    area.column_1 = column + 1 < g->column_tiles ? (column + 1) * whole / g->column_tiles * g->pixels : g->out_width;
     return area;
 }
 
