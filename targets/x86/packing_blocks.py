@@ -13,8 +13,7 @@ from subbyte.targets.x86.registers import ceil_div
 
 STORED_BITS = (2, 4, 8)
 _LANE_BYTES = 4
-_LARGEST_WORD = (1 << 15) - 1  # of the lanes that vpmaddubsw adds in
-LARGEST_ACTIVATION = 128  # the magnitude of -128
+LOWEST_WORD, LOWEST_ACTIVATION = -(1 << 15), -128  # what vpmaddubsw adds in, and multiplies; above 0 is more room
 
 
 def stored_bits(bits: int) -> int:
@@ -22,13 +21,13 @@ def stored_bits(bits: int) -> int:
     return next(stored for stored in STORED_BITS if bits <= stored)
 
 
-def groups_in_run(bits: int, largest_code: int, largest_activation: int = LARGEST_ACTIVATION) -> int:
+def groups_in_run(bits: int, largest_code: int) -> int:
     """How many groups the kernels for vpmaddubsw add in 16 bits: as many as fit whatever the codes are.
 
     A group adds to each lane two products of every plane; codes of 8 bits are two planes of 4 with lanes of their own.
     """
     planes, largest = (1, min(largest_code, 15)) if bits == 8 else (8 // bits, largest_code)
-    return _LARGEST_WORD // (planes * 2 * max(largest, 1) * max(largest_activation, 1))
+    return LOWEST_WORD // (planes * 2 * largest * LOWEST_ACTIVATION)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from subbyte.compiler.ir.interpret import evaluate_node
 from subbyte.compiler.ir.node import Constant, Node
 from subbyte.compiler.target import Kernel, Storage, Target, families, find_target
 from tests.conformance import (  # noqa: F401  (each registers its cases)
+    cases_blocks,
     cases_codebooks,
     cases_codes,
     cases_dynamic,
