@@ -124,6 +124,14 @@ class Storage(Enum):
     ANY = "any order, the same for all operands and results; the kernel works on stored extents and axes"
 
 
+class Packs(Enum):
+    """Where codes of 1, 2 and 4 bits share bytes between layers."""
+
+    NEVER = "nowhere"
+    FOR_SPEED = "where the kernels that write and read them cost less so"
+    FOR_SPACE = "wherever there are kernels that write and read them so"
+
+
 @dataclass(frozen=True)
 class TargetFacts:
     """What passes and kernels may ask about a machine."""
@@ -133,7 +141,7 @@ class TargetFacts:
     l2_bytes: int = 256 * 1024
     unsigned_activations: bool = False  # 8-bit activations are wanted as uint8, weights as int8
     has_fpu: bool = True
-    packs_activations: bool = False  # codes of 1, 2 and 4 bits share bytes between layers, where kernels can
+    packs_activations: Packs = Packs.NEVER  # whether codes of 1, 2 and 4 bits share bytes between layers
     threshold_steps: int = 15  # N4 of at most so many steps is done by thresholds (N5), where a kernel can; 0: never
 
 

@@ -95,7 +95,7 @@ def is_view(op: Node) -> bool:
     if len(op.operands) != 1 or len(op.types) != 1:
         return False
     x, y = op.operands[0].type, op.type
-    if not (_is_plain(x) and _is_plain(y)):
+    if not _alike_in_bits(x, y):
         return False
     match op:
         case ops.Transpose(perm=perm):
@@ -110,6 +110,9 @@ def is_view(op: Node) -> bool:
     return False
 
 
-def _is_plain(of_type: TensorType) -> bool:
-    layout = of_type.layout
-    return layout is None or (layout.bits is None and layout.lanes == 1)
+def _alike_in_bits(x: TensorType, y: TensorType) -> bool:
+    """Whether the codes of both have as many bits in memory, and no row is padded."""
+    bits = [None if of_type.layout is None else of_type.layout.bits for of_type in (x, y)]
+    lanes = all(of_type.layout is None or of_type.layout.lanes == 1 for of_type in (x, y))
+    whole = bits[0] is None or all(of_type.rank and of_type.stored_shape[-1] * bits[0] % 8 == 0 for of_type in (x, y))
+    return bits[0] == bits[1] and lanes and bool(whole)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from subbyte.compiler.target import Target, TargetFacts, TargetFamily
+from subbyte.compiler.target import Packs, Target, TargetFacts, TargetFamily
 from subbyte.targets.portable.kernels import KERNELS
 
 _PORTABLE = Target(
@@ -24,7 +24,7 @@ _PORTABLE = Target(
 )
 _TARGETS = {
     "portable": _PORTABLE,
-    "portable+packed": replace(_PORTABLE, name="portable+packed", facts=TargetFacts(packs_activations=True)),
+    "portable+packed": replace(_PORTABLE, name="portable+packed", facts=TargetFacts(packs_activations=Packs.FOR_SPACE)),
 }
 
 TARGET = TargetFamily(

@@ -66,14 +66,18 @@ def test_a_target_that_does_not_ask_gets_no_packed_codes() -> None:
 
 
 def reshaped(x: Value) -> Value:
-    return ops.Reshape(x, (3, 16)).out
+    return ops.Reshape(x, (1, 48)).out
+
+
+def transposed(x: Value) -> Value:
+    return ops.Transpose(x, (1, 0)).out
 
 
 KEPT: dict[str, Callable[[], Graph]] = {
     "an output": lambda: quantized(gemm(inputs(), 16)),
     "rows that end within a byte": lambda: quantized(real(gemm(gemm(inputs(), 9), 9))),
     "codes of eight bits": lambda: quantized(real(gemm(gemm(inputs(), 16, INT8), 16, INT8))),
-    "codes that some reader wants in bytes": lambda: quantized(real(reshaped(gemm(inputs(), 16)))),
+    "codes that some reader wants in bytes": lambda: quantized(real(transposed(gemm(inputs(), 16)))),
 }
 
 
@@ -86,7 +90,12 @@ def test_what_cannot_share_bytes_does_not(what: str) -> None:
 def test_all_readers_must_read_packed_codes() -> None:
     x = gemm(inputs(), 16)
     assert bits(pack_activations(quantized(real(x), real(gemm(x, 8))), PACKED)) == [4, None, 4, None]
-    assert bits(pack_activations(quantized(real(x), real(reshaped(x))), PACKED))[0] is None
+    assert bits(pack_activations(quantized(real(x), real(transposed(x))), PACKED))[0] is None
+
+
+def test_views_of_packed_codes_are_packed() -> None:
+    graph = quantized(real(reshaped(gemm(inputs(), 16))))
+    assert bits(pack_activations(graph, PACKED)) == [4, 4, None]
 
 
 @pytest.mark.parametrize("name", ["digits_resnet_w2a2", "digits_resnet_w4a4", "digits_mlp_w2a2"])
