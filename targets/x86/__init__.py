@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from subbyte.compiler.target import Target, TargetFacts, TargetFamily
+from subbyte.compiler.target import Packs, Target, TargetFacts, TargetFamily
 from subbyte.targets.portable.kernels import KERNELS as PORTABLE_KERNELS
 from subbyte.targets.x86 import (
     kernels_blocks,
     kernels_codes,
+    kernels_columns,
     kernels_depthwise,
     kernels_normalization,
     kernels_packed,
@@ -20,6 +21,7 @@ from subbyte.targets.x86 import (
 from subbyte.targets.x86.levels import NAMES, Level, parse, processor_features
 
 KERNELS = (
+    *kernels_columns.ROWS,
     *kernels_depthwise.ROWS,
     *kernels_sums.ROWS,
     *kernels_products.ROWS,
@@ -42,6 +44,8 @@ def _target(level: Level) -> Target:
         l1_bytes=32 * 1024,
         l2_bytes=512 * 1024,
         unsigned_activations=True,
+        bytes_per_second=6.4e10,
+        packs_activations=Packs.FOR_SPEED,
         threshold_steps=0,  # vectors of float32 are faster
     )
     return Target(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from subbyte.compiler.dtype import INT64
 from subbyte.compiler.errors import NumericsError
 from subbyte.compiler.ir.accumulators import accumulator_of
-from subbyte.compiler.ir.macs import multiply_accumulates
-from subbyte.compiler.ir.node import Node
 from subbyte.compiler.ir.qops import QConv
 from subbyte.compiler.target import (
     Call,
@@ -196,7 +194,8 @@ def _symbol(dot: Dot) -> str:
     return f"subbyte_x86_depthwise_u8s8u8_{dot.name}"
 
 
-def _accepts(op: QConv, dot: Dot) -> bool:
+def is_depthwise_of_bytes(op: QConv) -> bool:
+    """A filter of constant signed bytes for each channel, unsigned bytes in and out, pixels in memory."""
     if not is_depthwise(op) or op.requantization is None or not is_unsigned_byte(op.dtype):
         return False
     if op.requantization.table is not None:
@@ -213,15 +212,25 @@ def _accepts(op: QConv, dot: Dot) -> bool:
     ):
         return False
     try:
-        if accumulator_of(op) == INT64:
-            return False
+        return accumulator_of(op) != INT64
     except NumericsError:
         return False
-    return len(taps_of(op, dot).extra) <= _MOST_EXTRAS
 
 
-def _cost(dot: Dot) -> Callable[[Node, TargetFacts], float]:
-    return lambda op, facts: multiply_accumulates(op) / dot.rate * 1e-8
+def _accepts(op: QConv, dot: Dot) -> bool:
+    return is_depthwise_of_bytes(op) and len(taps_of(op, dot).extra) <= _MOST_EXTRAS
+
+
+def seconds(op: QConv, dot: Dot, instructions: float) -> float:
+    """The time for so many instructions for each vector of sums, of which a processor does some ten a nanosecond."""
+    return op.type.elements / dot.lanes * instructions * 1e-10
+
+
+def _cost(op: QConv, facts: TargetFacts, dot: Dot) -> float:
+    """A group of taps takes its loads, the unpacking and the products of four vectors; the window is copied before."""
+    del facts
+    taps = math.prod(op.w.type.shape[2:]) + (0 if dot.words else len(taps_of(op, dot).extra))
+    return seconds(op, dot, 4.0 * ceil_div(taps, dot.group) + 6.0)
 
 
 def _rows() -> Iterator[Kernel]:
@@ -237,7 +246,7 @@ def _rows() -> Iterator[Kernel]:
             partial(_accepts, dot=dot),
             "u8 s8 -> u8",
             dot.features,
-            _cost(dot),
+            partial(_cost, dot=dot),
         )
 
 

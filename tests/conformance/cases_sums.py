@@ -259,6 +259,24 @@ def convolutions() -> Iterator[Case]:
     yield conv("depthwise_5x5", n, (1, 20, 6, 6), 20, (5, 5), pads=(2, 2, 2, 2), group=20)
     yield conv("depthwise_one", n, (1, 1, 6, 6), 1, (3, 3), pads=same, group=1)
     yield conv("depthwise_1x9", n, (1, 17, 1, 12), 17, (1, 9), group=17)
+    for channels in (31, 32, 33, 48, 63, 64, 65, 96, 128):
+        yield conv(f"depthwise_row_{channels}", n, (2, channels, 5, 3), channels, (3, 3), pads=same, group=channels)
+        yield conv(
+            f"depthwise_halved_{channels}", NUMBERS["u8s8u8"], (1, channels, 6, 7), channels, (3, 3),
+            strides=(2, 2), pads=same, group=channels,
+        )  # fmt: skip
+    for height, width in ((1, 1), (1, 9), (2, 2), (3, 1), (9, 2)):
+        label = f"{height}x{width}"
+        yield conv(f"depthwise_image_{label}", n, (2, 64, height, width), 64, (3, 3), pads=same, group=64)
+        yield conv(f"depthwise_narrow_image_{label}", n, (2, 24, height, width), 24, (3, 3), pads=same, group=24)
+    yield conv("depthwise_5x5_blocks", n, (1, 64, 7, 6), 64, (5, 5), pads=(2, 2, 2, 2), group=64)
+    yield conv("depthwise_7x7_blocks", n, (1, 64, 7, 6), 64, (7, 7), pads=(3, 3, 3, 3), group=64)
+    yield conv("depthwise_5x5_halved", n, (1, 64, 9, 8), 64, (5, 5), strides=(2, 2), pads=(2, 1, 2, 2), group=64)
+    yield conv("depthwise_wide_stride", n, (1, 64, 9, 11), 64, (2, 3), strides=(3, 4), group=64)
+    yield conv("depthwise_dilated_blocks", n, (1, 64, 9, 8), 64, (3, 3), dilations=(2, 3), pads=(2, 3, 2, 3), group=64)
+    yield conv("depthwise_far_pads", n, (1, 64, 3, 4), 64, (3, 3), pads=(4, 5, 4, 5), group=64)
+    yield conv("depthwise_rows_extremes", NUMBERS["extremes"], (1, 64, 6, 6), 64, (3, 3), pads=same, group=64)
+    yield conv("depthwise_rows_shift", NUMBERS["shift"], (1, 40, 6, 6), 40, (3, 3), pads=same, group=40)
     deep = NUMBERS["highest"]
     yield conv("conv_deep_highest", deep, (1, 512, 3, 3), 4, (3, 3), pads=same)
     yield conv("conv_deep_lowest", NUMBERS["lowest"], (1, 512, 3, 3), 4, (3, 3), pads=same)

@@ -38,6 +38,15 @@ SUBBYTE_INLINE __m256i subbyte_load_part_avx2(const void* p, int32_t n) {
     return _mm256_loadu_si256((const __m256i*)(const void*)bytes);
 }
 
+// 32 bytes at row + at, those that lie outside of the row's `length` bytes from `fill`.
+SUBBYTE_INLINE __m256i subbyte_load_inside_avx2(const uint8_t* row, int32_t at, int32_t length, __m256i fill) {
+    const int32_t first = at < 0 ? -at : 0, last = length - at < 32 ? length - at : 32;
+    uint8_t bytes[32];
+    _mm256_storeu_si256((__m256i*)(void*)bytes, fill);
+    if (first < last) memcpy(bytes + first, row + at + first, (size_t)(last - first) & 63);
+    return _mm256_loadu_si256((const __m256i*)(const void*)bytes);
+}
+
 SUBBYTE_INLINE void subbyte_store_part_avx2(void* p, __m256i v, int32_t n) {
     uint8_t bytes[32];
     if (n == 32) {

@@ -33,6 +33,14 @@ SUBBYTE_INLINE __m512i subbyte_load_part_avx512(const void* p, int32_t n) {
     return n == 64 ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi8(_bzhi_u64(~0ull, (uint32_t)n), p);
 }
 
+// 64 bytes at row + at, those that lie outside of the row's `length` bytes from `fill`.
+SUBBYTE_INLINE __m512i subbyte_load_inside_avx512(const uint8_t* row, int32_t at, int32_t length, __m512i fill) {
+    const uint64_t from = at >= 0 ? ~0ull : at > -64 ? ~0ull << -at : 0;
+    const int32_t left = length - at;
+    return _mm512_mask_loadu_epi8(fill, from & (left <= 0 ? 0 : _bzhi_u64(~0ull, left < 64 ? (uint32_t)left : 64u)),
+                                  row + at);
+}
+
 SUBBYTE_INLINE void subbyte_store_part_avx512(void* p, __m512i v, int32_t n) {
     if (n == 64)
         _mm512_storeu_si512(p, v);
