@@ -8,7 +8,7 @@ from subbyte.targets.x86.levels import LEVELS
 
 PIECES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 56, 64, 96, 112, 128, 224)  # knobs may ask for
 MOST_PIXELS, MOST_VECTORS, MOST_SUMS = 16, 8, 32  # as in x86_sums.h
-_TILE_PRODUCTS = 1 << 19  # about a microsecond of work: what it costs to wake a thread
+TILE_PRODUCTS = 1 << 19  # about a microsecond of work: what it costs to wake a thread
 _TILE_WEIGHTS = 64 * 1024  # as long as that takes from beyond the second cache level
 RESIDENT_WEIGHTS = 256 * 1024  # that the second cache level keeps beside other things
 MANY_TILES = 16  # enough that a handful of threads end together
@@ -147,7 +147,7 @@ def choose_tiles(
     window: None where the input is read in place.
     """
     results = (height, width)
-    wanted = max(1, height * width * products // _TILE_PRODUCTS, weight_bytes // _TILE_WEIGHTS)
+    wanted = max(1, height * width * products // TILE_PRODUCTS, weight_bytes // _TILE_WEIGHTS)
     panel_tiles = max(1, min(panels, weight_bytes // RESIDENT_WEIGHTS))
     areas = wanted if panel_tiles == 1 else ceil_div(min(wanted, MANY_TILES), panel_tiles)
     rows = min(height, areas)
