@@ -87,17 +87,18 @@ def _conditions(conditions: Mapping[str, Any]) -> str:
     lines = [
         f"Machine: {machine['processor']}, {machine['cores']} cores, {megahertz}, {governor}{virtual}, {seen}.",
         f"subbyte {programs['subbyte']} for `{programs['target']}`, {programs['compiler']}, `{programs['flags']}`.",
-        f"{peers}; they may know of these instruction sets: {_known(run)}.",
+        f"{peers}; they may know of these instruction sets: {known_instruction_sets(run['isa'], run['hidden_by'])}.",
         f"{run['threads']} thread{plural}, {rounds}: `{run['command']}`",
     ]
     return "\n\n".join(lines)
 
 
-def _known(run: Mapping[str, Any]) -> str:
-    if run["hidden_by"] is None:
+def known_instruction_sets(isa: str, hidden_by: str | None) -> str:
+    """What the peers may use of the processor's, in words."""
+    if hidden_by is None:
         return "all of the processor's"
     means = {"faulting": "CPUID faulting", "patched": "CPUID instructions that trap"}
-    return f"up to {run['isa']}, the others hidden by {means[run['hidden_by']]}"
+    return f"up to {isa}, the others hidden by {means[hidden_by]}"
 
 
 def _speeds(measured: list[Measured]) -> str:
@@ -120,7 +121,7 @@ def _speeds(measured: list[Measured]) -> str:
                 )
             )
     heading = ("model", "engine", "median µs", "p10", "p90", "CPU µs", "GMAC/s", "faster peer / subbyte (rounds)")
-    return _table(heading, rows, "llrrrrrl")
+    return table(heading, rows, "llrrrrrl")
 
 
 def _answers(measured: list[Measured]) -> str:
@@ -132,9 +133,10 @@ def _answers(measured: list[Measured]) -> str:
             top1 = "-" if found.top1 is None else f"{100 * found.top1:.4g} %"
             rows.append((each.subject.name, samples, found.engine, f"{found.different} of {found.values}", steps, top1))
     heading = ("model", "samples", "beside subbyte", "values that differ", "largest step", "same top-1")
-    return _table(heading, rows, "lllrrr")
+    return table(heading, rows, "lllrrr")
 
 
-def _table(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]], aligned: str) -> str:
+def table(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]], aligned: str) -> str:
+    """A Markdown table; `aligned` has an l or an r for each column."""
     rule = tuple("---:" if side == "r" else "---" for side in aligned)
     return "\n".join(f"| {' | '.join(row)} |" for row in (heading, rule, *rows))

@@ -9,19 +9,18 @@ import numpy as np
 import onnx
 import typer
 
-from benchmarks.topologies.build import build
-from benchmarks.topologies.networks import TOPOLOGIES
+from benchmarks.topologies.build import ALL, build
 from benchmarks.topologies.precision import PRECISIONS
 
 
 def main(
-    topology: Annotated[str, typer.Argument(help=", ".join(TOPOLOGIES))],
+    topology: Annotated[str, typer.Argument(help=", ".join(ALL))],
     precision: Annotated[str, typer.Argument(help=", ".join(PRECISIONS))],
     output: Annotated[Path, typer.Argument(metavar="OUT.onnx")],
     resolution: Annotated[int | None, typer.Option(min=8, help="Of the image, or the length of the sequence.")] = None,
 ) -> None:
     """Write TOPOLOGY with random weights in PRECISION."""
-    for value, known, name in ((topology, TOPOLOGIES, "TOPOLOGY"), (precision, PRECISIONS, "PRECISION")):
+    for value, known, name in ((topology, ALL, "TOPOLOGY"), (precision, PRECISIONS, "PRECISION")):
         if value not in known:
             raise typer.BadParameter(f"'{value}' is none of {', '.join(known)}", param_hint=name)
     built = build(topology, precision, resolution)

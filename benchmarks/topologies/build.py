@@ -15,9 +15,11 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from benchmarks.topologies.builder import Builder
+from benchmarks.topologies.layers import LAYERS
 from benchmarks.topologies.networks import TOPOLOGIES
 from benchmarks.topologies.precision import PRECISIONS
 
+ALL = TOPOLOGIES | LAYERS
 _SEED = 20
 
 
@@ -34,7 +36,7 @@ def build(topology: str, precision: str, resolution: int | None = None) -> Built
 
     Raises: KeyError: an unknown name. ValueError: a network whose outputs are constant, which times nothing.
     """
-    one = TOPOLOGIES[topology]
+    one = ALL[topology]
     by_quantizer = precision == "w8a8"
     builder = Builder(topology, PRECISIONS["float" if by_quantizer else precision], _SEED)
     one.write(builder, resolution or one.resolution)

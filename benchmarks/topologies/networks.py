@@ -16,7 +16,10 @@ _RESIDUAL = 0.4  # the deviation that a residual branch adds: small, as in train
 
 @dataclass(frozen=True)
 class Topology:
-    """write(builder, resolution) makes the network; `resolution` is that of an image, or the length of a sequence."""
+    """write(builder, resolution) makes the network.
+
+    resolution: of an image; the length of a sequence; the rows of a matrix.
+    """
 
     write: Callable[[Builder, int], None]
     resolution: int
