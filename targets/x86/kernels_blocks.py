@@ -34,7 +34,7 @@ from subbyte.targets.x86.rows import cost_at, is_signed_byte, is_unsigned_byte, 
 
 _TILE_PRODUCTS = 1 << 19  # about a microsecond of work
 _GRAIN = 16  # SUBBYTE_X86_GRAIN of kernels/x86_blocks.h
-_STREAM = 30.0  # bytes of weights a nanosecond from beyond the second cache level
+_STREAM = 45.0  # bytes of weights a nanosecond from beyond the second cache level
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ class Instruction:
 
 
 INSTRUCTIONS = (
-    Instruction("avx512vnni", "avx512", 6, (4, 4), 400.0, False, AVX512 | {"avx512vnni"}),
-    Instruction("avxvnni", "avx2", 5, (2, 2), 200.0, False, AVX2 | {"avxvnni"}),
-    Instruction("avx512", "avx512", 5, (4, 2), 240.0, True, AVX512),
-    Instruction("avx2", "avx2", 3, (2, 2), 120.0, True, AVX2),
+    Instruction("avx512vnni", "avx512", 4, (4, 4), 400.0, False, AVX512 | {"avx512vnni"}),
+    Instruction("avxvnni", "avx2", 4, (2, 2), 190.0, False, AVX2 | {"avxvnni"}),
+    Instruction("avx512", "avx512", 5, (4, 2), 290.0, True, AVX512),
+    Instruction("avx2", "avx2", 3, (2, 2), 150.0, True, AVX2),
 )
 
 

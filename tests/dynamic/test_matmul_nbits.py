@@ -14,6 +14,7 @@ from onnx import helper
 import subbyte
 from subbyte.compiler.errors import ModelError, SubbyteError, UnsupportedError
 from subbyte.compiler.explain import explain
+from subbyte.compiler.ir.interpret import evaluate
 from subbyte.compiler.ir.qops_blocks import QBlockGemm
 from subbyte.compiler.numerics.float32 import tree_matmul
 from tests.dynamic.conftest import as_bits, build_model, generator, meaning_of, onnxruntime_values, values_of
@@ -117,6 +118,18 @@ def test_accuracy_level_4_sums_codes_block_by_block(bits: int, depth: int, block
     assert [type(node) for node in graph.operations()][-1] is QBlockGemm
     account = explain(graph).as_dict()
     assert account["integer_macs"] == account["macs"] == ROWS * COLUMNS * depth
+
+
+@pytest.mark.parametrize(("depth", "block", "zero_points"), [(100, 32, True), (512, 128, False)])
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_onnxruntime_sums_the_same_codes(bits: int, depth: int, block: int, zero_points: bool) -> None:
+    """But for 2 bits in blocks of 16, where onnxruntime multiplies floats."""
+    weights, a = Weights(bits, depth, block, zero_points), activations(depth)
+    model = weights.model(a, accuracy_level=4)
+    compiled = subbyte.compile(model, target="native").run({"a": a})["y"]
+    (expected,) = evaluate(meaning_of(model), {"a": a}).values()
+    assert np.array_equal(as_bits(compiled), as_bits(expected))
+    np.testing.assert_allclose(compiled, onnxruntime_values(model, {"a": a})["y"], rtol=1e-5, atol=1e-5)
 
 
 def test_float_activations_are_an_island_with_its_macs() -> None:
