@@ -39,5 +39,6 @@ class Knob(Generic[T]):
 VERIFY_PASSES = Knob("SUBBYTE_VERIFY_PASSES", True, "check the rules of the stage after each pass (0 or 1)")
 PRINT_AFTER = Knob("SUBBYTE_PRINT_AFTER", "", "print the graph to stderr after these passes: names with commas, or all")
 STOP_AFTER = Knob("SUBBYTE_STOP_AFTER", -1, "run only so many passes of each part of the pipeline, to bisect; -1: all")
+CACHE_FOLDER = Knob("XDG_CACHE_HOME", "", "where the folder `subbyte` of what is measured once lies; empty: ~/.cache")
 
-KNOBS: tuple[Knob[bool] | Knob[int] | Knob[str], ...] = (VERIFY_PASSES, PRINT_AFTER, STOP_AFTER)
+KNOBS: tuple[Knob[bool] | Knob[int] | Knob[str], ...] = (VERIFY_PASSES, PRINT_AFTER, STOP_AFTER, CACHE_FOLDER)
