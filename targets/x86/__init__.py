@@ -9,6 +9,7 @@ from subbyte.targets.x86 import (
     kernels_codes,
     kernels_columns,
     kernels_depthwise,
+    kernels_lookup_sums,
     kernels_normalization,
     kernels_packed,
     kernels_planes,
@@ -23,6 +24,7 @@ from subbyte.targets.x86.levels import NAMES, Level, parse, processor_features
 KERNELS = (
     *kernels_columns.ROWS,
     *kernels_depthwise.ROWS,
+    *kernels_lookup_sums.ROWS,
     *kernels_sums.ROWS,
     *kernels_products.ROWS,
     *kernels_blocks.ROWS,
