@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
@@ -19,12 +19,14 @@ from subbyte.compiler.target import (
     ConstantStruct,
     Integer,
     Kernel,
+    KernelKnob,
     ResultPointer,
     Special,
     Storage,
     TargetFacts,
     as_array,
 )
+from subbyte.compiler.tuning import Setting, setting_of
 from subbyte.targets.common.constants import centred_range, constant_of, is_constant, operand
 from subbyte.targets.common.geometry import is_row_major
 from subbyte.targets.x86.dots import AVX2, AVX512
@@ -33,8 +35,16 @@ from subbyte.targets.x86.registers import REGISTERS, ceil_div
 from subbyte.targets.x86.rows import cost_at, is_signed_byte, is_unsigned_byte, row
 
 _TILE_PRODUCTS = 1 << 19  # about a microsecond of work
+_MOST_ROWS, _MOST_VECTORS, _MOST_SUMS = 8, 4, 32  # of a register tile, as in kernels/x86_blocks.h
 _GRAIN = 16  # SUBBYTE_X86_GRAIN of kernels/x86_blocks.h
 _STREAM = 45.0  # bytes of weights a nanosecond from beyond the second cache level
+
+
+KNOBS = (
+    KernelKnob("rows", "rows whose sums are in registers together", tuple(range(1, _MOST_ROWS + 1))),
+    KernelKnob("vectors", "vectors of columns of each of them", tuple(range(1, _MOST_VECTORS + 1))),
+    KernelKnob("panels", "pieces of so many columns that are a tile for a thread", (1, 2, 4, 8, 16, 32)),
+)
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,38 @@ def _codes(op: QBlockGemm) -> QuantParams:
     return quant
 
 
+@dataclass(frozen=True)
+class Cut:
+    """rows by vectors of columns, a panel, are a register tile; so many panels are a tile."""
+
+    rows: int
+    vectors: int
+    panels: int
+
+
+def _cut(op: QBlockGemm, instruction: Instruction, asked: Mapping[str, int]) -> Cut:
+    """As `asked` by the names of the knobs, else chosen: register tiles of about equally many rows."""
+    depth, columns = op.b.type.shape
+    rows = op.type.elements // columns
+    vectors = asked.get("vectors", min(instruction.vectors[rows > 1], ceil_div(columns, instruction.lanes)))
+    wide = vectors * instruction.lanes
+    panels = max(1, min(_TILE_PRODUCTS // (wide * depth * rows), ceil_div(columns, wide)))
+    in_tile = asked.get("rows", ceil_div(rows, ceil_div(rows, instruction.most_rows)))
+    return Cut(in_tile, vectors, asked.get("panels", panels))
+
+
+def _fits(op: QBlockGemm, setting: Mapping[str, int], instruction: Instruction) -> bool:
+    """Whether there are as many rows, columns and sums in registers."""
+    columns, cut = op.b.type.shape[1], _cut(op, instruction, setting)
+    panels = ceil_div(columns, cut.vectors * instruction.lanes)
+    return (
+        cut.rows <= op.type.elements // columns
+        and cut.vectors <= ceil_div(columns, instruction.lanes)
+        and cut.panels <= panels
+        and cut.rows * cut.vectors * (2 if instruction.words else 1) <= _MOST_SUMS
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """All that a call needs, for one instruction."""
@@ -80,9 +122,7 @@ class Plan:
     zero: int  # the one zero point of all codes, where zero_points are None
     flip: int
     rows: int
-    row_tile: int
-    vectors: int
-    panels: int
+    cut: Cut
 
     @property
     def copied(self) -> bool:
@@ -96,13 +136,13 @@ class Plan:
 
     @property
     def scratch_bytes(self) -> int:
-        blocks = self.blocks.scales.shape[0]
+        blocks: int = self.blocks.scales.shape[0]
         pitch = ceil_div(self.blocks.block, _GRAIN) * _GRAIN
         return self.rows * blocks * ((4 if self.zeros else 0) + (pitch if self.copied else 0))
 
 
 @lru_cache(maxsize=8)
-def plan(op: QBlockGemm, instruction: Instruction) -> Plan:
+def plan(op: QBlockGemm, instruction: Instruction, setting: Setting = ()) -> Plan:
     """Choose the tiles, and say what the zero points take off each sum.
 
     sum (a - a_zero)(b - b_zero) = sum a b - b_zero sum a - a_zero (sum b - n b_zero), a made signed by the kernel.
@@ -119,9 +159,6 @@ def plan(op: QBlockGemm, instruction: Instruction) -> Plan:
     if a_zero:
         centred = codes - np.repeat(moved, block, axis=0)[:depth]
         terms = -a_zero * np.add.reduceat(centred, np.arange(0, depth, block), axis=0)
-    tiles = ceil_div(rows, instruction.most_rows)
-    vectors = min(instruction.vectors[rows > 1], ceil_div(columns, instruction.lanes))
-    wide = vectors * instruction.lanes
     return Plan(
         Blocks(
             codes, as_array(scales, np.float32), None if one_zero else moved, terms,
@@ -130,9 +167,7 @@ def plan(op: QBlockGemm, instruction: Instruction) -> Plan:
         int(moved[0, 0]) if one_zero else 0,
         flip,
         rows,
-        ceil_div(rows, tiles),
-        vectors,
-        max(1, _TILE_PRODUCTS // (wide * depth * rows)),
+        _cut(op, instruction, dict(setting)),
     )  # fmt: skip
 
 
@@ -158,10 +193,10 @@ def _accepts(op: QBlockGemm) -> bool:
     return all(is_row_major(v.type) for v in op.operands) and is_row_major(op.type) and _fits_int32(op)
 
 
-def _call(op: QBlockGemm, instruction: Instruction) -> Call:
-    p = plan(op, instruction)
+def _call(op: QBlockGemm, instruction: Instruction, **knobs: int) -> Call:
+    p = plan(op, instruction, setting_of(knobs))
     depth, columns = op.b.type.shape
-    wide, b = p.vectors * instruction.lanes, p.blocks
+    wide, b = p.cut.vectors * instruction.lanes, p.blocks
     largest_code = (1 << op.b.type.dtype.bits) - 1
     struct = ConstantStruct(
         "subbyte_x86_blocks",
@@ -172,10 +207,10 @@ def _call(op: QBlockGemm, instruction: Instruction) -> Call:
             ("block", b.block),
             ("bits", b.bits),
             ("groups", b.groups),
-            ("vectors", p.vectors),
+            ("vectors", p.cut.vectors),
             ("last_vectors", ceil_div(columns % wide, instruction.lanes)),
-            ("row_tile", p.row_tile),
-            ("panels", p.panels),
+            ("row_tile", p.cut.rows),
+            ("panels", p.cut.panels),
             ("run", groups_in_run(b.bits, largest_code) if instruction.words else b.groups),
             ("flip", p.flip),
             ("copied", int(p.copied)),
@@ -195,7 +230,7 @@ def _call(op: QBlockGemm, instruction: Instruction) -> Call:
             if op.a_scale is None
             else operand(op, op.a_scale),
             ConstantArray(
-                "weights", as_array(pack_blocks(b, instruction.lanes, p.vectors), np.uint8),
+                "weights", as_array(pack_blocks(b, instruction.lanes, p.cut.vectors), np.uint8),
                 f"blocks_{b.bits}bit_o{instruction.lanes}k4",
             ),
             ResultPointer(),
@@ -204,7 +239,7 @@ def _call(op: QBlockGemm, instruction: Instruction) -> Call:
             Special.TILE_END,
             Special.SCRATCH,
         ),
-        tiles=ceil_div(ceil_div(columns, wide), p.panels),
+        tiles=ceil_div(ceil_div(columns, wide), p.cut.panels),
         scratch_bytes=p.scratch_bytes,
     )  # fmt: skip
 
@@ -246,7 +281,7 @@ def _rows() -> Iterator[Kernel]:
             "u8 s8, codes of up to 8 bits in blocks -> f32", instruction.features,
             partial(_cost, instruction=instruction),
         )  # fmt: skip
-        yield replace(made, tile=(instruction.lanes, 4))
+        yield replace(made, tile=(instruction.lanes, 4), knobs=KNOBS, fits=partial(_fits, instruction=instruction))
     for isa, registers in REGISTERS.items():
         yield row(
             QuantizeBlocks, f"subbyte_x86_quantize_blocks_{isa}", f"x86_quantize_blocks_{isa}.h", Storage.ROW_MAJOR,
