@@ -141,6 +141,7 @@ class TargetFacts:
     l2_bytes: int = 256 * 1024
     unsigned_activations: bool = False  # 8-bit activations are wanted as uint8, weights as int8
     has_fpu: bool = True
+    bytes_per_second: float = 1e10  # tensors as they come from, and go to, the cache where those of a layer lie
     packs_activations: Packs = Packs.NEVER  # whether codes of 1, 2 and 4 bits share bytes between layers
     threshold_steps: int = 15  # N4 of at most so many steps is done by thresholds (N5), where a kernel can; 0: never
 

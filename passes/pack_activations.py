@@ -23,10 +23,10 @@ _ROUNDS = 3  # over all groups: what a sum reads and what it writes may be in tw
 def pack_activations(graph: Graph, target: Target) -> Graph:
     """op(x) of 4 bits, a byte for each code -> op(x) of 4 bits, two codes a byte; and so for 2 bits and 1.
 
-    The target's facts say what for: where all kernels that write and read the codes cost less together, or wherever
-    there are such kernels, for the fewest bytes. Tensors that an operation other than a sum of products has in common
-    are a group: all of it is packed, and then one tensor after the other taken out or put in while the costs fall.
-    Inputs and outputs stay as they are. Exact: the codes are the same.
+    The target's facts say what for: where all kernels that write and read the codes take less time together, moving
+    the bytes included, or wherever there are such kernels, for the fewest bytes. Tensors that an operation other than a
+    sum of products has in common are a group: all of it is packed, and then one tensor after the other taken out or put
+    in while the costs fall. Inputs and outputs stay as they are. Exact: the codes are the same.
     """
     if target.facts.packs_activations is Packs.NEVER:
         return graph
@@ -105,7 +105,10 @@ class _Choice:
             return inf
         if self.target.facts.packs_activations is Packs.FOR_SPACE:
             return sum(of_type.bytes for of_type in stored.types)
-        return cost or 0.0  # where nothing is packed, and nothing can be done, lower_to_kernels says so
+        moved = sum(value.type.bytes for value in stored.operands if value.constant is None)
+        moved += sum(of_type.bytes for of_type in stored.types)
+        # where nothing is packed, and nothing can be done, lower_to_kernels says so
+        return (cost or 0.0) + moved / self.target.facts.bytes_per_second
 
     def _groups(self) -> list[list[Value]]:
         """The candidates in order, those together that an operation other than a sum reads or writes."""

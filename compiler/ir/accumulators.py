@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -24,7 +24,8 @@ SumOfProducts = QConv | QConvTranspose | QGemm
 
 Bounds = Callable[..., tuple[Codes, Codes]]
 
-_RANGES: WeakKeyDictionary[Node, dict[Bounds, tuple[Codes, Codes]]] = WeakKeyDictionary()
+_RANGES: WeakKeyDictionary[Node, dict[Hashable, tuple[Codes, Codes]]] = WeakKeyDictionary()
+"""By the constant factor, which stays while its operation is rewritten; by the operation where no factor is one."""
 
 
 def accumulator_of(op: Node) -> DType:
@@ -49,20 +50,37 @@ def result_range_of(op: Node) -> tuple[Codes, Codes]:
 def _known(op: Node, bounds: Bounds) -> tuple[Codes, Codes]:
     if not isinstance(op, SumOfProducts):
         raise NumericsError(f"{op.label} is no sum of products; it has no accumulator")
-    known = _RANGES.setdefault(op, {})
-    if bounds not in known:
+    owner, key = _what_counts(op)
+    known = _RANGES.setdefault(owner, {})
+    if (bounds, key) not in known:
         try:
-            known[bounds] = _range(op, bounds)
+            known[bounds, key] = _range(op, bounds)
         except NumericsError as error:
             raise NumericsError(f"{op.label}: {error}") from error
-    return known[bounds]
+    return known[bounds, key]
+
+
+def _factors(op: SumOfProducts) -> tuple[Value, Value]:
+    """(data, weights): the product is symmetric, so a constant left operand of a QGemm stands for the weights."""
+    data, weights = (op.a, op.b) if isinstance(op, QGemm) else (op.x, op.w)
+    if isinstance(op, QGemm) and data.constant is not None and weights.constant is None:
+        return weights, data
+    return data, weights
+
+
+def _what_counts(op: SumOfProducts) -> tuple[Node, Hashable]:
+    """The constant factor, and all else that the bounds depend on; the operation itself where no factor is constant."""
+    data, weights = _factors(op)
+    if weights.constant is None:
+        return op, None
+    zeros = _zero_points(data)
+    of_data = (data.type.code_range(), None if zeros is None else (zeros.shape, zeros.tobytes()))
+    return weights.node, (type(op), getattr(op, "group", 1), *of_data, op.bias, data is op.operands[0])
 
 
 def _range(op: SumOfProducts, bounds_of: Bounds) -> tuple[Codes, Codes]:
     """By `bounds_of` the weights where they are constant; else of codes, the same for partial and for finished sums."""
-    data, weights = (op.a, op.b) if isinstance(op, QGemm) else (op.x, op.w)
-    if isinstance(op, QGemm) and data.constant is not None and weights.constant is None:
-        data, weights = weights, data  # the product is symmetric; the bound is then over all rows
+    data, weights = _factors(op)  # where they are swapped, the bound is over all rows
     bias = None if op.bias is None else op.bias.constant
     constant = weights.constant
     if op.bias is not None and bias is None:

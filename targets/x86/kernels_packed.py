@@ -6,9 +6,8 @@ a table of 16 entries, or two bits of one operand beside two of the other. Every
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +33,7 @@ from subbyte.targets.common.lookup_tables import byte_tables
 from subbyte.targets.x86.forms import Grids, form_of
 from subbyte.targets.x86.kernels_codes import binary_struct
 from subbyte.targets.x86.registers import REGISTERS
-from subbyte.targets.x86.rows import is_unsigned_byte, is_unsigned_grid, row, stored_bits
+from subbyte.targets.x86.rows import is_unsigned_byte, is_unsigned_grid, row, sharing_seconds, stored_bits
 
 _CHUNK = 16384
 _MOST_STEPS = 15  # of a table of bytes: beyond, codes that do not share bytes are faster
@@ -127,10 +126,10 @@ def _types(op: QBinary) -> tuple[TensorType, TensorType, TensorType]:
 
 
 def _is_binary(op: QBinary) -> bool:
-    """Tensors of one shape, stored alike, of unsigned bytes with a scale, where anything shares bytes."""
+    """Tensors of one shape, stored alike, of unsigned bytes with a scale."""
     types = _types(op)
     grids = all(of_type.quant is not None and is_unsigned_grid(of_type) for of_type in types)
-    return grids and all(same_order(of_type, op.type) for of_type in types) and _any_packed(op)
+    return grids and all(same_order(of_type, op.type) for of_type in types)
 
 
 def _has_pairs(op: QBinary) -> bool:
@@ -166,6 +165,10 @@ def _pairs_joined_call(op: QBinary, isa: str) -> Call:
     return _call(f"subbyte_x86_pairs_joined_{isa}", arguments, op.type.bytes, "table of all pairs of codes")
 
 
+def _accepts_packed(op: QBinary) -> bool:
+    return _is_binary(op) and _any_packed(op)
+
+
 def _bits(op: QBinary) -> Iterator[Integer]:
     return (Integer(stored_bits(of_type)) for of_type in _types(op))
 
@@ -188,41 +191,42 @@ def _binary_call(op: QBinary, isa: str) -> Call:
 # The table ------------------------------------------------------------------------------------------------------------
 
 
-def _cost(per_block: float, register_bytes: int, *, joined: bool = False) -> Callable[[Any, TargetFacts], float]:
-    """Seconds where so many nanoseconds go by for each register of results: of their bytes, or of codes apart."""
+def _cost(codes_per_ns: float, op: Node, facts: TargetFacts) -> float:
+    """Seconds at this rate for results; taking codes apart and putting them together is counted for each tensor."""
+    del facts
+    shared = sum(map(sharing_seconds, tensor_types(op)))
+    return op.types[0].elements / codes_per_ns * 1e-9 + shared
 
-    def cost(op: Node, facts: TargetFacts) -> float:
-        del facts
-        amount = op.types[0].bytes if joined else op.types[0].elements
-        return amount / register_bytes * per_block * 1e-9
 
-    return cost
+def _joined_cost(bytes_per_ns: float, op: Node, facts: TargetFacts) -> float:
+    """Seconds at this rate for results, whose codes are not taken apart."""
+    del facts
+    return op.types[0].bytes / bytes_per_ns * 1e-9
+
+
+_UNARY = (  # bytes of results a nanosecond are those of a register, times the last
+    ("lookup_joined", _joined_call, _accepts_joined, "u1 u2 u4 -> the same", (0,), 1.6),
+    ("lookup_of_16", _of_16_call, _accepts_of_16, "u1 u2 u4 -> u1 u2 u4 u8", (0,), 2.0),
+    ("lookup_steps", _steps_call, _accepts_steps, "u8 -> u1 u2 u4", (), 1.0),
+)
+_BINARY = (
+    ("pairs_joined", _pairs_joined_call, _accepts_pairs_joined, "u1 u1 -> u1, u2 u2 -> u2", (0, 1), 0.6),
+    ("pairs_of_16", _pairs_call, _accepts_pairs, "u1 u2 u8, u1 u2 u8 -> u1 u2 u4 u8", (0, 1), 1.6),
+    ("binary_packed", _binary_call, _accepts_packed, "u1 u2 u4 u8, u1 u2 u4 u8 -> u1 u2 u4 u8", (0, 1), 0.33),
+)
 
 
 def _rows() -> Iterator[Kernel]:
     for isa, registers in REGISTERS.items():
-
-        def made(
-            op: type[Node], stem: str, call: Any, accepts: Any, what: str, per_block: float, places: tuple[int, ...],
-            isa: str = isa, registers: Any = registers,
-        ) -> Kernel:  # fmt: skip
-            return row(
-                op, f"subbyte_x86_{stem}_{isa}", f"x86_packed_codes_{isa}.h", Storage.ANY, partial(call, isa=isa),
-                accepts, what, registers.features,
-                _cost(per_block, registers.bytes, joined=stem.endswith("joined")), places, packed=True,
-            )  # fmt: skip
-
-        yield made(Lookup, "lookup_joined", _joined_call, _accepts_joined, "u1 u2 u4 -> the same", 1.0, (0,))
-        yield made(Lookup, "lookup_of_16", _of_16_call, _accepts_of_16, "u1 u2 u4 -> u1 u2 u4 u8", 3.0, (0,))
-        yield made(Lookup, "lookup_steps", _steps_call, _accepts_steps, "u8 -> u1 u2 u4", 4.0, ())
-        for op in (QAdd, QSub, QMul):
-            yield made(
-                op, "pairs_joined", _pairs_joined_call, _accepts_pairs_joined, "u1 u1 -> u1, u2 u2 -> u2", 2.0, (0, 1)
-            )
-            yield made(op, "pairs_of_16", _pairs_call, _accepts_pairs, "u1 u2, u1 u2 -> u1 u2 u4 u8", 4.0, (0, 1))
-            yield made(
-                op, "binary_packed", _binary_call, _is_binary, "u1 u2 u4 u8, u1 u2 u4 u8 -> u1 u2 u4 u8", 8.0, (0, 1)
-            )
+        for operations, kinds in (((Lookup,), _UNARY), ((QAdd, QSub, QMul), _BINARY)):
+            for op in operations:
+                for stem, call, accepts, operands, places, share in kinds:
+                    cost = _joined_cost if stem.endswith("joined") else _cost
+                    yield row(
+                        op, f"subbyte_x86_{stem}_{isa}", f"x86_packed_codes_{isa}.h", Storage.ANY,
+                        partial(call, isa=isa), accepts, operands, registers.features,
+                        partial(cost, registers.bytes * share), places, packed=True,
+                    )  # fmt: skip
 
 
 ROWS = tuple(_rows())

@@ -100,9 +100,10 @@ def _rows() -> Iterator[Kernel]:
     last = Storage.CHANNELS_LAST
     for isa, registers in REGISTERS.items():
         header, features, cost = f"x86_pool_{isa}.h", registers.features, cost_at(registers.bytes / 16)
+        largest = cost_at(registers.bytes * 2)
         yield row(
             MaxPool, f"subbyte_x86_max_pool_u8_{isa}", header, last, partial(_max_call, isa=isa),
-            _accepts_max, "u8 -> u8", features, cost, packed=True,
+            _accepts_max, "u8 -> u8", features, largest, packed=True,
         )  # fmt: skip
         yield row(
             QAveragePool, f"subbyte_x86_average_pool_u8_{isa}", header, last,

@@ -7,10 +7,11 @@ outputs; so is a convolution 1x1 without strides and pads, whose pixels are one 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,14 @@ from subbyte.targets.x86.registers import (
     fits_registers,
     scratch_bytes,
 )
-from subbyte.targets.x86.rows import is_signed_weights, is_unsigned_byte, is_unsigned_grid, row, stored_bits
+from subbyte.targets.x86.rows import (
+    is_signed_weights,
+    is_unsigned_byte,
+    is_unsigned_grid,
+    row,
+    sharing_seconds,
+    stored_bits,
+)
 
 SumOfProducts = QConv | QGemm
 
@@ -320,16 +328,32 @@ def accepts_sums(op: SumOfProducts, *, raw: bool) -> bool:
         return False
 
 
+_RESTS: WeakKeyDictionary[Node, dict[Hashable, float]] = WeakKeyDictionary()
+"""By the weights, which stay as they are while their operation is rewritten."""
+
+
+def _rests(op: SumOfProducts, dot: Dot) -> float:
+    """How many products are left of weights, to one that is not."""
+    high, vectors = data_of(op).type.code_range()[1], _cut(op, dot).register_tile.vectors
+    known = _RESTS.setdefault((op.b if isinstance(op, QGemm) else op.w).node, {})
+    key = (type(op), geometry(op).runs, dot, high, vectors)
+    if key not in known:
+        packed = plan(op, dot).packed
+        known[key] = packed.more.size / packed.main.size
+    return known[key]
+
+
 def _cost(op: SumOfProducts, facts: TargetFacts, dot: Dot) -> float:
-    """The products, and those that are left of weights which the instruction does not take at once."""
+    """The products, and those that are left of weights which the instruction does not take at once; shared bytes.
+
+    Neighbouring tiles copy rows of the input once more: the copy is counted for each row of the kernel.
+    """
     del facts
     weights = weights_of(op)
-    if dot.saturates or weights.min() < -128 or weights.max() > 127:
-        packed = plan(op, dot).packed
-        rests = packed.more.size / packed.main.size
-    else:  # no need to pack them for that
-        rests = 0.0
-    return multiply_accumulates(op) * (1 + rests) / dot.rate * 1e-9
+    whole = not dot.saturates and weights.min() >= -128 and weights.max() <= 127  # no need to pack them for that
+    rests = 0.0 if whole else _rests(op, dot)
+    shared = sharing_seconds(data_of(op).type, geometry(op).kernel[0]) + sharing_seconds(op.type)
+    return multiply_accumulates(op) * (1 + rests) / dot.rate * 1e-9 + shared
 
 
 def _row(op: type[Node], dot: Dot, storage: Storage, *, raw: bool) -> Kernel:

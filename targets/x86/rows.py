@@ -15,6 +15,7 @@ from subbyte.targets.common.constants import has_one_zero_point, is_constant
 from subbyte.targets.common.geometry import all_plain, is_packed, is_plain, tensor_types
 
 KERNELS = Path(__file__).parent / "kernels"
+_SHARED_PER_NS = 64  # codes taken apart or put together, by AVX2
 
 
 def is_unsigned_byte(dtype: DType) -> bool:
@@ -58,12 +59,19 @@ def _all_plain_or_packed(op: Node) -> bool:
     return all(map(is_stored, tensor_types(op))) and all(of_type.elements > 0 for of_type in op.types)
 
 
+def sharing_seconds(of_type: TensorType, times: int = 1) -> float:
+    """What it takes to take codes that share bytes apart so many times, or to put them together."""
+    return 0.0 if stored_bits(of_type) == 8 else of_type.elements * times / _SHARED_PER_NS * 1e-9
+
+
 def cost_at(elements_per_ns: float) -> Callable[[Node, TargetFacts], float]:
-    """Seconds for operations that pass over their operands and results at this rate."""
+    """Seconds for operations that pass over their operands and results at this rate, less where codes share bytes."""
 
     def cost(op: Node, facts: TargetFacts) -> float:
         del facts
-        return sum(of_type.elements for of_type in tensor_types(op)) / elements_per_ns * 1e-9
+        types = tensor_types(op)
+        apart = sum(of_type.elements for of_type in types) / elements_per_ns * 1e-9
+        return apart + sum(map(sharing_seconds, types))
 
     return cost
 
