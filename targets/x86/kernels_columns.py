@@ -83,7 +83,7 @@ def _strip(s: Spatial, dot: Dot, results: int, flat: bool) -> Strip | None:
         and vectors * s.kernel[1] + 4 * results + 2 <= dot.registers
     )
     columns = s.strides[1] if slides else s.kernel[1]
-    unpacking = columns * len(parts) * (12 if dot.words else 10)  # with the loads of four rows, or two
+    unpacking = columns * len(parts) * (8 if dot.words else 12)  # with the loads of two rows, or four
     products = 4 * s.kernel[1] * sum(map(sum, used)) * dot.instructions
     return Strip(results, offsets, used, slides, (unpacking + products) / (4 * results) + _FINISH)
 
@@ -106,7 +106,7 @@ class Plan:
     def cost(self) -> float:
         """Instructions for each vector of sums that is wanted."""
         height = self.spatial.results[0]
-        return self.strip.cost * self.filled * ceil_div(height, self.strip.results) * self.strip.results / height
+        return self.strip.cost * self.filled * (1.1 if self.flat else 1.0) * ceil_div(height, self.strip.results) * self.strip.results / height
 
 
 def plan(op: QConv, dot: Dot) -> Plan | None:

@@ -230,7 +230,7 @@ def _cost(op: QConv, facts: TargetFacts, dot: Dot) -> float:
     """A group of taps takes its loads, the unpacking and the products of four vectors; the window is copied before."""
     del facts
     taps = math.prod(op.w.type.shape[2:]) + (0 if dot.words else len(taps_of(op, dot).extra))
-    return seconds(op, dot, 4.0 * ceil_div(taps, dot.group) + 6.0)
+    return seconds(op, dot, 6.0 * ceil_div(taps, dot.group) + 8.0)
 
 
 def _rows() -> Iterator[Kernel]:

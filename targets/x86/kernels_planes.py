@@ -143,7 +143,7 @@ def _rows() -> Iterator[Kernel]:
             "bytes -> the same", REGISTERS["avx2"].features, cost_at(8.0),
         )  # fmt: skip
     for isa, registers in REGISTERS.items():
-        header, features, cost = f"x86_planes_{isa}.h", registers.features, cost_at(registers.bytes / 6)
+        header, features, cost = f"x86_planes_{isa}.h", registers.features, cost_at(registers.bytes * 0.45)
         yield row(
             QuantizeLinear, f"subbyte_x86_quantize_planes_u8_{isa}", header, anyhow,
             partial(_quantize_call, isa=isa), _accepts_quantize, "f32 -> u8, pixels", features, cost,
