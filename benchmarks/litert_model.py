@@ -227,7 +227,8 @@ class _Converter:
             else:
                 options = schema.Conv2DOptionsT(**geometry, fusedActivationFunction=activation)
                 kernel, axis, code = weight.codes.transpose(TO_CHANNELS_LAST), 0, _OPERATOR.CONV_2D
-            operands = [image.index, self._weight(weight, kernel, axis), *self._bias(bias)]
+            sums = self._bias(bias) or [self._zeros(f"{node.output[0]} bias", image, weight)]
+            operands = [image.index, self._weight(weight, kernel, axis), *sums]
             self._file.operator(code, 3, operands, [result.index], options)
 
         self._pending[node.output[0]] = Pending(
@@ -262,6 +263,15 @@ class _Converter:
 
     def _bias(self, bias: Weight | None) -> list[int]:
         return [] if bias is None else [self._file.constant(bias.name, bias.codes, replace(bias.quantization, axis=0))]
+
+    def _zeros(self, name: str, image: Tensor, weight: Weight) -> int:
+        """The bias of a convolution that has none: TFLite's quantized one wants it."""
+        if image.quantization is None:
+            raise ConversionError(f"the convolution behind '{name}' reads what is not quantized")
+        (scale,) = image.quantization.scale
+        scales = tuple(scale * each for each in weight.quantization.scale)
+        quantization = Quantization(scales, (0,) * len(scales))
+        return self._file.constant(name, np.zeros(weight.codes.shape[0], np.int32), quantization)
 
     def _add(self, node: onnx.NodeProto, _: dict[str, Any]) -> None:
         real, constant = node.input

@@ -16,9 +16,10 @@ import onnxruntime
 
 import subbyte
 import subbyte.compiler
-from benchmarks import topologies
+from benchmarks import gemv, topologies
 from benchmarks.suite.rows import Network
-from benchmarks.topologies.build import build
+from benchmarks.topologies.build import Built, build
+from benchmarks.topologies.precision import PRECISIONS
 from subbyte.compiler.runtime import Module
 from subbyte.compiler.target import find_target
 from subbyte.compiler.toolchain.compilers import find_compiler
@@ -48,7 +49,7 @@ def model_file(network: Network, folder: Path) -> Path:
     samples = path.with_suffix(".npz")
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        built = build(network.topology, network.precision, network.resolution)
+        built = _built(network)
         np.savez(samples, **{name: np.stack([a, np.flip(a, axis=-1)]) for name, a in built.inputs.items()})
         partial = path.with_suffix(".partial")
         onnx.save(built.model, partial)
@@ -75,6 +76,15 @@ def bundle(model: Path, target: str, compiler: str | None, folder: Path) -> Modu
     return Module(made)
 
 
+def _built(network: Network) -> Built:
+    if network.topology != "matrix_chain":
+        return build(network.topology, network.precision, network.resolution)
+    bits = PRECISIONS[network.precision].weight_bits
+    if bits is None:
+        raise ValueError(f"{network.name} has weights of no width")
+    return gemv.matrix_chain(bits)
+
+
 def _shared(name: str) -> Path:
     folder = Path(os.environ.get("SUBBYTE_SHARED_MODELS") or _REPOSITORY.parent / "shared" / "models")
     path = folder / f"{name}.onnx"
@@ -86,7 +96,7 @@ def _shared(name: str) -> Path:
 @cache
 def _digest_of_topologies() -> str:
     """Of what writes the models: the scripts, and the quantizer's version."""
-    scripts = sorted(Path(topologies.__file__).parent.glob("*.py"))
+    scripts = [*sorted(Path(topologies.__file__).parent.glob("*.py")), Path(gemv.__file__)]
     return _digest([*(script.read_bytes() for script in scripts), onnxruntime.__version__.encode()])[:10]
 
 

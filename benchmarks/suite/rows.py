@@ -12,7 +12,10 @@ LAYER_PEERS = (*NETWORK_PEERS, "torch")
 
 @dataclass(frozen=True)
 class Network:
-    """A topology of benchmarks/topologies, or with topology "shared" the model of that name in ../shared/models."""
+    """A topology of benchmarks/topologies in a precision.
+
+    "shared": the model of ../shared/models that `precision` names. "matrix_chain": that of benchmarks/gemv.py.
+    """
 
     topology: str
     precision: str
@@ -103,8 +106,8 @@ def _low_bit(precision: str, isa: str, floor: float, goal: float, against: tuple
 
 
 def _blocks(bits: int, isa: str, *comparisons: Comparison) -> Row:
-    title = f"GEMV 1x4096x4096, {bits}-bit blocks of 128, four one behind the other"
-    network = Network("blocks_4096", f"w{bits}a8")
+    title = f"GEMV 1x4096x4096, {bits}-bit blocks of 128, eight in a row"
+    network = Network("matrix_chain", f"w{bits}a8")
     return _beside_peers(f"gemv-w{bits}{_suffix(isa)}", title, isa, network, *comparisons, peers=("onnxruntime",))
 
 
@@ -144,7 +147,7 @@ X86 = (
     _low_bit("w4a4", "avx2", 1.3, 1.6, NETWORK_PEERS),
     _beside_peers(
         "conv3x3_256-w1a1-avx2",
-        "3x3, 256 channels, 14x14, four one behind the other, W1A1",
+        "3x3, 256 channels, 14x14, four in a row, W1A1",
         "avx2",
         Network("conv3x3_256", "w1a1"),
         _versus(3.0, 4.0, *LAYER_PEERS),

@@ -16,7 +16,6 @@ from benchmarks.topologies.precision import Grid, Precision, activation_grid, we
 Array = NDArray[Any]
 OPSET = 21
 IR_VERSION = 10
-OPSETS = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
 
 
 class Builder:
@@ -65,7 +64,7 @@ class Builder:
         ]
         held = [self._constants[name] for name in read if name in self._constants]
         graph = helper.make_graph([node], "one", described, [helper.make_empty_tensor_value_info(node.output[0])], held)
-        model = helper.make_model(graph, opset_imports=OPSETS, ir_version=IR_VERSION)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
         options = ort.SessionOptions()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
@@ -86,9 +85,7 @@ class Builder:
             for names in (self.inputs, self.outputs)
         ]
         graph = helper.make_graph(self._nodes, self.name, *described, list(self._constants.values()))
-        used = {node.domain for node in self._nodes} | {""}
-        opsets = [opset for opset in OPSETS if opset.domain in used]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
     # Layers -----------------------------------------------------------------------------------------------------------
 
@@ -169,40 +166,8 @@ class Builder:
         product = self.node("MatMul", [x, self.weights(drawn, bits, columns=True)])
         return self.node("Add", [product, self.constant(bias)])
 
-    def block_product(self, x: str, outputs: int, block: int) -> str:
-        """x [rows, inputs], float, times weights in the network's bits with a scale for each `block` of them.
-
-        accuracy_level 4 quantizes x to 8 bits. Source: onnxruntime, docs/ContribOperators.md, MatMulNBits.
-        Raises: ValueError: a precision without 8-bit activations, or with weights that do not fill bytes.
-        """
-        inputs, bits = self.values[x].shape[-1], self.precision.weight_bits
-        if bits not in (2, 4, 8) or self.precision.activation_bits != 8:
-            raise ValueError(f"{self.precision} is none that MatMulNBits has")
-        codes = self.random.permutation(block_codes(bits)).reshape(256, 8 // bits)
-        drawn = self.random.integers(0, 256, (outputs, inputs // block, block * bits // 8), dtype=np.uint8)
-        packed = pack_codes((codes + (1 << bits - 1)).astype(np.uint8), bits).reshape(256)[drawn]
-        scales = self.random.uniform(0.8, 1.2, (outputs, inputs // block)) / (codes.std() * math.sqrt(inputs))
-        operands = [x, self.constant(packed), self.constant(scales.astype(np.float32))]
-        attributes = {"K": inputs, "N": outputs, "bits": bits, "block_size": block, "accuracy_level": 4}
-        return self.node("MatMulNBits", operands, domain="com.microsoft", **attributes)
-
     def classifier(self, x: str, classes: int = 1000) -> None:
         """Global average pool and an 8-bit dense layer."""
         pooled = self.quantized(self.node("GlobalAveragePool", [x]), 8)
         flat = self.node("Flatten", [pooled], axis=1)
         self.output(self.dense(flat, classes, bits=8))
-
-
-def block_codes(bits: int) -> Array:
-    """[2048 / bits] signed codes, 256 bytes of them, whose mean is next to 0."""
-    if bits == 2:
-        return np.repeat([-2, -1, 0, 1], [102, 205, 307, 410])
-    spread = np.linspace(-1, 1, 256 * 8 // bits)
-    return np.rint((2 ** (bits - 1) - 1) * np.sign(spread) * np.abs(spread) ** 1.5).astype(int)
-
-
-def pack_codes(codes: Array, bits: int) -> Array:
-    """[..., n] codes below 2^bits -> [..., n * bits / 8] bytes, the first code lowest."""
-    per_byte = 8 // bits
-    shifts = np.arange(per_byte, dtype=np.uint8) * bits
-    return np.bitwise_or.reduce(codes.reshape(*codes.shape[:-1], -1, per_byte) << shifts, axis=-1).astype(np.uint8)

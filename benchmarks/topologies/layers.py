@@ -12,7 +12,6 @@ from benchmarks.topologies.builder import Builder
 from benchmarks.topologies.networks import Topology
 
 LAYERS_IN_A_ROW = 4
-BLOCK = 128
 _WIDTHS = (256, 1024, 2048)
 
 
@@ -32,14 +31,6 @@ def products(builder: Builder, rows: int, *, width: int) -> None:
     builder.output(x)
 
 
-def block_products(builder: Builder, rows: int, *, width: int) -> None:
-    """[rows, width] times [width, width] with a scale for each block of weights along K: MatMulNBits."""
-    x = builder.input("input", builder.random.normal(size=(rows, width)).astype(np.float32))
-    for _ in range(LAYERS_IN_A_ROW):
-        x = builder.block_product(x, width, BLOCK)
-    builder.output(x)
-
-
 def _positive(builder: Builder, shape: tuple[int, ...]) -> NDArray[Any]:
     """About half of them 0, as behind a ReLU."""
     return np.maximum(builder.random.normal(size=shape), 0).astype(np.float32)
@@ -48,5 +39,4 @@ def _positive(builder: Builder, shape: tuple[int, ...]) -> NDArray[Any]:
 LAYERS = {
     "conv3x3_256": Topology(partial(convolutions, channels=256), 14),
     **{f"gemm_{width}": Topology(partial(products, width=width), 128) for width in _WIDTHS},
-    "blocks_4096": Topology(partial(block_products, width=4096), 1),
 }
