@@ -105,8 +105,9 @@ class Plan:
     @property
     def cost(self) -> float:
         """Instructions for each vector of sums that is wanted."""
-        height = self.spatial.results[0]
-        return self.strip.cost * self.filled * (1.1 if self.flat else 1.0) * ceil_div(height, self.strip.results) * self.strip.results / height
+        height, strip = self.spatial.results[0], self.strip
+        rows = ceil_div(height, strip.results) * strip.results / height
+        return strip.cost * self.filled * rows * (1.1 if self.flat else 1.0)  # parameters come and go along a flat row
 
 
 def plan(op: QConv, dot: Dot) -> Plan | None:

@@ -17,7 +17,7 @@ from subbyte.targets.x86.registers import REGISTERS
 from subbyte.targets.x86.rows import cost_at, is_unsigned_grid, row
 
 _TILE_BYTES = 16384  # of a tile: some microseconds of work
-_SMALLEST = 64  # bytes that are worth a call of their own
+_BLOCK = 64  # pixels, SUBBYTE_X86_PIXELS of kernels/x86_planes.h: tiles are cut between them
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Planes:
 
     def struct(self) -> tuple[ConstantStruct, int]:
         """The struct subbyte_x86_planes of kernels/x86_planes.h, and the number of tiles."""
-        tiles = min(pieces(self.channels * self.pixels, _TILE_BYTES), pieces(self.pixels, _SMALLEST))
+        tiles = min(pieces(self.channels * self.pixels, _TILE_BYTES), pieces(self.pixels, _BLOCK))
         fields = (("images", self.images), ("channels", self.channels), ("pixels", self.pixels), ("tiles", tiles))
         return ConstantStruct("subbyte_x86_planes", fields), self.images * tiles
 

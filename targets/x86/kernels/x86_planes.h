@@ -12,10 +12,12 @@
 
 enum { SUBBYTE_X86_TILE = 16 };  // rows and columns that are transposed at a time
 
-// The pixels of an image are cut into `tiles` tiles of about equal size.
+// The pixels of an image are cut into `tiles` tiles of about equal size, between blocks of SUBBYTE_X86_PIXELS.
 struct subbyte_x86_planes {
     int32_t images, channels, pixels, tiles;
 };
+
+enum { SUBBYTE_X86_PIXELS = 64 };
 
 // Pixels first to last - 1 of an image.
 struct subbyte_x86_pixels {
@@ -23,10 +25,11 @@ struct subbyte_x86_pixels {
 };
 
 SUBBYTE_INLINE struct subbyte_x86_pixels subbyte_x86_pixels(const struct subbyte_x86_planes* g, int32_t tile) {
+    const int32_t blocks = (g->pixels + SUBBYTE_X86_PIXELS - 1) / SUBBYTE_X86_PIXELS, part = tile % g->tiles;
     struct subbyte_x86_pixels at;
     at.image = tile / g->tiles;
-    at.first = (int32_t)((int64_t)(tile % g->tiles) * g->pixels / g->tiles);
-    at.last = (int32_t)((int64_t)(tile % g->tiles + 1) * g->pixels / g->tiles);
+    at.first = part * blocks / g->tiles * SUBBYTE_X86_PIXELS;
+    at.last = subbyte_x86_smaller((part + 1) * blocks / g->tiles * SUBBYTE_X86_PIXELS, g->pixels);
     return at;
 }
 
