@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +15,12 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from benchmarks.isa_mask import mask, mask_folder
 from benchmarks.peers import PEERS, PeerRefusal, is_installed, peer_engine, peer_engines, peer_versions
 from benchmarks.topologies.build import build
+from subbyte.compiler._runtime import cpu_features
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 NETWORK_PEERS = [name for name in PEERS if name != "torch"]
 
 
@@ -93,3 +100,84 @@ def test_installed_peers_have_versions() -> None:
     versions = peer_versions()
     assert {PEERS[name].distribution for name in PEERS if is_installed(name)} == set(versions)
     assert all(versions.values())
+
+
+# torch ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("topology", "resolution", "steps"), [("gemm_256", 3, 0), ("conv3x3_256", 5, 1)])
+def test_torch_answers_layers_as_onnxruntime(
+    topology: str,
+    resolution: int,
+    steps: int,
+    tmp_path: Path,
+    optional_capability: Callable[[str, str], None],
+) -> None:
+    needed("torch", optional_capability)
+    built = build(topology, "w8a8", resolution)
+    onnx.save(built.model, tmp_path / "layers.onnx")
+    theirs = peer_engine("onnxruntime", tmp_path / "layers.onnx", 1).run(built.inputs)
+    found = peer_engine("torch", tmp_path / "layers.onnx", 1).run(built.inputs)
+    for name, expected in theirs.items():
+        step = float(expected.max()) / 255
+        assert expected.std() > 10 * step
+        assert found[name].shape == expected.shape
+        assert np.rint(np.abs(found[name] - expected) / step).max() <= steps
+
+
+def test_torch_refuses_what_is_no_row_of_layers(
+    tmp_path: Path, optional_capability: Callable[[str, str], None]
+) -> None:
+    needed("torch", optional_capability)
+    onnx.save(build("resnet18", "w8a8", 32).model, tmp_path / "resnet18.onnx")
+    with pytest.raises(PeerRefusal, match="goes to MaxPool"):
+        peer_engine("torch", tmp_path / "resnet18.onnx", 1)
+
+
+# Instruction sets -----------------------------------------------------------------------------------------------------
+
+SCRIPT = """
+import json, sys, time
+from pathlib import Path
+import numpy as np
+from benchmarks.isa_mask import answered, trap_in_force
+from benchmarks.peers import peer_engine
+model = Path(sys.argv[1])
+engine = peer_engine("OpenVINO", model, 1)
+engine.load(dict(np.load(model.with_suffix(".npz"))))
+times = []
+for _ in range(30):
+    start = time.process_time_ns()
+    engine.call()
+    times.append(time.process_time_ns() - start)
+hidden = trap_in_force() is None or answered() > 0
+print(json.dumps({**engine.facts, "nanoseconds": min(times), "hidden": hidden}))
+"""
+
+
+def test_openvino_under_the_mask_has_avx2_alone_and_takes_longer(
+    tmp_path: Path, optional_capability: Callable[[str, str], None]
+) -> None:
+    needed("OpenVINO", optional_capability)
+    if not {"avx512vnni", "avxvnni"} & set(cpu_features()):
+        optional_capability("instruction set", "there are no instructions for 8-bit products to hide")
+    built = build("conv3x3_256", "w8a8", 14)
+    onnx.save(built.model, tmp_path / "layers.onnx")
+    np.savez(tmp_path / "layers.npz", **built.inputs)
+    here = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
+    found = {}
+    for name, environment in (("all", {}), ("avx2", mask("avx2", mask_folder()))):
+        path = os.pathsep.join(filter(None, [environment.get("PYTHONPATH"), here]))  # patched copies come first
+        command = [sys.executable, "-c", SCRIPT, str(tmp_path / "layers.onnx")]
+        given = {**os.environ, **environment, "PYTHONPATH": path}
+        given.pop("ONEDNN_MAX_CPU_ISA", None)  # which is for torch, and would hide a mask that does not work
+        done = subprocess.run(command, env=given, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        found[name] = json.loads(done.stdout.splitlines()[-1])
+    assert found["avx2"]["hidden"]
+    kernels = found["avx2"]["kernels"]
+    assert [kernel for kernel in kernels if "avx512" in kernel or kernel.startswith("Convolution brg")] == []
+    assert "Convolution jit_avx2_I8" in kernels
+    assert kernels != found["all"]["kernels"]
+    assert not {"BF16", "WINOGRAD"} & set(found["avx2"]["capabilities"])
+    assert found["avx2"]["nanoseconds"] > 1.5 * found["all"]["nanoseconds"]
