@@ -128,42 +128,54 @@ SUBBYTE_INLINE void F(subbyte_x86_add_cell_)(INTS (*bytes)[VECTORS], const uint8
     }
 }
 
-// words: what 16-bit lanes hold of `count` chunks, of even and of odd bytes. Adds them to sums, and begins words anew.
+// The four quarters of a vector of sums, 32 bits: what two vectors of 16-bit lanes hold of `count` chunks.
 //
-// Each byte of a chunk was its sum + 128, an even byte that of output i, an odd one that of output BLOCK / 2 + i.
-SUBBYTE_INLINE void F(subbyte_x86_add_words_)(INTS (*sums)[VECTORS][4], INTS (*words)[VECTORS][2], int32_t count,
-                                              const struct subbyte_x86_conv* g, int32_t vectors) {
+// Each byte of a chunk was its sum + 128; words[0] has the sum of pairs of them as 16 bits, words[1] of their odd bytes alone. An
+// even byte is that of output i, an odd one that of output BLOCK / 2 + i.
+SUBBYTE_INLINE void F(subbyte_x86_widen_)(INTS* sums, const INTS* words, int32_t count) {
     const INTS start = V(subbyte_set_s16_)(128 * count);
-    int32_t m, v, i;
-    for (m = 0; m < g->pixels; ++m) {
-        SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
-            const INTS odd = words[m][v][1];
-            const INTS even = V(subbyte_sub_s16_)(words[m][v][0], V(subbyte_left_u16_)(odd, 8));
-            SUBBYTE_UNROLL for (i = 0; i < 4; ++i) {
-                const INTS centred = V(subbyte_sub_s16_)(i < 2 ? even : odd, start);
-                sums[m][v][i] = V(subbyte_add_s32_)(sums[m][v][i], V(subbyte_widen_s16_)(centred, i % 2));
-            }
-            words[m][v][0] = words[m][v][1] = V(subbyte_zero_)();
-        }
-    }
+    const INTS odd = V(subbyte_sub_s16_)(words[1], start);
+    const INTS even = V(subbyte_sub_s16_)(V(subbyte_sub_s16_)(words[0], V(subbyte_left_u16_)(words[1], 8)), start);
+    sums[0] = V(subbyte_widen_s16_)(even, 0);
+    sums[1] = V(subbyte_widen_s16_)(even, 1);
+    sums[2] = V(subbyte_widen_s16_)(odd, 0);
+    sums[3] = V(subbyte_widen_s16_)(odd, 1);
 }
 
-// A register tile of sums: sums[m][v][i] = bias + x * w for pixel m, vector v of outputs and its quarter i.
+// The sums of vector v of pixel m to results. p: for the first output of the vector; outputs: of the vector.
+SUBBYTE_INLINE void F(subbyte_x86_finish_)(uint8_t* y, INTS* sums, const struct subbyte_x86_parameters* p,
+                                           const struct subbyte_x86_conv* g, int32_t outputs) {
+    struct subbyte_x86_conv one = *g;
+    int32_t i;
+    one.pixels = 1;
+    SUBBYTE_UNROLL for (i = 0; i < 4; ++i) {
+        sums[i] = V(subbyte_add_s32_)(sums[i], V(subbyte_load_)(p->bias + i * LANES));
+    }
+    if (p->multiplier)
+        F(subbyte_x86_requantize_)(y, sums, p, &one, 4, outputs);
+    else
+        F(subbyte_x86_store_sums_)((int32_t*)(void*)y, sums, &one, 4, outputs);
+}
+
+// One panel of outputs for one register tile: y[m] for pixel m, whose window begins with the cell x[m].
 //
-// x: the first cell of the first row of each pixel's window. Rows are `pitch` cells apart. w: the panel.
-SUBBYTE_INLINE void F(subbyte_x86_look_up_)(INTS (*sums)[VECTORS][4], const uint8_t* const* x, int32_t pitch,
-                                            const uint8_t* w, const uint8_t* tables, const int32_t* bias,
-                                            const struct subbyte_x86_conv* g, const struct subbyte_x86_lookup_sums* t,
-                                            int32_t vectors) {
+// Rows of the window are `pitch` cells apart. w: the panel.
+SUBBYTE_INLINE void F(subbyte_x86_lookup_panel_)(const uint8_t* const* x, int32_t pitch, const uint8_t* w,
+                                                 const uint8_t* tables, uint8_t* const* y, int32_t y_bits,
+                                                 const struct subbyte_x86_parameters* p,
+                                                 const struct subbyte_x86_conv* g,
+                                                 const struct subbyte_x86_lookup_sums* t, int32_t vectors,
+                                                 int32_t outputs) {
     const int32_t taps = g->dilation_width == 1 ? 1 : g->kernel_width;
     const int32_t run = g->dilation_width == 1 ? g->kernel_width * t->cells : t->cells;
     const int32_t step = (t->form == SUBBYTE_X86_OUTPUTS ? (vectors + 1) / 2 : vectors) * BLOCK;
-    INTS words[PIXELS][VECTORS][2], bytes[PIXELS][VECTORS];
+    const int32_t total = g->kernel_height * taps * ((run + t->chunk - 1) / t->chunk);
+    INTS sums[PIXELS][VECTORS][4], words[PIXELS][VECTORS][2], bytes[PIXELS][VECTORS];
     int32_t ky, kx, k, m, v, i, count = 0;
-    for (m = 0; m < g->pixels; ++m) {
+    SUBBYTE_UNROLL for (m = 0; m < g->pixels; ++m) {
         SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
             words[m][v][0] = words[m][v][1] = V(subbyte_zero_)();
-            SUBBYTE_UNROLL for (i = 0; i < 4; ++i) { sums[m][v][i] = V(subbyte_load_)(bias + v * BLOCK + i * LANES); }
+            if (total > t->chunks) SUBBYTE_UNROLL for (i = 0; i < 4; ++i) sums[m][v][i] = V(subbyte_zero_)();
         }
     }
     for (ky = 0; ky < g->kernel_height; ++ky)
@@ -185,39 +197,34 @@ SUBBYTE_INLINE void F(subbyte_x86_look_up_)(INTS (*sums)[VECTORS][4], const uint
                         words[m][v][1] = V(subbyte_add_s16_)(words[m][v][1], V(subbyte_right_u16_)(bytes[m][v], 8));
                     }
                 }
-                if (++count == t->chunks) {
-                    F(subbyte_x86_add_words_)(sums, words, count, g, vectors);
+                ++count;
+                if (total > t->chunks && count == t->chunks) {
+                    for (m = 0; m < g->pixels; ++m) {
+                        SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
+                            INTS more[4];
+                            F(subbyte_x86_widen_)(more, words[m][v], count);
+                            words[m][v][0] = words[m][v][1] = V(subbyte_zero_)();
+                            SUBBYTE_UNROLL for (i = 0; i < 4; ++i) {
+                                sums[m][v][i] = V(subbyte_add_s32_)(sums[m][v][i], more[i]);
+                            }
+                        }
+                    }
                     count = 0;
                 }
             }
         }
-    if (count) F(subbyte_x86_add_words_)(sums, words, count, g, vectors);
-}
-
-// One panel of outputs for one register tile; y: the first byte of the first pixel's outputs, pixels y_bytes apart; only the
-// first `pixels` of the tile are stored.
-SUBBYTE_INLINE void F(subbyte_x86_lookup_panel_)(const uint8_t* const* x, int32_t pitch, const uint8_t* w,
-                                                 const uint8_t* tables, uint8_t* const* y,
-                                                 const struct subbyte_x86_parameters* p,
-                                                 const struct subbyte_x86_conv* g,
-                                                 const struct subbyte_x86_lookup_sums* t, int32_t vectors,
-                                                 int32_t outputs) {
-    INTS sums[PIXELS][VECTORS][4];
-    struct subbyte_x86_conv one = *g;
-    int32_t m, v;
-    one.pixels = 1;
-    F(subbyte_x86_look_up_)(sums, x, pitch, w, tables, p->bias, g, t, vectors);
-    for (m = 0; m < g->pixels; ++m) {
+    SUBBYTE_UNROLL for (m = 0; m < g->pixels; ++m) {
         SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
-            const int32_t rest = subbyte_x86_smaller(outputs - v * BLOCK, BLOCK);
             struct subbyte_x86_parameters own = *p;
-            if (!p->multiplier) {
-                F(subbyte_x86_store_sums_)((int32_t*)(void*)y[m] + v * BLOCK, sums[m][v], &one, 4, rest);
-                continue;
-            }
-            own.multiplier += v * BLOCK;
+            INTS all[4];
+            own.bias += v * BLOCK;
+            if (own.multiplier) own.multiplier += v * BLOCK;
             if (own.shift) own.shift += v * BLOCK;
-            F(subbyte_x86_requantize_)(y[m] + subbyte_x86_bytes(v * BLOCK, g->y_bits), sums[m][v], &own, &one, 4, rest);
+            F(subbyte_x86_widen_)(all, words[m][v], total > t->chunks ? count : total);
+            if (total > t->chunks)
+                SUBBYTE_UNROLL for (i = 0; i < 4; ++i) all[i] = V(subbyte_add_s32_)(all[i], sums[m][v][i]);
+            F(subbyte_x86_finish_)(y[m] + subbyte_x86_bytes(v * BLOCK, y_bits), all, &own, g,
+                                   subbyte_x86_smaller(outputs - v * BLOCK, BLOCK));
         }
     }
 }
@@ -255,9 +262,10 @@ SUBBYTE_INLINE void F(subbyte_x86_lookup_area_)(const uint8_t* x, int32_t pitch,
                 to[m] = y + ((ptrdiff_t)(result + area->column_0) * g->outputs + output) * y_bits / 8;
             }
             if (rest >= panel_outputs)
-                F(subbyte_x86_lookup_panel_)(from, pitch, weights, tables, to, &own, g, t, g->vectors, panel_outputs);
+                F(subbyte_x86_lookup_panel_)(from, pitch, weights, tables, to, y_bits, &own, g, t, g->vectors,
+                                             panel_outputs);
             else
-                F(subbyte_x86_lookup_panel_)(from, pitch, weights, tables, to, &own, g, t, g->last_vectors,
+                F(subbyte_x86_lookup_panel_)(from, pitch, weights, tables, to, y_bits, &own, g, t, g->last_vectors,
                                              g->outputs % panel_outputs);
         }
     }
