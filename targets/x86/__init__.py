@@ -9,6 +9,7 @@ from subbyte.targets.x86 import (
     kernels_codes,
     kernels_columns,
     kernels_depthwise,
+    kernels_floats,
     kernels_lookup_sums,
     kernels_normalization,
     kernels_packed,
@@ -35,6 +36,7 @@ KERNELS = (
     *kernels_tables.ROWS,
     *kernels_softmax.ROWS,
     *kernels_normalization.ROWS,
+    *kernels_floats.ROWS,
 )
 
 
