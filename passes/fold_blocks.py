@@ -6,6 +6,7 @@ from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.graph import Graph, Stage
 from subbyte.compiler.ir.node import Node, Value
 from subbyte.compiler.ir.qops_blocks import QBlockGemm
+from subbyte.compiler.ir.qops_dynamic import Centre
 from subbyte.compiler.ir.rewrite import rewrite
 from subbyte.compiler.pass_manager import Within, graph_pass
 from subbyte.passes.quantization.blocks import Weights, with_product
@@ -21,7 +22,8 @@ from subbyte.passes.quantization.blocks import Weights, with_product
 def fold_blocks(graph: Graph) -> Graph:
     """MatMul(DequantizeLinear(a), DequantizeLinear(b in blocks)) -> QBlockGemm(a, b), and so for Gemm.
 
-    a has one scale, b is constant with one for each block of a column. Source: design.md N10.
+    a has one scale, known or (with its zero point) computed at run time, as DynamicQuantizeLinear's codes have; b is
+    constant with one for each block of a column. Source: design.md N9 and N10.
     """
     return rewrite(graph, _fold)
 
@@ -31,8 +33,14 @@ def _fold(node: Node, _: Graph) -> Node | None:
 
 
 def _product(a: Value, weights: Weights) -> Node | None:
+    if not weights.has_blocks:
+        return None
     match a.node:
-        case ops.DequantizeLinear(x=codes) if weights.has_blocks and codes.constant is None:
+        case ops.Mul(a=Value(node=ops.DequantizeLinear(x=Value(node=Centre() as centred))), b=scale) if (
+            not scale.type.rank
+        ):
+            return QBlockGemm(centred.x, scale, weights.value(), centred.zero_point)
+        case ops.DequantizeLinear(x=codes) if codes.constant is None:
             quant = codes.type.quant
             plain = quant is not None and quant.is_static and quant.is_per_tensor and quant.levels is None
             return QBlockGemm(codes, None, weights.value()) if plain and codes.type.dtype.bits <= 16 else None

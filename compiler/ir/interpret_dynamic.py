@@ -47,12 +47,13 @@ def quantize_by_blocks(node: qops_blocks.QuantizeBlocks, x: Array) -> tuple[Arra
 
 @interprets(qops_blocks.QBlockGemm)
 def multiply_blocks(node: qops_blocks.QBlockGemm, a: Array, *others: Array) -> Array:
-    b, weights = others[-1], _quant(node.b)
-    scale, zero_point = _quant(node.a).scalar()
+    rest = list(others)
+    a_scales = rest.pop(0) if node.a_scale is not None else np.float32(_quant(node.a).scalar()[0])
+    b, weights = rest.pop(0), _quant(node.b)
+    a_zero = rest.pop().astype(np.int64) if node.a_zero is not None else _quant(node.a).scalar()[1]
     b_scales, b_zeros = weights.static()
     centred = b.astype(np.int64) - spread(b_zeros, b.shape, weights.axis, weights.block)
-    a_scales = others[0] if node.a_scale is not None else np.float32(scale)
-    return block_products(a.astype(np.int64) - zero_point, a_scales, centred, b_scales, weights.block or 1)
+    return block_products(a.astype(np.int64) - a_zero, a_scales, centred, b_scales, weights.block or 1)
 
 
 def _quant(value: Value) -> QuantParams:

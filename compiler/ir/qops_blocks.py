@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from subbyte.compiler.dtype import FLOAT32, INT8
+from subbyte.compiler.dtype import FLOAT32, INT8, UINT8
 from subbyte.compiler.errors import GraphError
 from subbyte.compiler.ir.node import Node, Value
 from subbyte.compiler.ir.shapes import matmul_shape
@@ -74,20 +74,30 @@ class QBlockGemm(Node):
     """y = sum over blocks, ascending, of f32(f32(sum over k of (a - a_zero) * (b - b_zero)) * f32(s_a * s_b)).
 
     a: codes [..., M, K] of at most 16 bits; a_scale: float32 [..., M, ceil(K / block)], a scale for each block of a
-    row, or None: the scale of a's type. b: codes of at most 8 bits in blocks. The sums are exact integers.
+    row, or [], one for all, or None: the scale of a's type. b: codes of at most 8 bits in blocks. a_zero: the zero
+    point [] of plain 8-bit codes, computed at run time, or None: that of a's type. The sums are exact integers.
     Source: design.md N10; numerics/dynamic.block_products.
     """
 
     a: Value
     a_scale: Value | None
     b: Value
+    a_zero: Value | None = None
 
     def infer_type(self) -> TensorType:
         a, block = self.a.type, _block_of(self.b)
-        if not a.dtype.is_integer or a.quant is None or not a.quant.is_static or not a.quant.is_per_tensor:
+        if self.a_zero is not None:
+            zero = self.a_zero.type
+            if a.dtype not in (UINT8, INT8) or a.quant is not None or self.a_scale is None:
+                raise GraphError(f"a is {a}, its zero point computed; plain codes of 8 bits and a_scale are needed")
+            if (zero.dtype, zero.shape) != (a.dtype, ()):
+                raise GraphError(f"a_zero is {zero}; {TensorType(a.dtype, ())} is needed")
+        elif not a.dtype.is_integer or a.quant is None or not a.quant.is_static or not a.quant.is_per_tensor:
             raise GraphError(f"a is {a}; codes with one scale and zero point are needed")
         shape = matmul_shape(a.shape, self.b.type.shape)
         scales = (*a.shape[:-1], -(-a.shape[-1] // block))
-        if self.a_scale is not None and (self.a_scale.type.dtype, self.a_scale.type.shape) != (FLOAT32, scales):
-            raise GraphError(f"a_scale is {self.a_scale.type}; {TensorType(FLOAT32, scales)} is needed")
+        if self.a_scale is not None:
+            scale = self.a_scale.type
+            if scale.dtype != FLOAT32 or scale.shape not in (scales, ()):
+                raise GraphError(f"a_scale is {scale}; {TensorType(FLOAT32, scales)} or one scale is needed")
         return TensorType(FLOAT32, shape)

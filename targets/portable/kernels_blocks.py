@@ -21,8 +21,9 @@ from subbyte.compiler.target import (
     Storage,
     as_array,
 )
+from subbyte.targets.common.blocks import largest_activation, scale_step, scales_of, zero_of
 from subbyte.targets.common.c_types import is_short_code, type_code
-from subbyte.targets.common.constants import centred_range, constant_of, is_constant, operand, zero_point
+from subbyte.targets.common.constants import constant_of, is_constant, operand, zero_point
 from subbyte.targets.common.geometry import is_row_major
 from subbyte.targets.common.packing import pack_rows
 from subbyte.targets.portable.rows import row
@@ -114,26 +115,18 @@ def _accepts_gemm(op: QBlockGemm) -> bool:
 def _gemm_call(op: QBlockGemm) -> Call:
     packed = pack(op.b)
     depth, columns = op.b.type.shape
-    quant = op.a.type.quant
-    if quant is None:
-        raise GraphError(f"{op.a.type} has no scale; codes with a scale are needed")
-    largest = max(map(abs, centred_range(op.a.type))) * _LARGEST_WEIGHT
-    scales = (
-        ConstantArray("scale", as_array([quant.scalar()[0]], np.float32))
-        if op.a_scale is None
-        else operand(op, op.a_scale)
-    )
     data = (
         type_code(op.a.type.dtype),
-        zero_point(op.a.type),
-        int(op.a_scale is not None),
-        INT32.max // max(largest, 1),
+        0 if op.a_zero is not None else zero_point(op.a.type),
+        scale_step(op),
+        INT32.max // max(largest_activation(op) * _LARGEST_WEIGHT, 1),
     )
     return Call(
         "subbyte_gemm_blocks",
         (
             operand(op, op.a),
-            scales,
+            scales_of(op),
+            zero_of(op),
             *packed.arrays(),
             ResultPointer(),
             _struct(op, packed, data),

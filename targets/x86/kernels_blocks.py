@@ -27,7 +27,8 @@ from subbyte.compiler.target import (
     as_array,
 )
 from subbyte.compiler.tuning import Setting, setting_of
-from subbyte.targets.common.constants import centred_range, constant_of, is_constant, operand
+from subbyte.targets.common.blocks import largest_activation, scale_step, scales_of, zero_of
+from subbyte.targets.common.constants import constant_of, is_constant, operand, zero_point
 from subbyte.targets.common.geometry import is_row_major
 from subbyte.targets.x86.dots import AVX2, AVX512
 from subbyte.targets.x86.packing_blocks import Blocks, groups_in_run, pack_blocks, stored_bits
@@ -154,11 +155,11 @@ def plan(op: QBlockGemm, instruction: Instruction, setting: Setting = ()) -> Pla
     codes, moved = constant_of(op.b).astype(np.int64) - least, zeros.astype(np.int64) - least
     one_zero = bool((moved == moved[0, 0]).all())
     flip = 128 if is_unsigned_byte(op.a.type.dtype) else 0
-    a_zero = _a_zero(op) - flip
+    factor = -1 if op.a_zero is not None else flip - zero_point(op.a.type)
     terms = None
-    if a_zero:
+    if factor:
         centred = codes - np.repeat(moved, block, axis=0)[:depth]
-        terms = -a_zero * np.add.reduceat(centred, np.arange(0, depth, block), axis=0)
+        terms = factor * np.add.reduceat(centred, np.arange(0, depth, block), axis=0)
     return Plan(
         Blocks(
             codes, as_array(scales, np.float32), None if one_zero else moved, terms,
@@ -171,17 +172,10 @@ def plan(op: QBlockGemm, instruction: Instruction, setting: Setting = ()) -> Pla
     )  # fmt: skip
 
 
-def _a_zero(op: QBlockGemm) -> int:
-    if op.a.type.quant is None:
-        raise GraphError(f"{op.a.type} has no scale; codes with a scale are needed")
-    return op.a.type.quant.scalar()[1]
-
-
 def _fits_int32(op: QBlockGemm) -> bool:
     """Whether no sum of a block leaves int32, with its zero points, and with codes where they are in their bytes."""
     block = min(_codes(op).block or 1, op.b.type.shape[0])
-    largest_a = max(max(map(abs, centred_range(op.a.type))), 128)
-    return 2 * largest_a * 255 * block <= INT32.max
+    return 2 * max(largest_activation(op), 128) * 255 * block <= INT32.max
 
 
 def _accepts(op: QBlockGemm) -> bool:
@@ -214,21 +208,18 @@ def _call(op: QBlockGemm, instruction: Instruction, **knobs: int) -> Call:
             ("run", groups_in_run(b.bits, largest_code) if instruction.words else b.groups),
             ("flip", p.flip),
             ("copied", int(p.copied)),
-            ("a_scale_step", int(op.a_scale is not None)),
+            ("a_scale_step", scale_step(op)),
             ("zeros", p.zeros),
             ("zero", p.zero),
-            ("terms", int(b.terms is not None)),
+            ("terms", 0 if b.terms is None else 1 if op.a_zero is None else 2),
         ),
     )
-    quant = op.a.type.quant
-    assert quant is not None, "an operand of QBlockGemm has a scale"
     return Call(
         f"subbyte_x86_gemm_blocks_{instruction.name}",
         (
             operand(op, op.a),
-            ConstantArray("scale", as_array([quant.scalar()[0]], np.float32))
-            if op.a_scale is None
-            else operand(op, op.a_scale),
+            scales_of(op),
+            zero_of(op),
             ConstantArray(
                 "weights", as_array(pack_blocks(b, instruction.lanes, p.cut.vectors), np.uint8),
                 f"blocks_{b.bits}bit_o{instruction.lanes}k4",

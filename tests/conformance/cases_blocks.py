@@ -84,6 +84,23 @@ def zero_points_of_activations() -> Iterator[Case]:
             yield Case(f"blocks_of_{dtype}_less_{zero}_{zeros}", with_one_scale, (a, weights))
 
 
+def with_zero_point(a: Value, scale: Value, b: Value, zero: Value) -> Node:
+    return QBlockGemm(a, scale, b, zero)
+
+
+@cases
+def zero_points_at_run_time() -> Iterator[Case]:
+    for dtype in (INT8, UINT8):
+        for zero in (dtype.min, 5, dtype.max):
+            for number, zeros in enumerate(("none", "many")):
+                a, scales = at_run_time(3, 40, 16)
+                a = codes("a", (3, 40), dtype, fill="extremes")
+                scale = scales if number else Operand(np.array(0.37, np.float32), FLOAT32)
+                weights = in_blocks(DType("uint", 4), 40, 19, 16, zeros)
+                operands = (a, scale, weights, Operand(np.array(zero, dtype.numpy), dtype))
+                yield Case(f"blocks_of_{dtype}_less_{zero}_at_run_time_{zeros}", with_zero_point, operands)
+
+
 @cases
 def largest_sums_of_blocks() -> Iterator[Case]:
     """Every product at its bound with one sign, in blocks of many 16-bit sums: one product too many shows."""

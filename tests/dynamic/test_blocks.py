@@ -17,11 +17,11 @@ from subbyte.compiler.ir.interpret import evaluate
 from subbyte.compiler.ir.lowered import KernelCall
 from subbyte.compiler.ir.qops_blocks import QBlockGemm, WeightOnlyMatMul
 from subbyte.compiler.ir.text import parse_graph, print_graph
-from subbyte.compiler.numerics.dynamic import block_products
+from subbyte.compiler.numerics.dynamic import block_products, dynamic_range
 from subbyte.compiler.numerics.float32 import tree_matmul
 from subbyte.compiler.pipeline import lowered
 from subbyte.compiler.target import find_target
-from tests.dynamic.conftest import as_bits, build_model, generator, meaning_of, values_of
+from tests.dynamic.conftest import as_bits, build_model, generator, meaning_of, onnxruntime_values, values_of
 
 Array = NDArray[Any]
 DEPTH, COLUMNS = 40, 6
@@ -131,6 +131,26 @@ def test_every_target_computes_the_same(spelling: str) -> None:
     (expected,) = evaluate(meaning_of(model), {"data": x}).values()
     found = subbyte.compile(model, target="native").run({"data": x})["result"]
     assert np.array_equal(as_bits(found), as_bits(expected))
+
+
+@pytest.mark.parametrize("spelling", ["MatMul", "Gemm transposed"])
+def test_codes_with_a_scale_at_run_time_are_integer_sums_of_blocks(spelling: str) -> None:
+    weights, x = Weights(), generator(28).normal(size=(3, DEPTH)).astype(np.float32)
+    nodes, constants = weights.nodes(spelling)
+    front = [
+        helper.make_node("DynamicQuantizeLinear", ["data"], ["codes", "scale", "zero"]),
+        helper.make_node("DequantizeLinear", ["codes", "scale", "zero"], ["x"]),
+    ]
+    model = build_model([*front, *nodes], {"data": x}, constants, ["y"])
+    scale, zero = dynamic_range(x)
+    codes = np.clip(np.rint(x / scale) + zero, 0, 255).astype(np.int64)
+    products = block_products(codes - zero, scale, weights.centred(), weights.scales, weights.block)
+    expected = weights.finished(products, spelling)
+    assert np.array_equal(as_bits(values_of(model, {"data": x})["y"]), as_bits(expected))
+    for target in ("portable", "native"):
+        found = subbyte.compile(model, target=target).run({"data": x})["y"]
+        assert np.array_equal(as_bits(found), as_bits(expected)), target
+    np.testing.assert_allclose(expected, onnxruntime_values(model, {"data": x})["y"], atol=1e-5)
 
 
 def test_blocks_along_the_columns_are_dequantized_while_compiling() -> None:

@@ -49,14 +49,14 @@ static inline void subbyte_matmul_packed(const float* a, const uint8_t* codes, c
     }
 }
 
-// The exact sum of a[k] * weights[k] for k < n, a at element `at` of its data.
-static inline int64_t subbyte_block_sum(const void* a, int32_t at, const int16_t* weights, int32_t n,
+// The exact sum of (a[k] - zero) * weights[k] for k < n, a at element `at` of its data.
+static inline int64_t subbyte_block_sum(const void* a, int32_t at, const int16_t* weights, int32_t n, int32_t zero,
                                         const struct subbyte_blocks* g) {
     int32_t codes[SUBBYTE_BLOCK], done, k, in_run = 0, sum = 0;
     int64_t total = 0;
     for (done = 0; done < n; done += SUBBYTE_BLOCK) {
         const int32_t count = subbyte_smaller(n - done, SUBBYTE_BLOCK);
-        subbyte_load_codes(codes, a, g->a_type, at + done, 1, count, g->a_zero);
+        subbyte_load_codes(codes, a, g->a_type, at + done, 1, count, zero);
         for (k = 0; k < count; ++k) {
             sum += codes[k] * weights[done + k];
             if (++in_run == g->run) {
@@ -68,15 +68,16 @@ static inline int64_t subbyte_block_sum(const void* a, int32_t at, const int16_t
     return total + sum;
 }
 
-// y = sum over blocks, ascending, of f32(f32(sum of the block) * f32(s_a * s_b)). Tiles: columns. Scratch: depth int16,
-// then depth codes.
-static inline void subbyte_gemm_blocks(const void* a, const float* a_scales, const uint8_t* codes, const float* scales,
-                                       const uint8_t* zero_points, float* y, const struct subbyte_blocks* g,
-                                       int32_t begin, int32_t end, void* scratch) {
+// y = sum over blocks, ascending, of f32(f32(sum of the block) * f32(s_a * s_b)). a_zero: the zero point of a, null where
+// it is g->a_zero. Tiles: columns. Scratch: depth int16, then depth codes.
+static inline void subbyte_gemm_blocks(const void* a, const float* a_scales, const void* a_zero, const uint8_t* codes,
+                                       const float* scales, const uint8_t* zero_points, float* y,
+                                       const struct subbyte_blocks* g, int32_t begin, int32_t end, void* scratch) {
     const int32_t blocks = subbyte_count_of_blocks(g);
     int16_t* weights = (int16_t*)scratch;
     uint8_t* unpacked = (uint8_t*)(weights + g->depth);
-    int32_t column, row, k, block;
+    int32_t column, row, k, block, zero = g->a_zero;
+    if (a_zero) subbyte_load_codes(&zero, a_zero, g->a_type, 0, 1, 1, 0);
     for (column = begin; column < end; ++column) {
         subbyte_unpack_column(unpacked, codes, g, column);
         for (k = 0; k < g->depth; ++k)
@@ -85,7 +86,7 @@ static inline void subbyte_gemm_blocks(const void* a, const float* a_scales, con
             float total = 0.0f;
             for (block = 0; block < blocks; ++block) {
                 const int32_t first = block * g->block, n = subbyte_smaller(g->depth - first, g->block);
-                const int64_t sum = subbyte_block_sum(a, row * g->depth + first, weights + first, n, g);
+                const int64_t sum = subbyte_block_sum(a, row * g->depth + first, weights + first, n, zero, g);
                 const float scale = subbyte_mul_f32(a_scales[(row * blocks + block) * g->a_scale_step],
                                                     scales[column * blocks + block]);
                 const float product = subbyte_mul_f32(subbyte_round_f32((float)sum), scale);

@@ -20,7 +20,8 @@
 //   codes [groups][vectors][lanes][4] bytes, each with 8 / bits codes less the least one of their type: code p of byte j is
 //   weight 4 * p + j of the group;
 //   zero points [vectors][lanes] bytes where zeros is 2, filled up to whole registers;
-//   terms [vectors][lanes] int32 where terms is 1: what the zero point of a takes off.
+//   terms [vectors][lanes] int32 where terms is not 0: what the zero point of a adds (1), or what each unit of it adds
+//   where it is computed at run time (2).
 // zeros: 1 where all codes have the one zero point `zero`, 0 where that is 0.
 // run: groups whose products fit 16 bits, where the instruction adds there. A tile is `panels` panels of columns.
 struct subbyte_x86_blocks {

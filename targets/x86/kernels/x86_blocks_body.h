@@ -116,11 +116,12 @@ SUBBYTE_INLINE void F(subbyte_x86_sum_block_)(INTS* sums, const int8_t* a, int32
 
 #endif
 
-// A register tile of y: `rows` rows of codes at a, [blocks][pitch] each, with scales at a_scales and sums at a_sums, by the
-// `columns` columns of a panel.
-SUBBYTE_INLINE void F(subbyte_x86_blocks_tile_)(const int8_t* a, const float* a_scales, const int32_t* a_sums,
-                                                const uint8_t* w, float* y, const struct subbyte_x86_blocks* g,
-                                                int32_t rows, int32_t vectors, int32_t columns) {
+// A register tile of y, one panel wide: `rows` rows of codes at a, [blocks][pitch] each, with their scales, sums and zero
+// point, by `columns` columns.
+SUBBYTE_INLINE void F(subbyte_x86_blocks_tile_)(const int8_t* a, const float* a_scales, int32_t a_zero,
+                                                const int32_t* a_sums, const uint8_t* w, float* y,
+                                                const struct subbyte_x86_blocks* g, int32_t rows, int32_t vectors,
+                                                int32_t columns) {
     const int32_t blocks = subbyte_x86_count_of_blocks(g), pitch = subbyte_x86_block_pitch(g);
     const int32_t scales = vectors * BYTES, codes = g->groups * vectors * BYTES;
     const int32_t zeros = g->zeros == 2 ? (vectors + 3) / 4 * BYTES : 0, terms = g->terms ? vectors * BYTES : 0;
@@ -143,7 +144,11 @@ SUBBYTE_INLINE void F(subbyte_x86_blocks_tile_)(const int8_t* a, const float* a_
                     sum = V(subbyte_sub_s32_)(
                         sum, V(subbyte_mul_s32_)(V(subbyte_load_u8_as_s32_)(w + scales + codes + v * LANES),
                                                  V(subbyte_set_s32_)(of_codes)));
-                if (g->terms) sum = V(subbyte_add_s32_)(sum, V(subbyte_load_)(w + scales + codes + zeros + v * BYTES));
+                if (g->terms) {
+                    INTS term = V(subbyte_load_)(w + scales + codes + zeros + v * BYTES);
+                    if (g->terms == 2) term = V(subbyte_mul_s32_)(term, V(subbyte_set_s32_)(a_zero));
+                    sum = V(subbyte_add_s32_)(sum, term);
+                }
                 product =
                     V(subbyte_mul_f32_)(a_scale, V(subbyte_load_f32_)((const float*)(const void*)(w + v * BYTES)));
                 product = V(subbyte_mul_f32_)(V(subbyte_to_f32_)(sum), product);
@@ -158,36 +163,37 @@ SUBBYTE_INLINE void F(subbyte_x86_blocks_tile_)(const int8_t* a, const float* a_
 }
 
 // All rows by one panel.
-SUBBYTE_INLINE void F(subbyte_x86_blocks_panel_)(const int8_t* a, const float* a_scales, const int32_t* a_sums,
-                                                 const uint8_t* w, float* y, const struct subbyte_x86_blocks* g,
-                                                 int32_t vectors, int32_t columns) {
+SUBBYTE_INLINE void F(subbyte_x86_blocks_panel_)(const int8_t* a, const float* a_scales, int32_t a_zero,
+                                                 const int32_t* a_sums, const uint8_t* w, float* y,
+                                                 const struct subbyte_x86_blocks* g, int32_t vectors, int32_t columns) {
     const int32_t blocks = subbyte_x86_count_of_blocks(g), row_bytes = blocks * subbyte_x86_block_pitch(g);
     const int32_t rest = g->rows % g->row_tile;
     int32_t m;
     for (m = 0; m + g->row_tile <= g->rows; m += g->row_tile)
-        F(subbyte_x86_blocks_tile_)(a + m * row_bytes, a_scales + m * blocks * g->a_scale_step, a_sums + m * blocks, w,
-                                    y + m * g->columns, g, g->row_tile, vectors, columns);
+        F(subbyte_x86_blocks_tile_)(a + m * row_bytes, a_scales + m * blocks * g->a_scale_step, a_zero,
+                                    a_sums + m * blocks, w, y + m * g->columns, g, g->row_tile, vectors, columns);
     if (rest)
-        F(subbyte_x86_blocks_tile_)(a + m * row_bytes, a_scales + m * blocks * g->a_scale_step, a_sums + m * blocks, w,
-                                    y + m * g->columns, g, rest, vectors, columns);
+        F(subbyte_x86_blocks_tile_)(a + m * row_bytes, a_scales + m * blocks * g->a_scale_step, a_zero,
+                                    a_sums + m * blocks, w, y + m * g->columns, g, rest, vectors, columns);
 }
 
-// Tiles: g->panels panels of columns.
-SUBBYTE_INLINE void F(subbyte_x86_gemm_blocks_)(const void* a, const float* a_scales, const uint8_t* weights, float* y,
-                                                const struct subbyte_x86_blocks* g, int32_t begin, int32_t end,
-                                                void* scratch) {
+// a_zero: the zero point of a where it is computed at run time, else null. Tiles: g->panels panels of columns.
+SUBBYTE_INLINE void F(subbyte_x86_gemm_blocks_)(const void* a, const float* a_scales, const void* a_zero,
+                                                const uint8_t* weights, float* y, const struct subbyte_x86_blocks* g,
+                                                int32_t begin, int32_t end, void* scratch) {
     const int32_t blocks = subbyte_x86_count_of_blocks(g), wide = g->vectors * LANES, full = g->columns / wide;
     const int32_t record =
         g->vectors * BYTES * (1 + g->groups + (g->terms ? 1 : 0)) + (g->zeros == 2 ? (g->vectors + 3) / 4 * BYTES : 0);
     const int32_t last = full + (g->columns % wide ? 1 : 0), stop = subbyte_x86_smaller(end * g->panels, last);
+    const int32_t zero = a_zero ? (int8_t)(*(const uint8_t*)a_zero ^ g->flip) : 0;
     int32_t* sums = (int32_t*)scratch;
     const int8_t* codes = subbyte_x86_codes_of_blocks((const uint8_t*)a, sums, g);
     int32_t panel;
     for (panel = begin * g->panels; panel < subbyte_x86_smaller(stop, full); ++panel)
-        F(subbyte_x86_blocks_panel_)(codes, a_scales, sums, weights + (size_t)panel * (size_t)(blocks * record),
+        F(subbyte_x86_blocks_panel_)(codes, a_scales, zero, sums, weights + (size_t)panel * (size_t)(blocks * record),
                                      y + panel * wide, g, g->vectors, wide);
     if (panel < stop)
-        F(subbyte_x86_blocks_panel_)(codes, a_scales, sums, weights + (size_t)panel * (size_t)(blocks * record),
+        F(subbyte_x86_blocks_panel_)(codes, a_scales, zero, sums, weights + (size_t)panel * (size_t)(blocks * record),
                                      y + panel * wide, g, g->last_vectors, g->columns % wide);
 }
 
