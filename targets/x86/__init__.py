@@ -9,6 +9,8 @@ from subbyte.targets.x86 import (
     kernels_codes,
     kernels_columns,
     kernels_depthwise,
+    kernels_groups,
+    kernels_float_sums,
     kernels_floats,
     kernels_lookup_sums,
     kernels_normalization,
@@ -25,6 +27,7 @@ from subbyte.targets.x86.levels import NAMES, Level, parse, processor_features
 KERNELS = (
     *kernels_columns.ROWS,
     *kernels_depthwise.ROWS,
+    *kernels_groups.ROWS,
     *kernels_lookup_sums.ROWS,
     *kernels_sums.ROWS,
     *kernels_products.ROWS,
@@ -35,8 +38,9 @@ KERNELS = (
     *kernels_planes.ROWS,
     *kernels_tables.ROWS,
     *kernels_softmax.ROWS,
-    *kernels_normalization.ROWS,
     *kernels_floats.ROWS,
+    *kernels_float_sums.ROWS,
+    *kernels_normalization.ROWS,
 )
 
 

@@ -245,6 +245,16 @@ def convolutions() -> Iterator[Case]:
     yield conv("conv_strides_differ", n, (1, 3, 9, 8), 5, (3, 2), strides=(1, 3), pads=(2, 0, 1, 1))
     yield conv("conv_dilated", n, (1, 3, 9, 9), 5, (3, 3), dilations=(2, 3), pads=(2, 3, 2, 3))
     yield conv("conv_groups", n, (1, 12, 5, 5), 8, (3, 3), group=4, pads=same)
+    for group, inputs, outputs in ((2, 5, 3), (2, 16, 16), (3, 1, 2), (4, 4, 4), (5, 8, 17), (16, 4, 4), (2, 3, 33)):
+        label = f"{group}_of_{inputs}_to_{outputs}"
+        shape, own = (2, group * inputs, 5, 7), NUMBERS["u8s8u8"]
+        yield conv(f"conv_groups_{label}", own, shape, group * outputs, (3, 3), group=group, pads=same)
+        yield conv(f"pointwise_groups_{label}", n, shape, group * outputs, (1, 1), group=group)
+    yield conv("conv_groups_halved", n, (1, 32, 9, 8), 32, (3, 3), strides=(2, 2), pads=same, group=8)
+    yield conv("conv_groups_dilated", n, (1, 32, 9, 8), 32, (3, 3), dilations=(1, 2), pads=(1, 2, 1, 2), group=4)
+    yield conv("conv_groups_extremes", NUMBERS["extremes"], (1, 64, 3, 4), 32, (3, 3), pads=same, group=2)
+    yield conv("conv_groups_shift", NUMBERS["shift"], (1, 12, 4, 5), 20, (3, 3), pads=same, group=4)
+    yield conv("conv_groups_1d", n, (2, 12, 11), 24, (3,), pads=(1, 1), group=4)
     yield conv("conv_group_of_one_output", n, (1, 6, 5, 5), 3, (3, 3), group=3, pads=same)
     yield conv("conv_channel_multiplier", n, (1, 5, 5, 5), 15, (3, 3), group=5, pads=same)
     yield conv("conv_large_kernel", n, (1, 2, 9, 9), 3, (7, 5), pads=(6, 4, 6, 4))
