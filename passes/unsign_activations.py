@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from subbyte.compiler.dtype import DType
+from subbyte.compiler.dtype import UINT2, DType
 from subbyte.compiler.ir import ops, qops
 from subbyte.compiler.ir.graph import Graph, Output, Stage
 from subbyte.compiler.ir.node import Constant, Input, Value
@@ -23,6 +24,8 @@ _MOVING = (
     ops.ResizeNearest, ops.MaxPool, ops.ReduceMax, ops.ReduceMin, Where,
 )  # fmt: skip
 
+_AROUND_ZERO = ("bipolar", "ternary")
+"""Kinds of codes -1 and +1, and perhaps 0."""
 _READING = (
     ops.Pad, ops.DequantizeLinear, qops.Clamp, qops.Lookup, qops.QBinary, qops.QAveragePool, qops.QReduce,
     qops.QResizeLinear, qops.QSoftmax,
@@ -36,6 +39,12 @@ def unsign_activations(graph: Graph, target: Target) -> Graph:
 
     So does every narrower one by half its range. int8 inputs and outputs keep their type through an OffsetCodes each.
     uint8 weights become int8 with code - 128.
+
+    Bipolar and ternary activations become uint2 with code + 1, through a table where they come in or go out: bipolar
+    codes are then 0 and 2 around the zero point 1. One bit, real = 2 * code - 1, would need the zero point 1/2. A sum
+    could do with it, its weights doubled and their sum taken from its bias; but what pads a convolution is the real 0
+    between the two codes, and every border would need a bias of its own. In 2 bits the padding is the code 1, and
+    kernels that look sums up take as long for 2 bits of input as for 1.
     Exact: every code - zero_point stays what it was. Only where the target's facts ask for it.
     """
     if not target.facts.unsigned_activations:
@@ -49,7 +58,7 @@ def unsign_activations(graph: Graph, target: Target) -> Graph:
         if not _is_signed(new.type):
             return new
         if new not in offsets:
-            offsets[new] = _shifted(new.node) if isinstance(new.node, Constant) else qops.OffsetCodes(new).out
+            offsets[new] = _shifted(new.node) if isinstance(new.node, Constant) else _moved(new)
         return offsets[new]
 
     for node in graph.nodes():
@@ -59,7 +68,7 @@ def unsign_activations(graph: Graph, target: Target) -> Graph:
 
 
 def _is_signed(of_type: TensorType) -> bool:
-    return of_type.dtype.kind == "int" and _is_narrow(of_type)
+    return of_type.dtype.kind in ("int", *_AROUND_ZERO) and _is_narrow(of_type)
 
 
 def _is_narrow(of_type: TensorType) -> bool:
@@ -69,13 +78,24 @@ def _is_narrow(of_type: TensorType) -> bool:
 
 
 def _half(dtype: DType) -> int:
-    """What is added to signed codes: half of how many there are."""
-    return 1 << (dtype.bits - 1)
+    """What is added to signed codes: half of how many there are, 1 to those that stand around 0."""
+    return 1 if dtype.kind in _AROUND_ZERO else 1 << (dtype.bits - 1)
 
 
 def _other(dtype: DType) -> DType:
-    """The type of the same width and the other signedness."""
+    """The type of the other signedness: of the same width, or of the 2 bits that hold 0, 1 and 2."""
+    if dtype.kind in _AROUND_ZERO:
+        return UINT2
     return DType("uint" if dtype.kind == "int" else "int", dtype.bits)
+
+
+def _moved(value: Value) -> Value:
+    """Signed codes of an operation or an input that stays as it is, unsigned."""
+    dtype, quant = value.type.dtype, value.type.quant
+    if dtype.kind not in _AROUND_ZERO or quant is None:
+        return qops.OffsetCodes(value).out
+    table = np.clip(np.arange(3), quant.qmin + 1, quant.qmax + 1).astype(np.uint8)
+    return qops.Lookup(value, table, UINT2, shifted(quant, 1)).out
 
 
 def _unsigned(node: Any, unsigned: Any, rewriter: Rewriter) -> Any:
@@ -91,18 +111,30 @@ def _unsigned(node: Any, unsigned: Any, rewriter: Rewriter) -> Any:
             return node.replace(x=unsigned(x), value=int(value) + offset, tensor="")
         case qops.Clamp(x=x, low=low, high=high) if offset:
             return node.replace(x=unsigned(x), low=low + offset, high=high + offset, tensor="")
-    current: Any = node.map_operands(rewriter.__getitem__ if keeps_operands else unsigned)
+    if isinstance(node, (qops.Lookup, qops.QSoftmax)) and node.x.type.dtype.kind in _AROUND_ZERO:
+        current: Any = node.replace(x=unsigned(node.x), table=_with_a_fourth(node.table))
+    else:
+        current = node.map_operands(rewriter.__getitem__ if keeps_operands else unsigned)
     if offset and not keeps_operands:
         current = current.replace(tensor="")  # the ONNX tensor holds other codes
     match current:
         case qops.Lookup(table=table, quant=quant) if offset and quant is not None:
             moved = (table.astype(np.int64) + offset).astype(np.uint8)
             return current.replace(table=moved, dtype=_other(current.dtype), quant=shifted(quant, offset))
+        case ops.QuantizeLinear() | qops.QBinary() | qops.QAveragePool() | qops.QReduce() | qops.QResizeLinear() if (
+            current.dtype.kind == "bipolar"
+        ):
+            return current  # rounds to the two codes in a way of its own, or gives none between them
         case ops.QuantizeLinear(quant=quant) if offset and not current.zero_point_first:
             return current.replace(dtype=_other(current.dtype), quant=shifted(quant, offset), tensor="")
         case qops.QBinary() | qops.QAveragePool() | qops.QReduce() | qops.QResizeLinear() | qops.QSoftmax() if offset:
             return current.replace(dtype=_other(current.dtype), quant=shifted(current.quant, offset))
     return current
+
+
+def _with_a_fourth(table: NDArray[Any]) -> NDArray[Any]:
+    """A table of three codes as one of 2 bits, whose last is none of them."""
+    return np.concatenate([table, table[..., -1:]], axis=-1)
 
 
 def _sum(node: Any, unsigned: Any, rewriter: Rewriter) -> Any:
@@ -131,8 +163,8 @@ def shifted(quant: QuantParams, offset: int) -> QuantParams:
 
 def _shifted(node: Constant) -> Value:
     """The constant with all codes moved into the other signedness."""
-    quant, dtype = node.type.quant, _other(node.type.dtype)
-    offset = _half(dtype) if dtype.kind == "uint" else -_half(dtype)
+    quant, before = node.type.quant, node.type.dtype
+    dtype, offset = _other(before), -_half(before) if before.kind == "uint" else _half(before)
     assert quant is not None, "constants without a scale are no activations"
     value = np.asarray(node.value.astype(np.int64) + offset, dtype.numpy)
     of_type = TensorType(dtype, node.type.shape, shifted(quant, offset))
@@ -141,4 +173,11 @@ def _shifted(node: Constant) -> Value:
 
 def _as_before(value: Value, old: Value) -> Value:
     """An output in the type that the model gives it."""
-    return value if value.type.dtype == old.type.dtype else qops.OffsetCodes(value, tensor=old.node.tensor).out
+    dtype, quant = old.type.dtype, old.type.quant
+    if value.type.dtype == dtype:
+        return value
+    if dtype.kind in _AROUND_ZERO:
+        middle = 1 if dtype.kind == "bipolar" else 0  # no bipolar code is between the two
+        table = np.clip([-1, middle, 1, 1], *old.type.code_range()).astype(np.int8)
+        return qops.Lookup(value, table, dtype, quant, tensor=old.node.tensor).out
+    return qops.OffsetCodes(value, tensor=old.node.tensor).out
