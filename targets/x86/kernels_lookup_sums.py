@@ -48,11 +48,23 @@ from subbyte.targets.x86.packing_lookup import (
     LookupWeights,
     choose_cells,
 )
-from subbyte.targets.x86.registers import MANY_TILES, REGISTERS, TILE_PRODUCTS, RegisterTile, ceil_div, choose_tiles
+from subbyte.targets.x86.registers import (
+    MANY_TILES,
+    REGISTERS,
+    RESIDENT_WEIGHTS,
+    WINDOW_BYTES,
+    RegisterTile,
+    Tiles,
+    ceil_div,
+    scratch_bytes,
+)
 from subbyte.targets.x86.rows import row, stored_bits
 
 MOST_PIXELS, MOST_VECTORS = 8, 4  # as in kernels/x86_lookup_sums.h
-_TILE_NS = 2000.0  # of work that a tile has at least: its window overlaps those beside it
+_MANY_THREADS = 8  # tiles that are wanted of an operation, where each has so much work:
+_TILE_NS = 10000.0
+_CELL_NS = 0.12  # to make a cell of the window
+_WEIGHT_NS = 0.05  # to fetch a byte of weights from beyond the second cache level
 _SPARE_REGISTERS = 3  # a row of the tables, what is picked of it, a mask
 
 
@@ -132,46 +144,69 @@ def _lookup_weights(op: SumOfProducts, lookup: Lookup) -> LookupWeights | None:
     return LookupWeights(values.reshape(*values.shape[:2], -1, g.channels), high, cells)
 
 
+def _in_place(op: SumOfProducts, g: Geometry, cells: Cells) -> bool:
+    """Whether the input lies in memory as cells, with all that the windows need."""
+    return stored_bits(data_of(op).type) == cells.code_bits and g.stays_inside and cells.form != SEXTETS
+
+
 @lru_cache(maxsize=16)
 def plan(op: SumOfProducts, lookup: Lookup) -> Plan | None:
-    """How `op` is computed by look-ups; None where it cannot be."""
+    """How `op` is computed by look-ups, in the least time; None where it cannot be."""
     weights = _lookup_weights(op, lookup)
     if weights is None or weights.chunk is None:
         return None
-    g, cells = geometry(op), weights.cells
-    runs, taps = weights.values.shape[1:3]
-    of_pixel = runs * taps * weights.cells_of_pixel
-    chunks = runs * ceil_div(taps * weights.cells_of_pixel, weights.chunk)
-    pixels, vectors = g.results[0] * g.results[1], ceil_div(g.outputs, lookup.block)
-    best: tuple[float, RegisterTile] | None = None
+    g = geometry(op)
+    window = None if _in_place(op, g, weights.cells) else CellWindow(g, weights.cells_of_pixel)
+    cuts = ((_nanoseconds(cut, lookup, weights, window), cut) for cut in _cuts(lookup, g, weights, window))
+    nanoseconds, cut = min(cuts, key=lambda each: each[0])
+    return Plan(cut, weights, weights.chunk, nanoseconds)
+
+
+def _cuts(lookup: Lookup, g: Geometry, weights: LookupWeights, window: CellWindow | None) -> Iterator[Cut]:
+    """The ways to cut that may be the fastest: register tiles that stay in registers, tiles for several threads."""
+    height, width = g.results
+    vectors = ceil_div(g.outputs, lookup.block)
     for wide in range(1, min(vectors, MOST_VECTORS) + 1):
-        for high in range(1, min(pixels, MOST_PIXELS) + 1):
+        panels = ceil_div(vectors, wide)
+        last = ceil_div(g.outputs % (wide * lookup.block), lookup.block)
+        for high in range(1, min(height * width, MOST_PIXELS) + 1):
             if high > 1 and high * wide + wide + _SPARE_REGISTERS > lookup.registers:
                 continue
-            full, last = divmod(vectors, wide)
-            time = full * lookup.nanoseconds(cells, high, wide, of_pixel, chunks)
-            if last:
-                time += lookup.nanoseconds(cells, high, last, of_pixel, chunks)
-            time *= ceil_div(pixels, high)
-            if best is None or time < best[0]:
-                rest = g.outputs % (wide * lookup.block)
-                best = time, RegisterTile(high, wide, ceil_div(rest, lookup.block))
-    assert best is not None
-    x_bits = stored_bits(data_of(op).type)
-    in_place = x_bits == cells.code_bits and g.stays_inside and cells.form != SEXTETS
-    window = None if in_place else CellWindow(g, weights.cells_of_pixel)
-    tile, nanoseconds = best[1], best[0] * g.images
-    wanted = min(MANY_TILES, max(1, int(best[0] / _TILE_NS)))
-    per_vector = of_pixel * (lookup.block // 2 if cells.form == OUTPUTS else lookup.block)
-    tiles = choose_tiles(
-        *g.results,
-        ceil_div(wanted * TILE_PRODUCTS, pixels),
-        tile.pixels,
-        window,
-        ceil_div(vectors, tile.vectors),
-        vectors * per_vector,
-    )
-    return Plan(Cut(g, tile, tiles, not in_place), weights, weights.chunk, nanoseconds)
+            register_tile = RegisterTile(high, wide, last)
+            most = min(height if height > 1 else width // high, MANY_TILES)
+            for areas in range(1, most + 1):
+                rows, columns = (areas, 1) if height > 1 else (1, areas)
+                scratch = scratch_bytes(g.results, high, rows, columns, window)
+                if areas < most and scratch > WINDOW_BYTES:
+                    continue
+                for tiles in sorted({1, min(panels, ceil_div(_MANY_THREADS, areas)), min(panels, _MANY_THREADS)}):
+                    yield Cut(g, register_tile, Tiles(rows, columns, scratch, tiles), window is not None)
+
+
+def _nanoseconds(cut: Cut, lookup: Lookup, weights: LookupWeights, window: CellWindow | None) -> float:
+    """What all tiles take, and what fewer tiles than threads cost."""
+    g, tiles, tile = cut.geometry, cut.tiles, cut.register_tile
+    (height, width), cells = g.results, weights.cells
+    runs, taps = weights.values.shape[1:3]
+    of_pixel = runs * taps * weights.cells_of_pixel
+    chunks = runs * ceil_div(taps * weights.cells_of_pixel, weights.chunk or 1)
+    full, rest = divmod(ceil_div(g.outputs, lookup.block), tile.vectors)
+    of_tile = full * lookup.nanoseconds(cells, tile.pixels, tile.vectors, of_pixel, chunks)
+    if rest:
+        of_tile += lookup.nanoseconds(cells, tile.pixels, rest, of_pixel, chunks)
+    if height > 1:
+        tall = height % tiles.rows
+        sizes = ((tall, height // tiles.rows + 1), (tiles.rows - tall, height // tiles.rows))
+        register_tiles = sum(areas * ceil_div(rows * width, tile.pixels) for areas, rows in sizes)
+        copied = sum(areas * window(rows, width) for areas, rows in sizes if rows) if window else 0
+    else:
+        register_tiles, copied = ceil_div(width, tile.pixels), window(1, width) if window else 0
+    areas = tiles.rows * tiles.columns
+    of_weights = of_pixel * full * tile.vectors * lookup.block // (2 if cells.form == OUTPUTS else 1)
+    fetched = of_weights * (areas if of_weights > RESIDENT_WEIGHTS * tiles.panels else 1)
+    total = register_tiles * of_tile + tiles.panels * copied * _CELL_NS + fetched * _WEIGHT_NS
+    wanted = min(_MANY_THREADS, max(1, int(total / _TILE_NS)))
+    return g.images * total * (1 + 0.1 * max(0, wanted - areas * tiles.panels))
 
 
 def _accepts(op: SumOfProducts, lookup: Lookup, *, raw: bool) -> bool:
