@@ -54,7 +54,7 @@ def _weights(op: QConv) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Joint:
-    """Groups taken together: `count` convolutions of `groups` groups, each of `channels` channels and `outputs` outputs."""
+    """Groups taken together: `count` convolutions of `groups` groups, of `channels` channels and `outputs` outputs."""
 
     count: int
     groups: int
