@@ -216,8 +216,8 @@ def plan(op: SumOfProducts, dot: Dot, setting: Setting = ()) -> Plan:
     )
 
 
-def conv_struct(op: SumOfProducts, cut: Cut) -> ConstantStruct:
-    """The struct subbyte_x86_conv of kernels/x86_sums.h."""
+def conv_struct(op: SumOfProducts, cut: Cut, held: tuple[int, int] = (0, 0)) -> ConstantStruct:
+    """The struct subbyte_x86_conv of kernels/x86_sums.h; held: its runs and groups of that name."""
     g, r = cut.geometry, op.requantization
     return ConstantStruct(
         "subbyte_x86_conv",
@@ -250,6 +250,8 @@ def conv_struct(op: SumOfProducts, cut: Cut) -> ConstantStruct:
             ("wide", int(may_reach_int32(op))),
             ("x_bits", stored_bits(data_of(op).type)),
             ("y_bits", 8 if r is None else stored_bits(op.type)),
+            ("held_runs", held[0]),
+            ("held_groups", held[1]),
         ),
     )
 

@@ -17,12 +17,14 @@
 // padding, and rows of a number of bytes divisible by 4.
 // wide: 1: |sum * multiplier| may reach 2^31. x_bits, y_bits: of a code in memory, 1, 2, 4 or 8; those of a pixel fill whole
 // bytes. Codes of fewer than 8 bits are read into a window.
+// held_runs, held_groups: of x86_short_sums_body.h alone: how much is added in 16 bits.
 struct subbyte_x86_conv {
     int32_t height, width, channels, out_height, out_width, outputs;
     int32_t kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width, pad_top,
         pad_left;
     int32_t row_tiles, column_tiles, panel_tiles, pixels, vectors, last_vectors, window;
     int32_t x_zero, y_zero, qmin, qmax, wide, x_bits, y_bits;
+    int32_t held_runs, held_groups;
 };
 
 // bias: [outputs], the terms of the input's zero point included. multiplier, shift: [outputs]; shift may be null, multiplier
