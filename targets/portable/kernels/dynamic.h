@@ -4,19 +4,17 @@
 #define SUBBYTE_DYNAMIC_H
 
 #include "codes.h"
+#include "dynamic_range.h"
 
 // The scale and zero point of codes 0..255 that cover x and 0; NaN is left out. In one piece.
 static inline void subbyte_dynamic_range(const float* x, float* scale, uint8_t* zero_point, int32_t elements) {
-    float low = 0.0f, high = 0.0f, begin;
+    float low = 0.0f, high = 0.0f;
     int32_t i;
     for (i = 0; i < elements; ++i) {
         low = x[i] < low ? x[i] : low;
         high = x[i] > high ? x[i] : high;
     }
-    *scale = high == low ? 1.0f : subbyte_div_f32(subbyte_sub_f32(high, low), 255.0f);
-    begin = subbyte_sub_f32(0.0f, subbyte_div_f32(low, *scale));
-    begin = begin < 255.0f ? begin : 255.0f;  // NaN becomes 255
-    *zero_point = (uint8_t)subbyte_rint_s32(begin > 0.0f ? begin : 0.0f);
+    subbyte_cover_range(low, high, scale, zero_point);
 }
 
 // y = clamp(rne(x / scale) + zero_point, 0, 255): N2.

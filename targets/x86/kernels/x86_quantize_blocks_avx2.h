@@ -5,14 +5,7 @@
 
 #include "subbyte_numerics.h"
 #include "variant.h"
-#include "x86_vector_avx2.h"
-
-SUBBYTE_INLINE __m256 subbyte_abs_avx2(__m256 x) {
-    return _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff)));
-}
-
-// The larger, b where a is NaN.
-SUBBYTE_INLINE __m256 subbyte_max_f32_avx2(__m256 a, __m256 b) { return _mm256_max_ps(a, b); }
+#include "x86_extremes_avx2.h"
 
 // 8 codes rne(steps) within -127..127, NaN to -127.
 SUBBYTE_INLINE void subbyte_store_codes_avx2(int8_t* y, __m256 steps) {

@@ -5,14 +5,7 @@
 
 #include "subbyte_numerics.h"
 #include "variant.h"
-#include "x86_vector_avx512.h"
-
-SUBBYTE_INLINE __m512 subbyte_abs_avx512(__m512 x) {
-    return _mm512_and_ps(x, _mm512_castsi512_ps(_mm512_set1_epi32(0x7fffffff)));
-}
-
-// The larger, b where a is NaN.
-SUBBYTE_INLINE __m512 subbyte_max_f32_avx512(__m512 a, __m512 b) { return _mm512_max_ps(a, b); }
+#include "x86_extremes_avx512.h"
 
 // 16 codes rne(steps) within -127..127, NaN to -127.
 SUBBYTE_INLINE void subbyte_store_codes_avx512(int8_t* y, __m512 steps) {

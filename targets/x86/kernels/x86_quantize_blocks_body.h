@@ -15,10 +15,10 @@ SUBBYTE_INLINE float V(subbyte_x86_largest_magnitude_)(const float* x, int32_t n
     SUBBYTE_UNROLL for (i = 0; i < 4; ++i) largest[i] = V(subbyte_set_f32_)(0.0f);
     for (k = 0; k + 4 * LANES <= n; k += 4 * LANES)
         SUBBYTE_UNROLL for (i = 0; i < 4; ++i) largest[i] =
-            V(subbyte_max_f32_)(V(subbyte_abs_)(V(subbyte_load_f32_)(x + k + i * LANES)), largest[i]);
+            V(subbyte_higher_)(V(subbyte_magnitude_)(V(subbyte_load_f32_)(x + k + i * LANES)), largest[i]);
     for (; k + LANES <= n; k += LANES)
-        largest[0] = V(subbyte_max_f32_)(V(subbyte_abs_)(V(subbyte_load_f32_)(x + k)), largest[0]);
-    SUBBYTE_UNROLL for (i = 1; i < 4; ++i) largest[0] = V(subbyte_max_f32_)(largest[0], largest[i]);
+        largest[0] = V(subbyte_higher_)(V(subbyte_magnitude_)(V(subbyte_load_f32_)(x + k)), largest[0]);
+    SUBBYTE_UNROLL for (i = 1; i < 4; ++i) largest[0] = V(subbyte_higher_)(largest[0], largest[i]);
     V(subbyte_store_)(lanes, V(subbyte_bits_)(largest[0]));
     SUBBYTE_UNROLL for (i = 0; i < LANES; ++i) result = lanes[i] > result ? lanes[i] : result;
     for (; k < n; ++k) {
