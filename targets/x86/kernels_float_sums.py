@@ -40,6 +40,7 @@ from subbyte.targets.x86.rows import row
 FloatSum = Conv | MatMul | CodebookConv | CodebookMatMul
 PIXELS, VECTORS = {"avx512": 8, "avx2": 4}, 2  # of a register tile; at most those of kernels/x86_float_sums.h
 _MOST_PIXELS = 8
+_LANES_OF_TREE = 8
 _LEAST_OUTPUTS = 4  # of a group: fewer leave most of a register empty
 _OVERREAD = 4  # bytes behind packed indices
 _RATES = {"avx512": 40.0, "avx2": 20.0}  # products a nanosecond
@@ -96,13 +97,17 @@ def _weights_of(op: FloatSum) -> Value:
 
 
 def _panels(op: FloatSum, values: NDArray[Any], g: Geometry, columns: int) -> NDArray[Any]:
-    """Weights [K, N] or [O, I, kernel...] as [groups, panels, depth, columns], zeros behind the last output."""
+    """Weights [K, N] or [O, I, kernel...] as [groups, panels, depth, columns]: rows of lane 0 of the tree, of lane 1...
+
+    Behind the last output there are zeros.
+    """
     if isinstance(op, (MatMul, CodebookMatMul)):
         apart = values[None]
     else:
         split = values.reshape(g.groups, g.outputs, g.channels, -1)  # [groups, outputs, channels, taps]
         apart = split.transpose(0, 3, 2, 1).reshape(g.groups, g.depth, g.outputs)
-    padded = padded_to(apart, 2, columns)
+    by_lane = np.argsort(np.arange(g.depth) % _LANES_OF_TREE, kind="stable")
+    padded = padded_to(apart[:, by_lane], 2, columns)
     return padded.reshape(g.groups, g.depth, -1, columns).swapaxes(1, 2)
 
 

@@ -26,10 +26,10 @@ SUBBYTE_INLINE void V(subbyte_x86_float_panel_)(const float* x, int32_t pitch, c
     for (lane = 0; lane < 8; ++lane) {
         FLOATS sums[SUBBYTE_X86_FLOAT_PIXELS * VECTORS];
         SUBBYTE_UNROLL for (p = 0; p < pixels * VECTORS; ++p) sums[p] = V(subbyte_set_f32_)(0.0f);
-        for (k = lane; k < depth; k += 8) {
+        for (k = lane; k < depth; k += 8, w += row_bytes) {
             FLOATS weights[VECTORS];
             SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
-                const uint8_t* at = w + k * row_bytes + v * LANES * g->bits / 8;
+                const uint8_t* at = w + v * LANES * g->bits / 8;
                 weights[v] = V(subbyte_x86_weights_)(at, &levels, table, g->bits);
                 if (scales) weights[v] = V(subbyte_mul_f32_)(weights[v], V(subbyte_load_f32_)(scales + v * LANES));
             }
@@ -70,16 +70,22 @@ SUBBYTE_INLINE void V(subbyte_x86_float_pixels_)(const float* x, const uint8_t* 
             for (p = 0; p < pixels; ++p) subbyte_x86_float_window(windows + p * depth, x, g, first + p, group);
         for (panel = 0; panel < panels; ++panel) {
             const int32_t column = (group * panels + panel) * COLUMNS;
-            const int32_t n = subbyte_x86_smaller(g->outputs - panel * COLUMNS, COLUMNS);
+            const uint8_t* weights = w + (size_t)column / 8 * (size_t)(depth * g->bits);
+            const float* own_scales = scales ? scales + column : 0;
+            const float* own_bias = bias ? bias + column : 0;
             float* to = y + first * y_pitch + group * g->outputs + panel * COLUMNS;
-            V(subbyte_x86_float_panel_)(from, pitch, w + (size_t)column / 8 * (size_t)(depth * g->bits), table,
-                                        scales ? scales + column : 0, bias ? bias + column : 0, to, y_pitch, g, pixels,
-                                        n, scratch);
+            if ((panel + 1) * COLUMNS <= g->outputs)  // a constant number of outputs in both calls
+                V(subbyte_x86_float_panel_)(from, pitch, weights, table, own_scales, own_bias, to, y_pitch, g, pixels,
+                                            COLUMNS, scratch);
+            else
+                V(subbyte_x86_float_panel_)(from, pitch, weights, table, own_scales, own_bias, to, y_pitch, g, pixels,
+                                            g->outputs % COLUMNS, scratch);
         }
     }
 }
 
-// y = tree over k of f32(x * w), plus bias. w: [groups][panels][taps * channels][COLUMNS], floats, or indices into table;
+// y = tree over k of f32(x * w), plus bias. w: [groups][panels][taps * channels][COLUMNS], floats, or indices into table; the
+// rows of lane 0 of the tree first, then those of lane 1...
 // table: 16 or 256 floats. scales, which multiply what is looked up, and bias: [groups][panels][COLUMNS], or null.
 // Tiles: runs of g->pixels pixels. scratch: lanes [8][8][COLUMNS], windows [g->pixels][taps * channels].
 SUBBYTE_INLINE void V(subbyte_x86_float_sums_)(const float* x, const void* w, const float* table, const float* scales,
