@@ -18,6 +18,7 @@ from subbyte.compiler.target import Target
 from subbyte.compiler.tuning import TuningRecord
 from subbyte.passes.choose_layout import choose_layout
 from subbyte.passes.choose_requantization import choose_requantization
+from subbyte.passes.convolve_by_phases import convolve_by_phases
 from subbyte.passes.dequantize_constants import dequantize_constants
 from subbyte.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
 from subbyte.passes.expose_codes import expose_codes
@@ -157,6 +158,7 @@ def target_passes(options: Options) -> tuple[Pass, ...]:
         choose_layout,
         merge_functions,
         merge_requantizations,  # what is left between a sum and the codes that are wanted of it
+        convolve_by_phases,  # with all that is merged into them, and stored as kernels want it
         choose_requantization,
         pack_activations,
         fuse_repacks,  # what is stored otherwise than its reader wants, packed or not

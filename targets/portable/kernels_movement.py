@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,7 @@ from subbyte.compiler.target import (
     ResultPointer,
     Special,
     Storage,
+    TargetFacts,
     as_array,
 )
 from subbyte.targets.common.constants import operand
@@ -49,9 +51,10 @@ from subbyte.targets.common.geometry import (
     same_bytes,
     stored_strides,
 )
-from subbyte.targets.portable.rows import row
+from subbyte.targets.portable.rows import SECONDS_PER_ELEMENT, row, scalar_cost
 
 AXES = 8  # SUBBYTE_COPY_AXES of kernels/data_movement.h
+_SECONDS_PER_BYTE = 1e-10  # of a run
 
 Copied = Transpose | Repack | Slice | DepthToSpace | SpaceToDepth | Expand
 Picked = Pad | ResizeNearest
@@ -114,6 +117,15 @@ def _copy_loops(op: Copied) -> tuple[Loops, int]:
 
 def _accepts_copy(op: Copied) -> bool:
     return len(_copy_loops(op)[0].extents) <= AXES
+
+
+def _copy_cost(op: Copied, facts: TargetFacts) -> float:
+    """Runs of neighbours are copied as a whole, all else element by element."""
+    loops, _ = _copy_loops(op)
+    if loops.strides[0][-1] != 1:
+        return scalar_cost(op, facts)
+    elements, run = math.prod(loops.extents), loops.extents[-1]
+    return elements / run * SECONDS_PER_ELEMENT + elements * _itemsize(op.type) * _SECONDS_PER_BYTE
 
 
 def _copy_call(op: Copied) -> Call:
@@ -281,7 +293,7 @@ def _rows() -> Iterator[Kernel]:
     header, says, anyhow = "data_movement.h", "any -> the same", Storage.ANY
     copied: tuple[type[Node], ...] = (Transpose, Repack, Slice, DepthToSpace, SpaceToDepth, Expand)
     for op in copied:
-        yield row(op, "subbyte_copy", header, anyhow, _copy_call, _accepts_copy, says)
+        yield replace(row(op, "subbyte_copy", header, anyhow, _copy_call, _accepts_copy, says), cost=_copy_cost)
     yield row(Concat, "subbyte_concat", header, anyhow, _concat_call, _accepts_pieces, says)
     yield row(Split, "subbyte_split", header, anyhow, _split_call, _accepts_pieces, says)
     picked: tuple[type[Node], ...] = (Pad, ResizeNearest)
