@@ -1,7 +1,8 @@
 """torch's int8 operators of oneDNN, which its compiler for x86 calls, on a row of quantized layers, codes in and out.
 
-torch has no executor of quantized networks left that is free of Python between layers, so that it is a peer for dense
-and convolution layers one behind the other alone. What it is spared is the way from float to codes and back.
+Its ways for whole quantized networks are deprecated (quantize_fx, quantized tensors) or have left for another package
+(quantize_pt2e), so that it is a peer for dense and convolution layers one behind the other alone. It is spared the way
+from float to codes and back.
 """
 
 from __future__ import annotations

@@ -37,9 +37,13 @@ def main(
     compiler: Annotated[str | None, typer.Option(help="The C compiler for subbyte; found by default.")] = None,
     verify: Annotated[bool, typer.Option(help="Compare subbyte with its interpreter first: minutes.")] = False,
     cache: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where models and bundles stay.")] = None,
-    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the tables here too.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures here.")] = None,
     update: Annotated[bool, typer.Option(help="Keep the rows of the --json file that are not measured now.")] = False,
+    render: Annotated[bool, typer.Option(help="Measure nothing; print what the --json file holds.")] = False,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the tables here too.")] = None,
+    into: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Put the tables between the marks that FILE has for SUITE.")
+    ] = None,
 ) -> None:
     """Measure SUITE and print its tables as Markdown; exit 1 where a row could not be measured."""
     if suite not in SUITES:
@@ -47,33 +51,47 @@ def main(
     known = {one.name: one for one in SUITES[suite]}
     if unknown := [name for name in row or () if name not in known]:
         raise typer.BadParameter(f"'{unknown[0]}' is none of {', '.join(known)}", param_hint="--row")
-    if update and json_file is None:
-        raise typer.BadParameter("the file whose rows are kept is missing; name it with --json", param_hint="--update")
+    if (update or render) and json_file is None:
+        raise typer.BadParameter("is missing; it names the file whose rows are kept or printed", param_hint="--json")
     chosen = [known[name] for name in row] if row else list(known.values())
     if list_rows:
         for one in chosen:
             typer.echo(f"{one.name}: {one.title}, {one.isa}; {', '.join(e.name for e in one.entrants)}")
         return
     settings = Settings(rounds, block_ms, cpu, compiler, str((cache or default_folder()).resolve()), verify, prepare)
-    measured, failures = {}, {}
-    for one in chosen:
+    kept = update or render
+    before = json.loads(json_file.read_text()) if kept and json_file is not None and json_file.is_file() else None
+    measured: dict[str, Any] = {}
+    failures: dict[str, str] = dict(before["failures"]) if before is not None else {}
+    for one in [] if render else chosen:
         typer.echo(f"{one.name} ...", err=True)
         try:
             measured[one.name] = run_row(suite, one, settings)
+            failures.pop(one.name, None)
         except RowFailure as failure:
             typer.echo(f"{one.name}: {failure}", err=True)
             failures[one.name] = str(failure)
+        if json_file is not None and not prepare:  # after each row: what was measured outlives an interrupt
+            json_file.write_text(json.dumps(gathered(suite, measured, failures, before), indent=1) + "\n")
     if not prepare:
-        before = json.loads(json_file.read_text()) if update and json_file is not None and json_file.is_file() else None
-        data = gathered(suite, measured, failures, before)
-        text = as_markdown(data)
+        text = as_markdown(gathered(suite, measured, failures, before))
         typer.echo(text, nl=False)
         if markdown is not None:
             markdown.write_text(text)
-        if json_file is not None:
-            json_file.write_text(json.dumps(data, indent=1) + "\n")
-    if failures:
+        if into is not None:
+            into.write_text(between_marks(into.read_text(), suite, text))
+    if not render and any(one.name in failures for one in chosen):
         raise typer.Exit(1)
+
+
+def between_marks(page: str, suite: str, text: str) -> str:
+    """`page` with `text` in place of what stands between its marks for `suite`.  Raises ValueError: it has none."""
+    first, last = (f"<!-- {end} of python -m benchmarks.suite {suite} -->\n" for end in ("begin", "end"))
+    before, begin, rest = page.partition(first)
+    _, end, after = rest.partition(last)
+    if not (begin and end):
+        raise ValueError(f"the page has no lines '{first.strip()}' and '{last.strip()}'")
+    return f"{before}{first}\n{text}\n{last}{after}"
 
 
 class RowFailure(Exception):
@@ -109,7 +127,8 @@ def gathered(
     return {"format": FORMAT, "suite": suite, "rows": ordered, "failures": failures}
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app.command()(main)
+
 if __name__ == "__main__":
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    app.command()(main)
     app(prog_name="python -m benchmarks.suite")

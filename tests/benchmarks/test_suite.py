@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from typer.testing import CliRunner
 
 from benchmarks.engines import Engine
+from benchmarks.gemv import matrix_chain
 from benchmarks.isa_mask import LEVELS
 from benchmarks.measure import Timing
 from benchmarks.peers import PEERS
-from benchmarks.suite.__main__ import FORMAT, gathered
+from benchmarks.suite.__main__ import FORMAT, app, between_marks, gathered
 from benchmarks.suite.cache import MissingModel, bundle, model_file
 from benchmarks.suite.macs import file_macs
 from benchmarks.suite.measure_row import RowError, Settings, measure_row, refuse_constants
@@ -25,6 +28,8 @@ from benchmarks.suite.table import as_markdown
 from benchmarks.suite.verdict import BELOW, FLOOR, GOAL, OPEN, judge
 from benchmarks.topologies.build import ALL
 from benchmarks.topologies.precision import PRECISIONS
+from subbyte.compiler.explain import explain
+from subbyte.compiler.pipeline import quantized
 from subbyte.compiler.samples import Samples
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -126,10 +131,29 @@ def test_a_comparison_without_a_peer_that_ran_says_nothing() -> None:
 
 
 @pytest.mark.parametrize("network", [Network("mobilenet_v2", "w8a8", 32), Network("mini_lm", "w4a8", 8)])
-def test_a_file_has_the_macs_that_its_bundle_has(network: Network, tmp_path: Path) -> None:
+def test_a_file_has_the_macs_that_subbyte_finds_in_it(network: Network, tmp_path: Path) -> None:
     path = model_file(network, tmp_path)
+    assert file_macs(path) == explain(quantized(path)).as_dict()["macs"] > 0
+
+
+def test_a_chain_of_products_in_blocks_has_macs(tmp_path: Path) -> None:
+    onnx.save(matrix_chain(2, layers=2, size=64, block=32, rows=3).model, tmp_path / "chain.onnx")
+    assert file_macs(tmp_path / "chain.onnx") == 2 * 3 * 64 * 64
+
+
+def test_a_bundle_is_made_again_when_what_it_was_made_of_changes(tmp_path: Path) -> None:
+    path = model_file(Network("gemm_256", "w8a8", 1), tmp_path)
     module = bundle(path, "portable", None, tmp_path)
-    assert file_macs(path) == sum(step["macs"] for step in module.manifest["steps"]) > 0
+    (library,) = module.path.glob("libmodel.so")
+    before = library.stat().st_mtime_ns
+    assert module.manifest["options"]["remove_work"] is False
+    assert bundle(path, "portable", None, tmp_path).path == module.path
+    assert library.stat().st_mtime_ns == before
+    changed = onnx.load(path)
+    changed.doc_string = "another"
+    onnx.save(changed, path)
+    bundle(path, "portable", None, tmp_path)
+    assert library.stat().st_mtime_ns > before
 
 
 # What is refused ------------------------------------------------------------------------------------------------------
@@ -208,9 +232,9 @@ def test_a_row_that_fails_is_said_and_is_the_exit_code(tmp_path: Path) -> None:
 
 
 def test_an_unknown_row_is_a_usage_error(tmp_path: Path) -> None:
-    done = run("--row", "resnet19", folder=tmp_path)
-    assert done.returncode == 2
-    assert "resnet19" in done.stderr
+    done = CliRunner().invoke(app, ["x86", "--row", "resnet19", "--cache", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "resnet19" in done.output
 
 
 def test_rows_that_are_not_measured_again_are_kept_in_order() -> None:
@@ -220,6 +244,27 @@ def test_rows_that_are_not_measured_again_are_kept_in_order() -> None:
     before = {"rows": [row("resnet18", 1), row("vgg16", 1)]}
     data = gathered("x86", {"vgg16": row("vgg16", 2), "kws": row("kws", 2)}, {}, before)
     assert data["rows"] == [row("resnet18", 1), row("vgg16", 2), row("kws", 2)]
+
+
+def test_tables_go_between_the_marks_of_their_suite() -> None:
+    marks = [f"<!-- {end} of python -m benchmarks.suite x86 -->" for end in ("begin", "end")]
+    page = "\n".join(["# Page", marks[0], "old", marks[1], "rest", ""])
+    expected = "\n".join(["# Page", marks[0], "", "new", "", marks[1], "rest", ""])
+    assert between_marks(page, "x86", "new\n") == expected
+    assert between_marks(expected, "x86", "new\n") == expected
+    with pytest.raises(ValueError, match="suite layers"):
+        between_marks(page, "layers", "new\n")
+
+
+def test_the_page_on_performance_has_marks() -> None:
+    page = (REPOSITORY / "docs" / "performance.md").read_text()
+    assert all("| new |" in between_marks(page, suite, "| new |\n") for suite in SUITES)
+
+
+def test_what_was_measured_is_printed_again(tmp_path: Path) -> None:
+    (tmp_path / "x86.json").write_text(json.dumps(gathered("x86", {}, {"kws": "no model"})))
+    done = CliRunner().invoke(app, ["x86", "--render", "--json", str(tmp_path / "x86.json")])
+    assert (done.exit_code, done.output) == (0, "* kws was not measured: no model\n")
 
 
 def test_a_suite_without_rows_prints_its_failures() -> None:
