@@ -9,10 +9,8 @@ from functools import lru_cache, partial
 import numpy as np
 
 from subbyte.compiler.dtype import INT32
-from subbyte.compiler.errors import GraphError
 from subbyte.compiler.ir.macs import multiply_accumulates
-from subbyte.compiler.ir.qops_blocks import QBlockGemm, QuantizeBlocks
-from subbyte.compiler.ir.types import QuantParams
+from subbyte.compiler.ir.qops_blocks import QBlockGemm, QuantizeBlocks, WeightOnlyMatMul
 from subbyte.compiler.target import (
     Call,
     ConstantArray,
@@ -28,10 +26,17 @@ from subbyte.compiler.target import (
 )
 from subbyte.compiler.tuning import Setting, setting_of
 from subbyte.targets.common.blocks import largest_activation, scale_step, scales_of, zero_of
-from subbyte.targets.common.constants import constant_of, is_constant, operand, zero_point
-from subbyte.targets.common.geometry import is_row_major
+from subbyte.targets.common.constants import is_constant, operand, zero_point
+from subbyte.targets.common.geometry import is_row_major, tensor_types
 from subbyte.targets.x86.dots import AVX2, AVX512
-from subbyte.targets.x86.packing_blocks import Blocks, groups_in_run, pack_blocks, stored_bits
+from subbyte.targets.x86.packing_blocks import (
+    Blocks,
+    blocks_of,
+    groups_in_run,
+    pack_blocks,
+    quant_of_blocks,
+    stored_bits,
+)
 from subbyte.targets.x86.registers import REGISTERS, ceil_div
 from subbyte.targets.x86.rows import cost_at, is_signed_byte, is_unsigned_byte, row
 
@@ -76,13 +81,6 @@ INSTRUCTIONS = (
 )
 
 
-def _codes(op: QBlockGemm) -> QuantParams:
-    quant = op.b.type.quant
-    if quant is None or quant.block is None:
-        raise GraphError(f"{op.b.type} has no blocks; this kernel packs weights in blocks")
-    return quant
-
-
 @dataclass(frozen=True)
 class Cut:
     """rows by vectors of columns, a panel, are a register tile; so many panels are a tile."""
@@ -120,7 +118,6 @@ class Plan:
     """All that a call needs, for one instruction."""
 
     blocks: Blocks
-    zero: int  # the one zero point of all codes, where zero_points are None
     flip: int
     rows: int
     cut: Cut
@@ -131,15 +128,10 @@ class Plan:
         return bool(self.flip) or self.blocks.block % _GRAIN != 0 or self.blocks.codes.shape[0] % self.blocks.block != 0
 
     @property
-    def zeros(self) -> int:
-        """0 where all zero points are 0, 1 where they are `zero`, 2 where blocks have their own."""
-        return 2 if self.blocks.zero_points is not None else int(self.zero != 0)
-
-    @property
     def scratch_bytes(self) -> int:
         blocks: int = self.blocks.scales.shape[0]
         pitch = ceil_div(self.blocks.block, _GRAIN) * _GRAIN
-        return self.rows * blocks * ((4 if self.zeros else 0) + (pitch if self.copied else 0))
+        return self.rows * blocks * ((4 if self.blocks.zeros else 0) + (pitch if self.copied else 0))
 
 
 @lru_cache(maxsize=8)
@@ -148,43 +140,35 @@ def plan(op: QBlockGemm, instruction: Instruction, setting: Setting = ()) -> Pla
 
     sum (a - a_zero)(b - b_zero) = sum a b - b_zero sum a - a_zero (sum b - n b_zero), a made signed by the kernel.
     """
+    blocks, flip = blocks_of(op.b), 128 if is_unsigned_byte(op.a.type.dtype) else 0
     depth, columns = op.b.type.shape
-    quant, least, rows = _codes(op), op.b.type.dtype.min, op.type.elements // columns
-    scales, zeros = quant.static()
-    block = min(quant.block or depth, depth)
-    codes, moved = constant_of(op.b).astype(np.int64) - least, zeros.astype(np.int64) - least
-    one_zero = bool((moved == moved[0, 0]).all())
-    flip = 128 if is_unsigned_byte(op.a.type.dtype) else 0
     factor = -1 if op.a_zero is not None else flip - zero_point(op.a.type)
-    terms = None
     if factor:
-        centred = codes - np.repeat(moved, block, axis=0)[:depth]
-        terms = factor * np.add.reduceat(centred, np.arange(0, depth, block), axis=0)
-    return Plan(
-        Blocks(
-            codes, as_array(scales, np.float32), None if one_zero else moved, terms,
-            stored_bits(op.b.type.dtype.bits), block,
-        ),
-        int(moved[0, 0]) if one_zero else 0,
-        flip,
-        rows,
-        _cut(op, instruction, dict(setting)),
-    )  # fmt: skip
+        zeros = (
+            blocks.zero if blocks.zero_points is None else np.repeat(blocks.zero_points, blocks.block, axis=0)[:depth]
+        )
+        terms = factor * np.add.reduceat(blocks.codes - zeros, np.arange(0, depth, blocks.block), axis=0)
+        blocks = replace(blocks, terms=terms)
+    return Plan(blocks, flip, op.type.elements // columns, _cut(op, instruction, dict(setting)))
 
 
 def _fits_int32(op: QBlockGemm) -> bool:
     """Whether no sum of a block leaves int32, with its zero points, and with codes where they are in their bytes."""
-    block = min(_codes(op).block or 1, op.b.type.shape[0])
+    block = min(quant_of_blocks(op.b).block or 1, op.b.type.shape[0])
     return 2 * max(largest_activation(op), 128) * 255 * block <= INT32.max
 
 
-def _accepts(op: QBlockGemm) -> bool:
+def is_packable(op: QBlockGemm | WeightOnlyMatMul) -> bool:
+    """Constant codes of at most 8 bits times what is computed, all row-major, none empty."""
     a, b = op.a.type, op.b.type
     if not is_constant(op.b) or b.dtype.kind not in ("int", "uint") or b.dtype.bits > 8 or is_constant(op.a):
         return False
-    if not (is_signed_byte(a.dtype) or is_unsigned_byte(a.dtype)) or 0 in (*a.shape, *b.shape):
-        return False
-    return all(is_row_major(v.type) for v in op.operands) and is_row_major(op.type) and _fits_int32(op)
+    return 0 not in (*a.shape, *b.shape) and all(is_row_major(of_type) for of_type in tensor_types(op))
+
+
+def _accepts(op: QBlockGemm) -> bool:
+    is_byte = is_signed_byte(op.a.type.dtype) or is_unsigned_byte(op.a.type.dtype)
+    return is_byte and is_packable(op) and _fits_int32(op)
 
 
 def _call(op: QBlockGemm, instruction: Instruction, **knobs: int) -> Call:
@@ -209,8 +193,8 @@ def _call(op: QBlockGemm, instruction: Instruction, **knobs: int) -> Call:
             ("flip", p.flip),
             ("copied", int(p.copied)),
             ("a_scale_step", scale_step(op)),
-            ("zeros", p.zeros),
-            ("zero", p.zero),
+            ("zeros", b.zeros),
+            ("zero", b.zero),
             ("terms", 0 if b.terms is None else 1 if op.a_zero is None else 2),
         ),
     )
@@ -238,7 +222,7 @@ def _call(op: QBlockGemm, instruction: Instruction, **knobs: int) -> Call:
 def _cost(op: QBlockGemm, facts: TargetFacts, instruction: Instruction) -> float:
     """The products, or the weights from memory where there are few rows."""
     del facts
-    streamed = op.b.type.elements * stored_bits(op.b.type.dtype.bits) / 8 + 4 * _codes(op).static()[0].size
+    streamed = op.b.type.elements * stored_bits(op.b.type.dtype.bits) / 8 + 4 * quant_of_blocks(op.b).static()[0].size
     return max(multiply_accumulates(op) / instruction.rate, streamed / _STREAM) * 1e-9
 
 

@@ -8,6 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subbyte.compiler.errors import GraphError
+from subbyte.compiler.ir.node import Value
+from subbyte.compiler.ir.types import QuantParams
+from subbyte.compiler.target import as_array
+from subbyte.targets.common.constants import constant_of
 from subbyte.targets.x86.packing import padded_to
 from subbyte.targets.x86.registers import ceil_div
 
@@ -35,7 +40,7 @@ class Blocks:
     """Weights before they are packed: by blocks and columns, N columns.
 
     codes: [K, N], less the least one of their type. scales: float32 [ceil(K / block), N]. zero_points, terms: the same
-    shape, bytes and int32; None where a kernel needs none.
+    shape, bytes and int32; None where all codes have the one zero point `zero`, where there are no terms.
     """
 
     codes: NDArray[np.int64]
@@ -44,11 +49,42 @@ class Blocks:
     terms: NDArray[np.int64] | None
     bits: int
     block: int
+    zero: int = 0
+
+    @property
+    def zeros(self) -> int:
+        """0 where all zero points are 0, 1 where they are `zero`, 2 where blocks have their own."""
+        return 2 if self.zero_points is not None else int(self.zero != 0)
 
     @property
     def groups(self) -> int:
         """Groups of a block: so many codes as the lanes of a register hold."""
         return ceil_div(self.block, _LANE_BYTES * 8 // self.bits)
+
+
+def quant_of_blocks(b: Value) -> QuantParams:
+    """The scales and zero points of codes in blocks."""
+    quant = b.type.quant
+    if quant is None or quant.block is None:
+        raise GraphError(f"{b.type} has no blocks; this kernel packs weights in blocks")
+    return quant
+
+
+def blocks_of(b: Value) -> Blocks:
+    """The weights of a constant [K, N] in blocks, without terms; a block is not longer than a column."""
+    quant, dtype = quant_of_blocks(b), b.type.dtype
+    scales, zeros = quant.static()
+    moved = zeros.astype(np.int64) - dtype.min
+    one_zero = bool((moved == moved[0, 0]).all())
+    return Blocks(
+        constant_of(b).astype(np.int64) - dtype.min,
+        as_array(scales, np.float32),
+        None if one_zero else moved,
+        None,
+        stored_bits(dtype.bits),
+        min(quant.block or 1, b.type.shape[0]),
+        int(moved[0, 0]) if one_zero else 0,
+    )
 
 
 def pack_blocks(b: Blocks, lanes: int, vectors: int) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from subbyte.compiler.dtype import FLOAT32, INT8, UINT8, DType
 from subbyte.compiler.ir.node import Node, Value
-from subbyte.compiler.ir.qops_blocks import QBlockGemm, QuantizeBlocks
+from subbyte.compiler.ir.qops_blocks import QBlockGemm, QuantizeBlocks, WeightOnlyMatMul
 from subbyte.compiler.ir.types import QuantParams
 from tests.conformance.cases import Case, Operand, cases, codes, generator, quantized, reals
 
@@ -121,3 +121,15 @@ def quantized_blocks_of_all_lengths() -> Iterator[Case]:
             yield Case(f"quantize_blocks_of_{block}_{depth}", lambda v, b=block: QuantizeBlocks(v, b), (x,))
             x = reals(f"blocks {block} {depth}", (2, depth), FLOAT32)
             yield Case(f"quantize_finite_blocks_of_{block}_{depth}", lambda v, b=block: QuantizeBlocks(v, b), (x,))
+
+
+@cases
+def floats_times_blocks() -> Iterator[Case]:
+    for number, (depth, block) in enumerate(
+        ((1, 16), (15, 16), (8, 8), (100, 32), (130, 128), (72, 24), (37, 37), (9, 40))
+    ):
+        for bits in (1, 2, 3, 4, 8):
+            rows, columns = (1, 2, 3, 4, 7)[(number + bits) % 5], (1, 7, 8, 9, 16, 17, 33)[(number + bits) % 7]
+            weights = in_blocks(DType("uint", bits), depth, columns, block, ("none", "one", "many")[number % 3])
+            a = reals("a", (rows, depth), FLOAT32, specials=number % 2 == 1)
+            yield Case(f"floats_times_blocks_of_{block}_depth_{depth}_{bits}_bits", WeightOnlyMatMul, (a, weights))

@@ -7,6 +7,7 @@
 
 #include "subbyte_numerics.h"
 #include "variant.h"
+#include "x86_ahead.h"
 #include "x86_inline.h"
 
 // y [rows][columns] = sum over blocks, ascending, of f32(f32(sum of the block) * f32(s_a * s_b)).
@@ -29,10 +30,6 @@ struct subbyte_x86_blocks {
     int32_t vectors, last_vectors, row_tile, panels, run;
     int32_t flip, copied, a_scale_step, zeros, zero, terms;
 };
-
-// How far ahead weights are fetched: the time that DRAM takes, and a quarter of the first cache level. 4 KiB are 1.7 times
-// slower from DRAM, 24 KiB are slower everywhere, and so is fetching into the second level alone.
-enum { SUBBYTE_X86_AHEAD = 12288 };
 
 // The most sums of a register tile; codes of a block of a begin at multiples of so many bytes.
 enum { SUBBYTE_X86_BLOCK_SUMS = 32, SUBBYTE_X86_GRAIN = 16 };

@@ -13,6 +13,11 @@ SUBBYTE_INLINE __m256i subbyte_plane_avx2(__m256i w, int32_t shift, int32_t mask
     return mask == 255 ? w : _mm256_and_si256(w, _mm256_set1_epi8((char)mask));
 }
 
+// mask where it is set in every lane of 32 bits of w >> shift.
+SUBBYTE_INLINE __m256i subbyte_field_avx2(__m256i w, int32_t shift, int32_t mask) {
+    return _mm256_and_si256(_mm256_srli_epi32(w, shift), _mm256_set1_epi32(mask));
+}
+
 // v / 2^shift, rounded down.
 SUBBYTE_INLINE __m256i subbyte_shift_down_avx2(__m256i v, int32_t shift) { return _mm256_srai_epi32(v, shift); }
 

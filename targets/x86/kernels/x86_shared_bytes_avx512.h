@@ -13,6 +13,11 @@ SUBBYTE_INLINE __m512i subbyte_plane_avx512(__m512i w, int32_t shift, int32_t ma
     return mask == 255 ? w : _mm512_and_si512(w, _mm512_set1_epi8((char)mask));
 }
 
+// mask where it is set in every lane of 32 bits of w >> shift.
+SUBBYTE_INLINE __m512i subbyte_field_avx512(__m512i w, int32_t shift, int32_t mask) {
+    return _mm512_and_si512(_mm512_srli_epi32(w, (unsigned int)shift), _mm512_set1_epi32(mask));
+}
+
 // v / 2^shift, rounded down.
 SUBBYTE_INLINE __m512i subbyte_shift_down_avx512(__m512i v, int32_t shift) { return _mm512_srai_epi32(v, shift); }
 
