@@ -1,4 +1,4 @@
-"""The softmax of bytes rounds in float32 where it is sure, and divides in integers at ties: always N7."""
+"""The softmax of bytes rounds in float32 where both bounds round alike, and divides in integers at ties: always N7."""
 
 from __future__ import annotations
 

@@ -13,12 +13,13 @@ struct subbyte_x86_softmax {
     int32_t m_high, m_low, k, y_zero, qmin, qmax;
 };
 
-// A product of floats that is nearer than this to the middle of two integers is not rounded as it is: below 256, three
-// roundings move it by less than 3 * 2^-16.
-#define SUBBYTE_X86_SOFTMAX_NEAR (1.0f / 16384.0f)
+// e / (sum of e * scale) lies between e * share and that times SUBBYTE_X86_SOFTMAX_ABOVE: the three roundings of the former (e,
+// share and the product) move it by less than 3 * 2^-24 of itself, and SUBBYTE_X86_SOFTMAX_BELOW is in the share. Where both
+// round to one integer, so does what is between them.
+#define SUBBYTE_X86_SOFTMAX_BELOW (1.0 - 1.0 / 4194304.0)
+#define SUBBYTE_X86_SOFTMAX_ABOVE (1.0f + 1.0f / 1048576.0f)
 
-// results[d] for the distances whose product is near a tie, divided in integers (N7); table: exponentials in Q31.
-// Called for few rows.
+// results[d] for the distances where they do not, divided in integers (N7); table: exponentials in Q31. Called for few rows.
 static __attribute__((noinline, cold, unused)) void subbyte_x86_softmax_ties(uint8_t* results,
                                                                              const float* exponentials,
                                                                              const uint32_t* table, float share,
@@ -27,9 +28,9 @@ static __attribute__((noinline, cold, unused)) void subbyte_x86_softmax_ties(uin
     const uint64_t m = ((uint64_t)(uint32_t)g->m_high << 16) + (uint64_t)(uint32_t)g->m_low;
     int32_t d;
     for (d = 0; d < g->reach; ++d) {
-        const float product = subbyte_mul_f32(exponentials[d], share);
-        const float rest = product < 256.0f ? product - (float)(int32_t)product - 0.5f : 0.5f;
-        if (subbyte_abs_f32(rest) < SUBBYTE_X86_SOFTMAX_NEAR)
+        const float below = subbyte_mul_f32(exponentials[d], share);
+        const float above = subbyte_mul_f32(below, SUBBYTE_X86_SOFTMAX_ABOVE);
+        if (subbyte_rint_s32(below) != subbyte_rint_s32(above))
             results[d] =
                 (uint8_t)(subbyte_softmax_code(table[d], total, m, g->k, g->y_zero, g->qmin, g->qmax) - g->none);
     }

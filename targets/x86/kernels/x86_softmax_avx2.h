@@ -13,17 +13,12 @@ SUBBYTE_INLINE int32_t subbyte_largest_u8_avx2(__m256i v) {
     return 255 - _mm_extract_epi16(_mm_minpos_epu16(_mm_min_epu8(below, _mm_srli_epi16(below, 8))), 0);
 }
 
-SUBBYTE_INLINE __m256 subbyte_min_f32_avx2(__m256 a, __m256 b) { return _mm256_min_ps(a, b); }
-
-// The larger of `distance` and |x - rne(x)|.
-SUBBYTE_INLINE __m256 subbyte_farther_avx2(__m256 distance, __m256 x) {
-    const __m256 rest = _mm256_sub_ps(x, _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
-    return _mm256_max_ps(distance, _mm256_andnot_ps(_mm256_set1_ps(-0.0f), rest));
+// The bits of `bits`, and those in which a and b differ.
+SUBBYTE_INLINE __m256i subbyte_differ_avx2(__m256i bits, __m256i a, __m256i b) {
+    return _mm256_or_si256(bits, _mm256_xor_si256(a, b));
 }
 
-SUBBYTE_INLINE int32_t subbyte_any_above_avx2(__m256 v, float limit) {
-    return _mm256_movemask_ps(_mm256_cmp_ps(v, _mm256_set1_ps(limit), _CMP_GT_OQ));
-}
+SUBBYTE_INLINE int32_t subbyte_any_bit_avx2(__m256i v) { return !_mm256_testz_si256(v, v); }
 
 #define SUBBYTE_ISA avx2
 #define SUBBYTE_SOFTMAX avx2

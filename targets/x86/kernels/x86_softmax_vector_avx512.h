@@ -12,16 +12,11 @@ SUBBYTE_INLINE int32_t subbyte_largest_u8_avx512(__m512i v) {
     return 255 - _mm_extract_epi16(_mm_minpos_epu16(_mm_min_epu8(below, _mm_srli_epi16(below, 8))), 0);
 }
 
-SUBBYTE_INLINE __m512 subbyte_min_f32_avx512(__m512 a, __m512 b) { return _mm512_min_ps(a, b); }
-
-// The larger of `distance` and |x - rne(x)|.
-SUBBYTE_INLINE __m512 subbyte_farther_avx512(__m512 distance, __m512 x) {
-    const __m512 rest = _mm512_reduce_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    return _mm512_range_ps(distance, rest, 0xb);  // the larger magnitude, without its sign
+// The bits of `bits`, and those in which a and b differ.
+SUBBYTE_INLINE __m512i subbyte_differ_avx512(__m512i bits, __m512i a, __m512i b) {
+    return _mm512_ternarylogic_epi32(bits, a, b, 0xf6);
 }
 
-SUBBYTE_INLINE int32_t subbyte_any_above_avx512(__m512 v, float limit) {
-    return _mm512_cmp_ps_mask(v, _mm512_set1_ps(limit), _CMP_GT_OQ) != 0;
-}
+SUBBYTE_INLINE int32_t subbyte_any_bit_avx512(__m512i v) { return _mm512_test_epi32_mask(v, v) != 0; }
 
 #endif  // SUBBYTE_X86_SOFTMAX_VECTOR_AVX512_H
