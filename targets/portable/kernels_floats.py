@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -271,19 +272,28 @@ def _loop_axes(op: ResizeLinear | QResizeLinear) -> tuple[list[int], int]:
     return axes, run
 
 
-def _accepts_resize(op: ResizeLinear | QResizeLinear) -> bool:
+@dataclass(frozen=True, eq=False)
+class Resizing:
+    """What the loops of a linear resize need: the arrays and the geometry of kernels/resize.h."""
+
+    arrays: tuple[ConstantArray, ConstantArray, ConstantArray]
+    fields: tuple[tuple[str, int | tuple[int, ...]], ...]
+    run: int
+    tiles: int
+
+
+def is_resize(op: ResizeLinear | QResizeLinear) -> bool:
+    """Stored alike before and after, with few enough loops."""
     resized = sum(_resized(op, axis) for axis in range(op.type.rank))
     return (
-        has_grid(op.x.type)
-        and has_grid(op.type)
-        and (is_real(op.type.dtype) or is_short_code(op.type.dtype))
-        and (op.x.type.order == op.type.order or same_bytes(op.x.type, op.type.order))
+        (op.x.type.order == op.type.order or same_bytes(op.x.type, op.type.order))
         and resized <= RESIZED
         and len(_loop_axes(op)[0]) <= RESIZE_AXES
     )
 
 
-def _resize_call(op: ResizeLinear | QResizeLinear) -> Call:
+def resizing(op: ResizeLinear | QResizeLinear) -> Resizing:
+    """The loops over the result of `op`."""
     axes, run = _loop_axes(op)
     missing = RESIZE_AXES - len(axes)
     taps = [_taps(op, axis) for axis in axes]
@@ -292,27 +302,40 @@ def _resize_call(op: ResizeLinear | QResizeLinear) -> Call:
     )
     resized = tuple(missing + axes.index(axis) for axis in range(op.type.rank) if _resized(op, axis))
     extents = padded([op.type.shape[axis] for axis in axes], RESIZE_AXES, fill=1)
-    fields = (
+    arrays = (
+        ConstantArray("lower", as_array(lower, np.int32)),
+        ConstantArray("upper", as_array(upper, np.int32)),
+        ConstantArray("weights", as_array(weights, np.float32)),
+    )
+    fields: tuple[tuple[str, int | tuple[int, ...]], ...] = (
         ("extents", extents),
         ("resized", (*resized, *(0,) * (RESIZED - len(resized)))),
         ("count", len(resized)),
         ("run", run),
     )
+    return Resizing(arrays, fields, run, math.prod(extents[:-1]))
+
+
+def _accepts_resize(op: ResizeLinear | QResizeLinear) -> bool:
+    real_or_code = is_real(op.type.dtype) or is_short_code(op.type.dtype)
+    return has_grid(op.x.type) and has_grid(op.type) and real_or_code and is_resize(op)
+
+
+def _resize_call(op: ResizeLinear | QResizeLinear) -> Call:
+    loops = resizing(op)
     return Call(
         "subbyte_resize_linear",
         (
             operand(op, op.x),
             ResultPointer(),
-            ConstantArray("lower", as_array(lower, np.int32)),
-            ConstantArray("upper", as_array(upper, np.int32)),
-            ConstantArray("weights", as_array(weights, np.float32)),
+            *loops.arrays,
             grid(op.x.type),
             grid(op.type),
-            ConstantStruct("subbyte_resize", fields),
+            ConstantStruct("subbyte_resize", loops.fields),
             Special.TILE_BEGIN,
             Special.TILE_END,
         ),
-        tiles=math.prod(extents[:-1]),
+        tiles=loops.tiles,
     )
 
 

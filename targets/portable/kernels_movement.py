@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,7 +120,7 @@ def _accepts_copy(op: Copied) -> bool:
     return len(_copy_loops(op)[0].extents) <= AXES
 
 
-def _copy_cost(op: Copied, facts: TargetFacts) -> float:
+def _copy_cost(op: Any, facts: TargetFacts) -> float:
     """Runs of neighbours are copied as a whole, all else element by element."""
     loops, _ = _copy_loops(op)
     if loops.strides[0][-1] != 1:

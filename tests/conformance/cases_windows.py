@@ -141,6 +141,15 @@ def resizes() -> Iterator[Case]:
         lambda v: ops.ResizeLinear(v, (1, 3, 2, 3), (1.0, 1.0, 2.0, 3.0), "half_pixel", layout=last),
         (one,),
     )
+    for channels in (1, 31, 32, 33, 63, 64, 65, 130):
+        deep = _numbers(f"resize_deep_{channels}", (1, channels, 3, 4), UINT8)
+        yield Case(
+            f"qresize_linear_channels_{channels}",
+            lambda v, c=channels: QResizeLinear(
+                v, UINT8, quantized(UINT8, 0.05, 3), (1, c, 7, 8), (1.0, 1.0, 7 / 3, 2.0), "half_pixel"
+            ),
+            (deep,),
+        )
     for label, (sizes, given) in RESIZES.items():
         scales = tuple(float(np.float32(s)) for s in given)
         for coordinates in ops.COORDINATES:
