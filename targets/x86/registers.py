@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from subbyte.targets.x86.levels import LEVELS
@@ -170,8 +171,13 @@ def _columns(register_tiles: int, least: int) -> int:
     )
 
 
-def scratch_bytes(results: tuple[int, int], pixels: int, rows: int, columns: int, window: Window | None) -> int:
-    """Of the largest window, for results [height, width] in rows x columns areas of whole register tiles."""
+def scratch_bytes(
+    results: tuple[int, int], pixels: int, rows: int, columns: int, window: Callable[[int, int], int] | None
+) -> int:
+    """Of the largest window, for results [height, width] in rows x columns areas of whole register tiles.
+
+    window: its bytes by the rows and columns of its results; None where the input is read in place.
+    """
     if window is None:
         return 0
     widest = ceil_div(results[1] // pixels, columns) * pixels + results[1] % pixels
