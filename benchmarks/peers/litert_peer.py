@@ -55,5 +55,5 @@ def litert_engine(model: Path, threads: int) -> Engine:
 def _recoded(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
     """Codes of uint8 as those of int8 whose zero point lies 128 lower, or back."""
     if {np.dtype(dtype), array.dtype} == {np.dtype(np.uint8), np.dtype(np.int8)}:
-        return (array.view(np.uint8) ^ np.uint8(0x80)).view(dtype)
+        return np.asarray((array.view(np.uint8) ^ np.uint8(0x80)).view(dtype))
     return array

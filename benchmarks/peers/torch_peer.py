@@ -56,10 +56,10 @@ def torch_engine(model: Path, threads: int) -> Engine:
         else:
             readers.setdefault(node.input[0], []).append(node)
     (source,), (result,) = graph.input, graph.output
-    first = grid = _next(readers, source.name, "QuantizeLinear")
-    grid = Grid.of(first, constants)
-    entry, at, steps = grid, _next(readers, first.output[0], "DequantizeLinear").output[0], []
-    shape = shapes[source.name]
+    first = _next(readers, source.name, "QuantizeLinear")
+    grid = entry = Grid.of(first, constants)
+    at, shape = _next(readers, first.output[0], "DequantizeLinear").output[0], shapes[source.name]
+    steps: list[Step] = []
     while at != result.name:
         layer = _next(readers, at, "Gemm", "Conv")
         after = _next(readers, layer.output[0], "QuantizeLinear")
@@ -89,7 +89,7 @@ def torch_engine(model: Path, threads: int) -> Engine:
         codes = held["out"].contiguous().numpy().astype(np.float32)
         return {result.name: (codes - np.float32(grid.zero_point)) * np.float32(grid.scale)}
 
-    return Engine("torch", load, call, answers, {"onednn": torch.backends.mkldnn.is_available()})
+    return Engine("torch", load, call, answers)
 
 
 def _next(readers: dict[str, list[NodeProto]], name: str, *operators: str) -> NodeProto:
@@ -112,6 +112,11 @@ def _parameters(
     return codes, torch.from_numpy(scales.copy()), torch.zeros(scales.size, dtype=torch.int64), bias
 
 
+def _result(out: Grid) -> tuple[Any, ...]:
+    """The arguments that say what becomes of the sums: codes on a grid, with no function in between."""
+    return out.scale, out.zero_point, torch.uint8, "none", [], ""
+
+
 def _dense(
     layer: NodeProto,
     read: list[NodeProto | None],
@@ -125,7 +130,7 @@ def _dense(
     rows = codes if attributes.get("transB", 0) else codes.T
     packed = torch.ops.onednn.qlinear_prepack(torch.from_numpy(np.ascontiguousarray(rows)), shape)
     run = torch.ops.onednn.qlinear_pointwise.default
-    rest = (packed, scales, zeros, bias, out.scale, out.zero_point, torch.uint8, "none", [], "")
+    rest = (packed, scales, zeros, bias, *_result(out))
     return lambda x: run(x, grid.scale, grid.zero_point, *rest), [shape[0], rows.shape[0]]
 
 
@@ -148,8 +153,7 @@ def _convolution(
         torch.from_numpy(codes.copy()), scales, grid.scale, grid.zero_point, strides, padding, dilations, group, shape
     )
     run = torch.ops.onednn.qconv2d_pointwise.default
-    geometry = (strides, padding, dilations, group)
-    rest = (packed, scales, zeros, bias, *geometry, out.scale, out.zero_point, torch.uint8, "none", [], "")
+    rest = (packed, scales, zeros, bias, strides, padding, dilations, group, *_result(out))
     reach = [(k - 1) * d + 1 for k, d in zip(codes.shape[2:], dilations, strict=True)]
     extent = [(n + 2 * p - k) // s + 1 for n, p, k, s in zip(shape[2:], padding, reach, strides, strict=True)]
     return lambda x: run(x, grid.scale, grid.zero_point, *rest), [shape[0], codes.shape[0], *extent]

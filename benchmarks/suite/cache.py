@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -50,7 +51,8 @@ def model_file(network: Network, folder: Path) -> Path:
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         built = _built(network)
-        np.savez(samples, **{name: np.stack([a, np.flip(a, axis=-1)]) for name, a in built.inputs.items()})
+        pairs: dict[str, Any] = {name: np.stack([a, np.flip(a, axis=-1)]) for name, a in built.inputs.items()}
+        np.savez(samples, **pairs)
         partial = path.with_suffix(".partial")
         onnx.save(built.model, partial)
         partial.replace(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import onnx
@@ -25,7 +25,8 @@ def main(
             raise typer.BadParameter(f"'{value}' is none of {', '.join(known)}", param_hint=name)
     built = build(topology, precision, resolution)
     onnx.save(built.model, output)
-    np.savez(output.with_suffix(".npz"), **{name: array[None] for name, array in built.inputs.items()})
+    samples: dict[str, Any] = {name: array[None] for name, array in built.inputs.items()}
+    np.savez(output.with_suffix(".npz"), **samples)
     typer.echo(f"{output}: {len(built.model.graph.node)} nodes, {built.model.ByteSize():,} bytes")
 
 

@@ -75,7 +75,7 @@ class Builder:
         self.outputs.append(x)
 
     def model(self) -> ModelProto:
-        described = [
+        inputs, outputs = (
             [
                 helper.make_tensor_value_info(
                     name, helper.np_dtype_to_tensor_dtype(self.values[name].dtype), self.values[name].shape
@@ -83,8 +83,8 @@ class Builder:
                 for name in names
             ]
             for names in (self.inputs, self.outputs)
-        ]
-        graph = helper.make_graph(self._nodes, self.name, *described, list(self._constants.values()))
+        )
+        graph = helper.make_graph(self._nodes, self.name, inputs, outputs, list(self._constants.values()))
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
     # Layers -----------------------------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def tiny_yolo(builder: Builder, size: int) -> None:
     x = leaky(x, 512, 3)
     x = leaky(leaky(x, 1024, 3), 256, 1)
     builder.output(builder.conv(leaky(x, 512, 3), 255, 1, activation=None, bits=8, quantize=False))
-    scales = builder.constant(np.float32([1, 1, 2, 2]))
+    scales = builder.constant(np.array([1, 1, 2, 2], np.float32))
     nearest = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     up = builder.node("Resize", [leaky(x, 128, 1), "", scales], **nearest)
     x = builder.quantized(builder.node("Concat", [up, skip], axis=1))
@@ -147,8 +147,8 @@ def _attention(builder: Builder, x: str, heads: int) -> str:
 
 def _normalized(builder: Builder, x: str) -> str:
     width = builder.values[x].shape[-1]
-    parts = [builder.random.uniform(0.7, 1.3, width), builder.random.normal(0, 0.1, width)]
-    named = [builder.constant(part.astype(np.float32)) for part in parts]
+    gain, shift = builder.random.uniform(0.7, 1.3, width), builder.random.normal(0, 0.1, width)
+    named = [builder.constant(np.asarray(part, np.float32)) for part in (gain, shift)]
     return builder.quantized(builder.node("LayerNormalization", [x, *named], axis=-1, epsilon=1e-5), 8)
 
 
