@@ -55,6 +55,8 @@ class Module:
         self._keep = keep
         self._manifest = read_manifest(self.path)
         self._input_names = {signature.name for signature in self._manifest.inputs}
+        self._input_signatures = tuple((signature.name, signature) for signature in self._manifest.inputs)
+        self._output_names = tuple(signature.name for signature in self._manifest.outputs)
         verify_files(self.path, self._manifest)
 
     @property
@@ -91,8 +93,7 @@ class Module:
         Contiguous arrays are read where they are. NaN and infinity in float inputs go through as the model says.
         Raises: ModelError: a name, dtype, shape or code is not the model's, or a step refused its operands.
         """
-        results = self._loaded.run(self._ordered(inputs))
-        return {signature.name: result for signature, result in zip(self.outputs, results, strict=True)}
+        return dict(zip(self._output_names, self._loaded.run(self._ordered(inputs)), strict=True))
 
     def profile(self, inputs: Mapping[str, NDArray[Any]] | None = None, repeats: int = 20) -> list[StepProfile]:
         """The median time of each step, in nanoseconds, with its ONNX nodes, kernel, multiply-adds and bytes.
@@ -161,13 +162,13 @@ class Module:
     def _ordered(self, inputs: Mapping[str, NDArray[Any]] | None) -> list[NDArray[Any]]:
         if inputs is None:
             return [_neutral(signature) for signature in self.inputs]
-        if not isinstance(inputs, Mapping):
+        if type(inputs) is not dict and not isinstance(inputs, Mapping):
             raise ModelError(
                 f"The inputs are a {type(inputs).__name__}; a dict by name is expected, {_listed(self.inputs)}."
             )
         if inputs.keys() != self._input_names:
             self._refuse_names(inputs)
-        return [_checked(inputs[signature.name], signature) for signature in self.inputs]
+        return [_checked(inputs[name], signature) for name, signature in self._input_signatures]
 
     def _refuse_names(self, inputs: Mapping[str, NDArray[Any]]) -> NoReturn:
         if wrong := sorted(map(str, inputs.keys() - self._input_names)):
@@ -192,9 +193,10 @@ def _checked(array: NDArray[Any], signature: TensorSignature) -> NDArray[Any]:
     """`array`, contiguous, if it is what `signature` says."""
     if not isinstance(array, np.ndarray):
         raise ModelError(f"Input {signature} is a {type(array).__name__}; a NumPy array is expected.")
-    if array.dtype != signature.container:
+    dtype = array.dtype
+    if dtype is not signature.container and dtype != signature.container:  # mostly the very object, at once
         raise ModelError(
-            f"Input {signature} is of dtype {array.dtype}; {signature.container} is expected. Nothing is cast: "
+            f"Input {signature} is of dtype {dtype}; {signature.container} is expected. Nothing is cast: "
             "quantize or convert it as the model's training did."
         )
     if array.shape != signature.shape:

@@ -4,8 +4,10 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "subbyte/cpu_features.h"
@@ -15,7 +17,39 @@ namespace py = pybind11;
 
 namespace {
 
-using Arrays = std::vector<py::array>;
+// The arrays of one call, held while it lasts, and where their elements are. Calls of few arrays allocate nothing.
+class Operands {
+  public:
+    explicit Operands(std::size_t count) {
+        if (count > kFew) {
+            more_arrays_.resize(count);
+            more_data_.resize(count);
+            arrays_ = more_arrays_.data();
+            data_ = more_data_.data();
+        }
+    }
+    Operands(const Operands&) = delete;
+    Operands& operator=(const Operands&) = delete;
+
+    void push_back(py::array array, void* data) {
+        data_[count_] = data;
+        arrays_[count_++] = std::move(array);
+    }
+    std::size_t size() const { return count_; }
+    py::array operator[](std::size_t i) const { return py::reinterpret_borrow<py::array>(arrays_[i]); }
+    std::size_t bytes(std::size_t i) const { return static_cast<std::size_t>((*this)[i].nbytes()); }
+    void* const* data() const { return data_; }
+
+  private:
+    static constexpr std::size_t kFew = 8;
+    py::object few_arrays_[kFew];
+    void* few_data_[kFew];
+    std::vector<py::object> more_arrays_;
+    std::vector<void*> more_data_;
+    py::object* arrays_ = few_arrays_;
+    void** data_ = few_data_;
+    std::size_t count_ = 0;
+};
 
 const char* numpy_name(std::int32_t dtype) {
     switch (dtype) {
@@ -68,33 +102,40 @@ class LoadedModel {
     py::list inputs() const { return described(inputs_); }
     py::list outputs() const { return described(outputs_); }
 
-    Arrays run(const py::sequence& inputs) {
-        Arrays results = allocate_outputs();
-        Call call = bind(inputs, results);
-        py::gil_scoped_release release;
-        model_.run(call.inputs.data(), call.outputs.data());
-        return results;
+    py::list run(const py::sequence& inputs) {
+        Operands results(outputs_.size()), arrays(inputs_.size());
+        allocate_outputs(results);
+        check(inputs, inputs_, "input", arrays);
+        {
+            py::gil_scoped_release release;
+            model_.run(arrays.data(), results.data());
+        }
+        py::list list(results.size());
+        for (std::size_t i = 0; i < results.size(); ++i) list[i] = results[i];
+        return list;
     }
 
     void run_into(const py::sequence& inputs, const py::sequence& outputs) {
-        Arrays results = checked(outputs, outputs_, "output");
+        Operands results(outputs_.size()), arrays(inputs_.size());
+        check(outputs, outputs_, "output", results);
         for (std::size_t i = 0; i < results.size(); ++i) {
             if (!results[i].writeable())
                 throw subbyte::ModelError("Output '" + outputs_[i].name + "' is a read-only array.");
         }
-        Call call = bind(inputs, results);
-        check_no_overlap(call, results);
+        check(inputs, inputs_, "input", arrays);
+        check_no_overlap(arrays, results);
         py::gil_scoped_release release;
-        model_.run(call.inputs.data(), call.outputs.data());
+        model_.run(arrays.data(), results.data());
     }
 
     py::list profile(const py::sequence& inputs, std::int32_t repeats) {
-        Arrays results = allocate_outputs();
-        Call call = bind(inputs, results);
+        Operands results(outputs_.size()), arrays(inputs_.size());
+        allocate_outputs(results);
+        check(inputs, inputs_, "input", arrays);
         std::vector<std::int64_t> medians;
         {
             py::gil_scoped_release release;
-            medians = model_.profile(call.inputs.data(), call.outputs.data(), repeats);
+            medians = model_.profile(arrays.data(), results.data(), repeats);
         }
         py::list steps;
         for (std::size_t i = 0; i < medians.size(); ++i) {
@@ -108,10 +149,11 @@ class LoadedModel {
     }
 
     std::vector<std::int64_t> benchmark(const py::sequence& inputs, std::int32_t repeats, std::int32_t warmup) {
-        Arrays results = allocate_outputs();
-        Call call = bind(inputs, results);
+        Operands results(outputs_.size()), arrays(inputs_.size());
+        allocate_outputs(results);
+        check(inputs, inputs_, "input", arrays);
         py::gil_scoped_release release;
-        return model_.benchmark(call.inputs.data(), call.outputs.data(), repeats, warmup);
+        return model_.benchmark(arrays.data(), results.data(), repeats, warmup);
     }
 
   private:
@@ -125,13 +167,6 @@ class LoadedModel {
         std::string name;
         py::dtype dtype;
         std::vector<py::ssize_t> shape;
-    };
-
-    // The arrays of one call, held while it lasts, and where their elements are.
-    struct Call {
-        Arrays arrays;
-        std::vector<const void*> inputs;
-        std::vector<void*> outputs;
     };
 
     static py::list described(const std::vector<Tensor>& tensors) {
@@ -152,7 +187,17 @@ class LoadedModel {
         return list;
     }
 
-    static py::array checked(const py::handle& value, const Tensor& tensor, const std::string& role) {
+    static constexpr int kUsable = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+
+    // Whether an array is what the model takes; `refuse` says why not.
+    static bool fits(const py::array& array, const Tensor& tensor) {
+        return (array.dtype().is(tensor.dtype) || array.dtype().equal(tensor.dtype)) &&
+               array.ndim() == static_cast<py::ssize_t>(tensor.shape.size()) &&
+               std::equal(tensor.shape.begin(), tensor.shape.end(), array.shape()) &&
+               (array.flags() & kUsable) == kUsable;
+    }
+
+    [[noreturn]] static void refuse(const py::handle& value, const Tensor& tensor, const std::string& role) {
         std::string what = role + " '" + tensor.name + "'";
         what[0] = static_cast<char>(what[0] - 'a' + 'A');
         if (!py::isinstance<py::array>(value)) {
@@ -170,54 +215,48 @@ class LoadedModel {
             throw subbyte::ModelError(what + " has the shape " + shape_text(shape) + "; " + shape_text(tensor.shape) +
                                       " is expected.");
         }
-        constexpr int usable = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-        if ((array.flags() & usable) != usable) {
-            throw subbyte::ModelError(what +
-                                      " is not a contiguous and aligned array; numpy.ascontiguousarray makes one.");
-        }
-        return array;
+        throw subbyte::ModelError(what + " is not a contiguous and aligned array; numpy.ascontiguousarray makes one.");
     }
 
-    static Arrays checked(const py::sequence& values, const std::vector<Tensor>& tensors, const std::string& role) {
+    // Adds the arrays of a call to `operands`. The model writes to those that are given as outputs alone.
+    static void check(const py::sequence& values, const std::vector<Tensor>& tensors, const char* role,
+                      Operands& operands) {
         if (values.size() != tensors.size()) {
             throw subbyte::ModelError("The model has " + std::to_string(tensors.size()) + " " + role + "s; " +
                                       std::to_string(values.size()) + " were given.");
         }
-        Arrays arrays;
-        for (std::size_t i = 0; i < tensors.size(); ++i) arrays.push_back(checked(values[i], tensors[i], role));
-        return arrays;
+        for (std::size_t i = 0; i < tensors.size(); ++i) {
+            py::object value = values[i];
+            if (!py::isinstance<py::array>(value)) refuse(value, tensors[i], role);
+            auto array = py::reinterpret_steal<py::array>(value.release());
+            if (!fits(array, tensors[i])) refuse(array, tensors[i], role);
+            void* data = const_cast<void*>(array.data());
+            operands.push_back(std::move(array), data);
+        }
     }
 
-    Arrays allocate_outputs() const {
-        Arrays arrays;
-        for (const Tensor& tensor : outputs_) arrays.emplace_back(tensor.dtype, tensor.shape);
-        return arrays;
+    void allocate_outputs(Operands& results) const {
+        for (const Tensor& tensor : outputs_) {
+            py::array array(tensor.dtype, tensor.shape);
+            void* data = array.mutable_data();
+            results.push_back(std::move(array), data);
+        }
     }
 
-    Call bind(const py::sequence& inputs, Arrays& results) const {
-        Call call;
-        call.arrays = checked(inputs, inputs_, "input");
-        for (const py::array& array : call.arrays) call.inputs.push_back(array.data());
-        for (py::array& array : results) call.outputs.push_back(array.mutable_data());
-        return call;
+    static bool overlap(const Operands& a, std::size_t i, const Operands& b, std::size_t j) {
+        auto a_begin = reinterpret_cast<std::uintptr_t>(a.data()[i]);
+        auto b_begin = reinterpret_cast<std::uintptr_t>(b.data()[j]);
+        return a_begin < b_begin + b.bytes(j) && b_begin < a_begin + a.bytes(i);
     }
 
-    static bool overlap(const py::array& a, const py::array& b) {
-        auto a_begin = reinterpret_cast<std::uintptr_t>(a.data()), b_begin = reinterpret_cast<std::uintptr_t>(b.data());
-        return a_begin < b_begin + static_cast<std::uintptr_t>(b.nbytes()) &&
-               b_begin < a_begin + static_cast<std::uintptr_t>(a.nbytes());
-    }
-
-    void check_no_overlap(const Call& call, const Arrays& results) const {
+    void check_no_overlap(const Operands& arrays, const Operands& results) const {
         for (std::size_t i = 0; i < results.size(); ++i) {
-            const Arrays others_before(results.begin(), results.begin() + static_cast<std::ptrdiff_t>(i));
-            for (const Arrays* others : {&call.arrays, &others_before}) {
-                for (const py::array& other : *others) {
-                    if (overlap(results[i], other)) {
-                        throw subbyte::ModelError("Output '" + outputs_[i].name +
-                                                  "' shares memory with another array of the call.");
-                    }
-                }
+            bool found = false;
+            for (std::size_t j = 0; j < arrays.size(); ++j) found = found || overlap(results, i, arrays, j);
+            for (std::size_t j = 0; j < i; ++j) found = found || overlap(results, i, results, j);
+            if (found) {
+                throw subbyte::ModelError("Output '" + outputs_[i].name +
+                                          "' shares memory with another array of the call.");
             }
         }
     }
