@@ -281,12 +281,14 @@ class CPrinter:
             aligned += f" || (uintptr_t)weights % {ARENA_ALIGN} != 0"
         inputs = "".join(f"  inputs[{i}] = {name};\n" for i, name in enumerate(self.signature.inputs))
         outputs = "".join(f"  outputs[{i}] = {name};\n" for i, name in enumerate(self.signature.outputs))
+        status = "  int32_t status;\n" if any(step.call.checked for step in self.program.steps) else ""
+        steps = "".join(_straight_call(step) for step in self.program.steps)
         return (
             f"{self._run_prototype()} {{\n"
             f"  const void *inputs[{max(len(self.signature.inputs), 1)}];\n"
             f"  void *outputs[{max(len(self.signature.outputs), 1)}];\n"
             f"  subbyte_context context;\n"
-            f"  int32_t i;\n"
+            f"{status}"
             f"  if ({' || '.join(f'!{name}' for name in names)}) return SUBBYTE_ERROR_NULL;\n"
             f"  if ({aligned}) return SUBBYTE_ERROR_ALIGNMENT;\n"
             f"  if (!subbyte_float_environment_is_default()) return SUBBYTE_ERROR_FLOAT_ENVIRONMENT;\n"
@@ -296,13 +298,16 @@ class CPrinter:
             f"  context.arena = (unsigned char *)arena;\n"
             f"  context.weights = {weights};\n"
             f"  context.scratch = (unsigned char *)arena + {self.program.arena.bytes};\n"
-            f"  for (i = 0; i < {len(self.program.steps)}; ++i) {{\n"
-            f"    const int32_t status = model_steps[i].run(&context, 0, model_steps[i].tiles, 0);\n"
-            f"    if (status != SUBBYTE_OK) return status;\n"
-            f"  }}\n"
+            f"{steps}"
             f"  return SUBBYTE_OK;\n"
             f"}}\n"
         )
+
+
+def _straight_call(step: Step) -> str:
+    """All tiles of a step at once, without the way through the list of steps."""
+    call = f"step_{step.name}(&context, 0, {step.call.tiles}, 0)"
+    return f"  if ((status = {call}) != SUBBYTE_OK) return status;\n" if step.call.checked else f"  {call};\n"
 
 
 def _number(value: int | float) -> str:

@@ -40,7 +40,14 @@ class PlacedArray:
     @property
     def pointer(self) -> str:
         """The C expression for a pointer to the first element of an inline array."""
-        return f"(const {c_type_of(self.array.data)} *){self.name}" if self.is_string else self.name
+        name = f"constants.{self.name}"
+        return f"(const {c_type_of(self.array.data)} *){name}" if self.is_string else name
+
+    @property
+    def extents(self) -> str:
+        """[elements], or [rows][bytes of a row] of an inline array."""
+        data = self.array.data
+        return f"[{-(-data.nbytes // ROW_BYTES)}][{ROW_BYTES}]" if self.is_string else f"[{max(data.size, 1)}]"
 
 
 class ConstantPool:
@@ -108,24 +115,26 @@ class ConstantPool:
         return f"(const {c_type_of(array.data)} *)(const void *)(context->weights + {placed.offset})"
 
     def declarations(self) -> str:
-        """The C definitions of the inline arrays."""
-        if self.in_file:
+        """The C definition of the inline arrays: one struct, since compilers lay single arrays out as they please."""
+        if self.in_file or not self._placed:
             return ""
-        text = "\n".join(_declaration(placed) for placed in self.arrays())
+        members = "".join(_member(placed) for placed in self.arrays())
+        contents = "".join(_content(placed) for placed in self.arrays())
+        text = (
+            f"/* In the order in which the steps use them. */\n"
+            f"static const struct {{\n{members}}} constants = {{\n{contents}}};\n\n"
+        )
         strings = any(placed.is_string for placed in self.arrays())
-        return f"{_SILENCE}\n{text}\n{_END_OF_SILENCE}" if strings else text
+        return f"{_SILENCE}\n{text}{_END_OF_SILENCE}" if strings else text
 
 
-def _declaration(placed: PlacedArray) -> str:
+def _member(placed: PlacedArray) -> str:
+    c_type, align = c_type_of(placed.array.data), placed.array.align
+    return f"  {c_type} {placed.name}{placed.extents} SUBBYTE_ALIGN({align});\n"
+
+
+def _content(placed: PlacedArray) -> str:
     data = placed.array.data
     shape = " x ".join(map(str, data.shape)) or "1"
-    if placed.is_string:
-        rows = c_rows(data)
-        extents, content = f"[{len(rows)}][{ROW_BYTES}]", ",\n".join(rows)
-    else:
-        extents, content = f"[{max(data.size, 1)}]", wrap(c_elements(data) or ["0"])
-    return (
-        f"/* {placed.array.role}, {placed.array.layout}: {shape} */\n"
-        f"static const {c_type_of(data)} {placed.name}{extents} SUBBYTE_ALIGN({placed.array.align}) = {{\n"
-        f"{content}\n}};\n"
-    )
+    content = ",\n".join(c_rows(data)) if placed.is_string else wrap(c_elements(data) or ["0"])
+    return f"  /* {placed.name}: {placed.array.layout}, {shape} */\n  {{\n{content}\n  }},\n"

@@ -9,35 +9,43 @@
 #include "kernels/gemm.h"
 #include "kernels/quantization.h"
 
-/* scale, row_major: 1 */
-static const float scale_00_QuantizeLinear[1] SUBBYTE_ALIGN(64) = {
+/* In the order in which the steps use them. */
+static const struct {
+  float scale_00_QuantizeLinear[1] SUBBYTE_ALIGN(64);
+  int32_t zero_point_00_QuantizeLinear[1] SUBBYTE_ALIGN(64);
+  int8_t weights_02_QConv[54] SUBBYTE_ALIGN(64);
+  int32_t bias_02_QConv[3] SUBBYTE_ALIGN(64);
+  float multiplier_02_QConv[3] SUBBYTE_ALIGN(64);
+  int16_t table_02_QConv[256] SUBBYTE_ALIGN(64);
+  int8_t weights_04_QGemm[96] SUBBYTE_ALIGN(64);
+  float multiplier_04_QGemm[1] SUBBYTE_ALIGN(64);
+  int32_t matrices_of_a_04_QGemm[1] SUBBYTE_ALIGN(64);
+  float scale_05_DequantizeLinear[1] SUBBYTE_ALIGN(64);
+} constants = {
+  /* scale_00_QuantizeLinear: row_major, 1 */
+  {
     0x1.99999a0000000p-5f,
-};
-
-/* zero_point, row_major: 1 */
-static const int32_t zero_point_00_QuantizeLinear[1] SUBBYTE_ALIGN(64) = {
+  },
+  /* zero_point_00_QuantizeLinear: row_major, 1 */
+  {
     -3,
-};
-
-/* weights, ohwi: 3 x 3 x 3 x 2 */
-static const int8_t weights_02_QConv[54] SUBBYTE_ALIGN(64) = {
+  },
+  /* weights_02_QConv: ohwi, 3 x 3 x 3 x 2 */
+  {
     11, -22, -54, -90, 101, 47, 113, 60, 41, 77, -63, 47, -122, 101, 32, -30, 21, 121, -118, 85, 20, 43, -33, -83,
     -42, 39, 19, -71, 70, -59, -62, -47, -89, -73, -22, -114, 25, -78, 50, 33, 87, 95, -52, -16, -76, 44, -89, 33,
     122, 105, -56, -90, 87, -111,
-};
-
-/* bias, row_major: 3 */
-static const int32_t bias_02_QConv[3] SUBBYTE_ALIGN(64) = {
+  },
+  /* bias_02_QConv: row_major, 3 */
+  {
     -1, 321, -369,
-};
-
-/* multiplier, row_major: 3 */
-static const float multiplier_02_QConv[3] SUBBYTE_ALIGN(64) = {
+  },
+  /* multiplier_02_QConv: row_major, 3 */
+  {
     0x1.99999c0000000p-7f, 0x1.99999c0000000p-6f, 0x1.3333340000000p-6f,
-};
-
-/* table, row_major: 1 x 256 */
-static const int16_t table_02_QConv[256] SUBBYTE_ALIGN(64) = {
+  },
+  /* table_02_QConv: row_major, 1 x 256 */
+  {
     -128, -127, -126, -125, -124, -124, -123, -122, -121, -120, -119, -118, -117, -116, -116, -115, -114, -113,
     -112, -111, -110, -109, -108, -108, -107, -106, -105, -104, -103, -102, -101, -100, -100, -99, -98, -97, -96,
     -95, -94, -93, -92, -92, -91, -90, -89, -88, -87, -86, -85, -84, -84, -83, -82, -81, -80, -79, -78, -77, -76,
@@ -49,30 +57,28 @@ static const int16_t table_02_QConv[256] SUBBYTE_ALIGN(64) = {
     33, 34, 35, 36, 36, 37, 38, 39, 40, 41, 42, 43, 44, 44, 45, 46, 47, 48, 49, 50, 51, 52, 52, 53, 54, 55, 56, 57,
     58, 59, 60, 60, 61, 62, 63, 64, 65, 66, 67, 68, 68, 69, 70, 71, 72, 73, 74, 75, 76, 76, 77, 78, 79, 80, 81, 82,
     83, 84, 84, 85, 86, 87, 88, 89, 90, 91, 92, 92, 93, 94, 95, 96, 97, 98, 99,
-};
-
-/* weights, nk: 2 x 48 */
-static const int8_t weights_04_QGemm[96] SUBBYTE_ALIGN(64) = {
+  },
+  /* weights_04_QGemm: nk, 2 x 48 */
+  {
     121, -116, -95, -4, 71, 74, -56, -125, -6, 19, 5, -13, 34, -58, 112, -81, -97, -65, 18, 14, -47, 112, -98, -25,
     -97, -86, 13, -95, 33, 50, -21, -21, -56, 89, -29, 67, -69, 107, 55, -59, -46, -57, -18, -51, -125, -84, 105,
     -38, 61, 76, -71, -98, 21, -9, 92, 81, 8, -51, -46, -41, 102, -57, -66, 56, -94, -63, 69, 125, 5, -15, 119, -6,
     -109, 1, 8, 21, -128, 13, -93, 2, -101, 126, -115, 78, 100, 74, -81, 51, -93, 31, -7, -41, -2, 125, 97, -9,
-};
-
-/* multiplier, row_major: 1 */
-static const float multiplier_04_QGemm[1] SUBBYTE_ALIGN(64) = {
+  },
+  /* multiplier_04_QGemm: row_major, 1 */
+  {
     0x1.70a3d80000000p-4f,
-};
-
-/* matrices_of_a, row_major: 1 */
-static const int32_t matrices_of_a_04_QGemm[1] SUBBYTE_ALIGN(64) = {
+  },
+  /* matrices_of_a_04_QGemm: row_major, 1 */
+  {
     0,
+  },
+  /* scale_05_DequantizeLinear: row_major, 1 */
+  {
+    0x1.eb851e0000000p-6f,
+  },
 };
 
-/* scale, row_major: 1 */
-static const float scale_05_DequantizeLinear[1] SUBBYTE_ALIGN(64) = {
-    0x1.eb851e0000000p-6f,
-};
 static const struct subbyte_affine shape_00_QuantizeLinear_0 = {
     .x_type = 9, .y_type = 1, .channels = 1, .inner = 32, .elements = 32, .chunk = 2048, .qmin = -128, .qmax = 127,
     .rounding = 0, .zero_point_first = 0,
@@ -114,7 +120,7 @@ static const struct subbyte_affine shape_05_DequantizeLinear_7 = {
 /* x_q_quantize */
 static int32_t step_00_QuantizeLinear(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
   (void)thread;
-  subbyte_quantize_linear((const float *)context->inputs[0], (int8_t *)(void *)(context->arena + 0), scale_00_QuantizeLinear, zero_point_00_QuantizeLinear, &shape_00_QuantizeLinear_0, begin, end);
+  subbyte_quantize_linear((const float *)context->inputs[0], (int8_t *)(void *)(context->arena + 0), constants.scale_00_QuantizeLinear, constants.zero_point_00_QuantizeLinear, &shape_00_QuantizeLinear_0, begin, end);
   return SUBBYTE_OK;
 }
 
@@ -127,7 +133,7 @@ static int32_t step_01_Repack(const subbyte_context *context, int32_t begin, int
 
 /* conv + relu + y_q_quantize + add + sum_q_quantize */
 static int32_t step_02_QConv(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
-  subbyte_conv_s16s8s32((const int8_t *)(const void *)(context->arena + 64), weights_02_QConv, bias_02_QConv, multiplier_02_QConv, 0, 0, table_02_QConv, (int8_t *)(void *)(context->arena + 0), &shape_02_QConv_2, &shape_02_QConv_3, begin, end, context->scratch + (size_t)thread * 128);
+  subbyte_conv_s16s8s32((const int8_t *)(const void *)(context->arena + 64), constants.weights_02_QConv, constants.bias_02_QConv, constants.multiplier_02_QConv, 0, 0, constants.table_02_QConv, (int8_t *)(void *)(context->arena + 0), &shape_02_QConv_2, &shape_02_QConv_3, begin, end, context->scratch + (size_t)thread * 128);
   return SUBBYTE_OK;
 }
 
@@ -140,14 +146,14 @@ static int32_t step_03_Repack(const subbyte_context *context, int32_t begin, int
 
 /* product + product_q_quantize */
 static int32_t step_04_QGemm(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
-  subbyte_gemm_s16s8s32((const int8_t *)(const void *)(context->arena + 64), weights_04_QGemm, 0, multiplier_04_QGemm, 0, 0, 0, (int8_t *)(void *)(context->arena + 0), matrices_of_a_04_QGemm, matrices_of_a_04_QGemm, &shape_04_QGemm_5, &shape_04_QGemm_6, begin, end, context->scratch + (size_t)thread * 128);
+  subbyte_gemm_s16s8s32((const int8_t *)(const void *)(context->arena + 64), constants.weights_04_QGemm, 0, constants.multiplier_04_QGemm, 0, 0, 0, (int8_t *)(void *)(context->arena + 0), constants.matrices_of_a_04_QGemm, constants.matrices_of_a_04_QGemm, &shape_04_QGemm_5, &shape_04_QGemm_6, begin, end, context->scratch + (size_t)thread * 128);
   return SUBBYTE_OK;
 }
 
 /* out_dequantize */
 static int32_t step_05_DequantizeLinear(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
   (void)thread;
-  subbyte_dequantize_linear((const int8_t *)(const void *)(context->arena + 0), (float *)context->outputs[0], scale_05_DequantizeLinear, matrices_of_a_04_QGemm, &shape_05_DequantizeLinear_7, begin, end);
+  subbyte_dequantize_linear((const int8_t *)(const void *)(context->arena + 0), (float *)context->outputs[0], constants.scale_05_DequantizeLinear, constants.matrices_of_a_04_QGemm, &shape_05_DequantizeLinear_7, begin, end);
   return SUBBYTE_OK;
 }
 
@@ -184,7 +190,7 @@ static const subbyte_model model = {
     .name = "small",
     .target = "portable",
     .features = "",
-    .digest = "a78dcaab6e2c76e993f51317da06a76a09485f70c8802ce60df4821a8f50bb64",
+    .digest = "11fdad7271003dbdf0027edcdf1687a16a3bbed97fca01d697ab8a145ac9bbd3",
     .input_count = 1,
     .inputs = model_inputs,
     .output_count = 1,
@@ -205,7 +211,6 @@ int small_run(const float *x, float *out, void *arena) {
   const void *inputs[1];
   void *outputs[1];
   subbyte_context context;
-  int32_t i;
   if (!x || !out || !arena) return SUBBYTE_ERROR_NULL;
   if ((uintptr_t)arena % 64 != 0) return SUBBYTE_ERROR_ALIGNMENT;
   if (!subbyte_float_environment_is_default()) return SUBBYTE_ERROR_FLOAT_ENVIRONMENT;
@@ -216,9 +221,11 @@ int small_run(const float *x, float *out, void *arena) {
   context.arena = (unsigned char *)arena;
   context.weights = 0;
   context.scratch = (unsigned char *)arena + 128;
-  for (i = 0; i < 6; ++i) {
-    const int32_t status = model_steps[i].run(&context, 0, model_steps[i].tiles, 0);
-    if (status != SUBBYTE_OK) return status;
-  }
+  step_00_QuantizeLinear(&context, 0, 1, 0);
+  step_01_Repack(&context, 0, 16, 0);
+  step_02_QConv(&context, 0, 4, 0);
+  step_03_Repack(&context, 0, 3, 0);
+  step_04_QGemm(&context, 0, 1, 0);
+  step_05_DequantizeLinear(&context, 0, 1, 0);
   return SUBBYTE_OK;
 }
