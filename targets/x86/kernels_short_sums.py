@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,7 @@ from subbyte.targets.x86.registers import (
     ceil_div,
     choose_tiles,
 )
+from subbyte.targets.x86.remembered import remembered
 from subbyte.targets.x86.rows import row, stored_bits
 
 _AVX2, _AVX512 = REGISTERS["avx2"].features, REGISTERS["avx512"].features
@@ -84,7 +85,7 @@ class Held:
     groups: int
 
 
-@lru_cache(maxsize=64)
+@remembered
 def held(op: SumOfProducts) -> Held | None:
     """The most that every lane holds, for the weights at hand and all codes of the input; None where a pair overflows.
 
@@ -252,7 +253,7 @@ def _cost_short(op: SumOfProducts, facts: TargetFacts, dot: Dot) -> float:
     return multiply_accumulates(op) * (1 + _WIDENING / groups) / dot.rate * 1e-9
 
 
-@lru_cache(maxsize=64)
+@remembered
 def _time_of_four(op: SumOfProducts, dot: Dot) -> float:
     """The time of four products in bundles, by the bundles of a few vectors of outputs; 1 for fours by themselves."""
     weights = weights_of(op)

@@ -7,11 +7,10 @@ outputs; so is a convolution 1x1 without strides and pads, whose pixels are one 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +45,7 @@ from subbyte.targets.x86.proofs import may_reach_int32
 from subbyte.targets.x86.registers import (
     MOST_PIXELS,
     MOST_VECTORS,
+    PANEL_PIECES,
     PIECES,
     Dot,
     RegisterTile,
@@ -57,6 +57,7 @@ from subbyte.targets.x86.registers import (
     fits_registers,
     scratch_bytes,
 )
+from subbyte.targets.x86.remembered import remembered
 from subbyte.targets.x86.rows import (
     is_signed_weights,
     is_unsigned_byte,
@@ -153,7 +154,7 @@ KNOBS = (
     KernelKnob("vectors", "vectors of outputs of each of them", tuple(range(1, MOST_VECTORS + 1))),
     KernelKnob("row_tiles", "pieces that the rows of an image are cut into", PIECES),
     KernelKnob("column_tiles", "pieces that its columns are cut into", PIECES),
-    KernelKnob("panel_tiles", "pieces that its outputs are cut into, each with its own weights", PIECES),
+    KernelKnob("panel_tiles", "pieces that its outputs are cut into, each with its own weights", PANEL_PIECES),
 )
 
 
@@ -330,19 +331,11 @@ def accepts_sums(op: SumOfProducts, *, raw: bool) -> bool:
         return False
 
 
-_RESTS: WeakKeyDictionary[Node, dict[Hashable, float]] = WeakKeyDictionary()
-"""By the weights, which stay as they are while their operation is rewritten."""
-
-
+@remembered
 def _rests(op: SumOfProducts, dot: Dot) -> float:
     """How many products are left of weights, to one that is not."""
-    high, vectors = data_of(op).type.code_range()[1], _cut(op, dot).register_tile.vectors
-    known = _RESTS.setdefault((op.b if isinstance(op, QGemm) else op.w).node, {})
-    key = (type(op), geometry(op).runs, dot, high, vectors)
-    if key not in known:
-        packed = plan(op, dot).packed
-        known[key] = packed.more.size / packed.main.size
-    return known[key]
+    packed = plan(op, dot).packed
+    return packed.more.size / packed.main.size
 
 
 def _cost(op: SumOfProducts, facts: TargetFacts, dot: Dot) -> float:
