@@ -1,7 +1,8 @@
-"""Rows for float sums of products with constant weights, floats or indices into a codebook: Conv, MatMul and theirs."""
+"""Rows for float sums of products: Conv, MatMul and Gemm, with floats or indices into a codebook as weights."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from subbyte.compiler.dtype import FLOAT32
 from subbyte.compiler.ir.macs import multiply_accumulates
 from subbyte.compiler.ir.node import Node, Value
-from subbyte.compiler.ir.ops import Conv, MatMul
+from subbyte.compiler.ir.ops import Conv, Gemm, MatMul
 from subbyte.compiler.ir.qops_codebooks import CodebookConv, CodebookMatMul
+from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.numerics.affine import to_real
 from subbyte.compiler.target import (
     Argument,
@@ -30,14 +32,22 @@ from subbyte.compiler.target import (
     as_array,
 )
 from subbyte.targets.common.constants import constant_of, is_constant, operand
-from subbyte.targets.common.geometry import is_channels_last, is_row_major, pieces
+from subbyte.targets.common.geometry import (
+    broadcast_strides,
+    is_channels_last,
+    is_plain,
+    is_row_major,
+    pieces,
+    stored_strides,
+)
 from subbyte.targets.common.packing import pack_rows
 from subbyte.targets.common.windows import is_spatial, spatial
 from subbyte.targets.x86.packing import padded_to
 from subbyte.targets.x86.registers import REGISTERS
 from subbyte.targets.x86.rows import row
 
-FloatSum = Conv | MatMul | CodebookConv | CodebookMatMul
+FloatSum = Conv | MatMul | Gemm | CodebookConv | CodebookMatMul
+_PRODUCTS = (MatMul, Gemm, CodebookMatMul)
 PIXELS, VECTORS = {"avx512": 8, "avx2": 4}, 2  # of a register tile; at most those of kernels/x86_float_sums.h
 _MOST_PIXELS = 8
 _LANES_OF_TREE = 8
@@ -77,10 +87,10 @@ class Geometry:
 
 
 def geometry(op: FloatSum) -> Geometry:
-    if isinstance(op, (MatMul, CodebookMatMul)):
-        depth, columns = op.b.type.shape
+    if isinstance(op, _PRODUCTS):
+        columns = op.type.shape[-1]
         rows = op.type.elements // columns
-        return Geometry(1, (1, rows), depth, (1, rows), columns)
+        return Geometry(1, (1, rows), op.a.type.shape[-1], (1, rows), columns)
     s, group = spatial(op), op.group
     images, channels = op.x.type.shape[:2]
     outputs = op.type.shape[1] // group
@@ -89,11 +99,11 @@ def geometry(op: FloatSum) -> Geometry:
 
 
 def _data(op: FloatSum) -> Value:
-    return op.a if isinstance(op, (MatMul, CodebookMatMul)) else op.x
+    return op.a if isinstance(op, _PRODUCTS) else op.x
 
 
 def _weights_of(op: FloatSum) -> Value:
-    return op.b if isinstance(op, (MatMul, CodebookMatMul)) else op.w
+    return op.b if isinstance(op, _PRODUCTS) else op.w
 
 
 def _panels(op: FloatSum, values: NDArray[Any], g: Geometry, columns: int) -> NDArray[Any]:
@@ -101,8 +111,8 @@ def _panels(op: FloatSum, values: NDArray[Any], g: Geometry, columns: int) -> ND
 
     Behind the last output there are zeros.
     """
-    if isinstance(op, (MatMul, CodebookMatMul)):
-        apart = values[None]
+    if isinstance(op, _PRODUCTS):
+        apart = values.T[None] if isinstance(op, Gemm) and op.transpose_b else values[None]
     else:
         split = values.reshape(g.groups, g.outputs, g.channels, -1)  # [groups, outputs, channels, taps]
         apart = split.transpose(0, 3, 2, 1).reshape(g.groups, g.depth, g.outputs)
@@ -120,7 +130,7 @@ def _arrays(op: FloatSum, g: Geometry, columns: int) -> tuple[int, tuple[Argumen
     """(bits of a weight, (weights, table, scales))."""
     weights = _weights_of(op)
     quant, values = weights.type.quant, constant_of(weights)
-    if isinstance(op, (Conv, MatMul)):
+    if isinstance(op, (Conv, MatMul, Gemm)):
         floats = as_array(_panels(op, values, g, columns), np.float32)
         return 32, (ConstantArray("weights", floats, f"o{columns}"), Integer(0), Integer(0))
     assert quant is not None, "a codebook has levels"
@@ -141,16 +151,31 @@ def _arrays(op: FloatSum, g: Geometry, columns: int) -> tuple[int, tuple[Argumen
     )
 
 
+def _is_plain_gemm(op: Gemm) -> bool:
+    """a * b + c with factors of 1 and a c for each column."""
+    c = op.c
+    per_column = c is None or (is_constant(c) and c.type.elements in (1, c.type.shape[-1] if c.type.rank else 1))
+    return op.alpha == 1 and op.beta == 1 and not op.transpose_a and per_column
+
+
+def _bias(op: FloatSum) -> Value | None:
+    match op:
+        case Conv(b=b) | CodebookConv(b=b) | Gemm(c=b):
+            return b
+    return None
+
+
 def _accepts(op: FloatSum) -> bool:
     weights, data = _weights_of(op), _data(op)
     if op.type.dtype != FLOAT32 or data.type.dtype != FLOAT32 or not is_constant(weights):
         return False
-    if isinstance(op, (MatMul, CodebookMatMul)):
+    if isinstance(op, _PRODUCTS):
         stored = weights.type.rank == 2 and is_row_major(data.type) and is_row_major(op.type)
+        stored = stored and (not isinstance(op, Gemm) or _is_plain_gemm(op))
     else:
         stored = is_spatial(data.type) and is_channels_last(data.type) and is_channels_last(op.type)
         stored = stored and (op.b is None or is_constant(op.b)) and geometry(op).outputs >= _LEAST_OUTPUTS
-    floats = isinstance(op, (Conv, MatMul))
+    floats = isinstance(op, (Conv, MatMul, Gemm))
     return stored and (not floats or bool(np.isfinite(constant_of(weights)).all()))  # padding is multiplied by them
 
 
@@ -158,8 +183,8 @@ def _call(op: FloatSum, isa: str) -> Call:
     g, columns = geometry(op), VECTORS * REGISTERS[isa].bytes // 4
     bits, arrays = _arrays(op, g, columns)
     bias: Argument = Integer(0)
-    if isinstance(op, (Conv, CodebookConv)) and op.b is not None:
-        bias = _per_output("bias", constant_of(op.b), g, columns)
+    if (added := _bias(op)) is not None:
+        bias = _per_output("bias", constant_of(added).reshape(-1), g, columns)
     pixels = min(PIXELS[isa], g.rows)
     fields = (
         ("height", g.extents[0]),
@@ -204,11 +229,69 @@ def _cost(op: FloatSum, facts: TargetFacts, isa: str) -> float:
     return multiply_accumulates(op) / _RATES[isa] * 1e-9
 
 
+# Products of two run-time matrices ------------------------------------------------------------------------------------
+
+
+def _accepts_product(op: MatMul) -> bool:
+    if op.type.dtype != FLOAT32 or op.a.type.dtype != FLOAT32 or min(op.a.type.rank, op.b.type.rank) < 2:
+        return False
+    stored = all(map(is_plain, (op.a.type, op.b.type))) and is_row_major(op.type)
+    return stored and (stored_strides(op.a.type)[-1] == 1 or op.a.type.shape[-1] == 1)
+
+
+def _firsts(of_type: TensorType, batches: tuple[int, ...], role: str) -> ConstantArray:
+    """Where the matrix of each batch begins."""
+    starts = np.zeros(batches, np.int64)
+    for axis, stride in enumerate(broadcast_strides(of_type, len(batches) + 2)[:-2]):
+        along = [-1 if axis == other else 1 for other in range(len(batches))]
+        starts = starts + (np.arange(batches[axis]) * stride).reshape(along)
+    return ConstantArray(role, as_array(starts.reshape(-1), np.int32))
+
+
+def _product_call(op: MatMul, isa: str) -> Call:
+    lanes, batches = VECTORS * REGISTERS[isa].bytes // 4, op.type.shape[:-2]
+    rows, columns = op.type.shape[-2:]
+    depth = op.a.type.shape[-1]
+    b_depth, b_column = stored_strides(op.b.type)[-2:]
+    fields = (
+        ("rows", rows),
+        ("columns", columns),
+        ("depth", depth),
+        ("a_row", stored_strides(op.a.type)[-2]),
+        ("b_depth", b_depth),
+        ("b_column", b_column),
+        ("tile_rows", min(PIXELS[isa], rows)),
+    )
+    return Call(
+        f"subbyte_x86_float_product_{isa}",
+        (
+            operand(op, op.a),
+            operand(op, op.b),
+            ResultPointer(),
+            _firsts(op.a.type, batches, "firsts_of_a"),
+            _firsts(op.b.type, batches, "firsts_of_b"),
+            ConstantStruct("subbyte_x86_float_product", fields),
+            Special.TILE_BEGIN,
+            Special.TILE_END,
+            Special.SCRATCH,
+        ),
+        tiles=math.prod(batches) * pieces(columns, lanes),
+        scratch_bytes=4 * lanes * (8 * _MOST_PIXELS + depth),
+    )
+
+
+def _product_cost(op: MatMul, facts: TargetFacts, isa: str) -> float:
+    """The products, and the copies of b."""
+    del facts
+    return (multiply_accumulates(op) / _RATES[isa] + op.b.type.elements) * 1e-9
+
+
 def _rows() -> Iterator[Kernel]:
     floats, indices = "f32 f32 -> f32", "f32, indices into a table of f32 -> f32"
     operations: tuple[tuple[type[Node], Storage, str], ...] = (
         (Conv, Storage.CHANNELS_LAST, floats),
         (MatMul, Storage.ROW_MAJOR, floats),
+        (Gemm, Storage.ROW_MAJOR, floats),
         (CodebookConv, Storage.CHANNELS_LAST, indices),
         (CodebookMatMul, Storage.ROW_MAJOR, indices),
     )
@@ -225,6 +308,17 @@ def _rows() -> Iterator[Kernel]:
                 registers.features,
                 partial(_cost, isa=isa),
             )
+        yield row(
+            MatMul,
+            f"subbyte_x86_float_product_{isa}",
+            f"x86_float_sums_{isa}.h",
+            Storage.ROW_MAJOR,
+            partial(_product_call, isa=isa),
+            _accepts_product,
+            "f32 f32 -> f32, both at run time",
+            registers.features,
+            partial(_product_cost, isa=isa),
+        )
 
 
 ROWS = tuple(_rows())

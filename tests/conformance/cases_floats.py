@@ -96,6 +96,14 @@ def float_matrix_products() -> Iterator[Case]:
         yield Case(f"matmul_depth_{extent}", ops.MatMul, (a, b))
         a, b = reals("a", (3, 10), FLOAT32), reals("b", (10, extent), FLOAT32, constant=True)
         yield Case(f"matmul_columns_{extent}", ops.MatMul, (a, b))
+    for extent in (1, 3, 4, 5, 7, 8, 9, 17):  # around the rows of a register tile
+        for constant in (False, True):
+            a, b = reals("a", (extent, 11), FLOAT32), reals("b", (11, 35), FLOAT32, constant=constant)
+            yield Case(f"matmul_rows_{extent}_{constant}", ops.MatMul, (a, b))
+    for c in ((21,), (1, 21), (1,), ()):
+        a, b = reals("a", (5, 19), FLOAT32), reals("b", (19, 21), FLOAT32, constant=True)
+        constant_c = reals("c", c, FLOAT32, constant=True)
+        yield Case(f"gemm_constant_{c}", lambda a, b, c: ops.Gemm(a, b, c, 1.0, 1.0, False, False), (a, b, constant_c))
     batches = {"both": ((4, 3, 5), (4, 5, 6)), "a": ((2, 4, 3, 5), (5, 6)), "cross": ((2, 1, 3, 5), (4, 5, 6))}
     for label, (left, right) in batches.items():
         yield Case(f"matmul_batch_{label}", ops.MatMul, (reals("a", left, FLOAT32), reals("b", right, FLOAT32)))

@@ -16,6 +16,12 @@ struct subbyte_x86_float_sums {
     int32_t pad_top, pad_left, pixels, rows, in_place, bits;
 };
 
+// a [rows][depth] * b [depth][columns] -> y [rows][columns], for each batch; a_row, b_depth, b_column: floats between neighbours.
+struct subbyte_x86_float_product {
+    int32_t rows, columns, depth;
+    int32_t a_row, b_depth, b_column, tile_rows;
+};
+
 enum { SUBBYTE_X86_FLOAT_PIXELS = 8, SUBBYTE_X86_FLOAT_VECTORS = 2 };  // of a register tile, at most
 
 // to: [taps][channels], what pixel `pixel` of y sees of `group`; zeros for padding. Adding a product with zero to a lane leaves

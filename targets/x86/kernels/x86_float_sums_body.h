@@ -104,6 +104,48 @@ SUBBYTE_INLINE void V(subbyte_x86_float_sums_)(const float* x, const void* w, co
     }
 }
 
+// One panel of a product of run-time matrices, b as `panel` has it: all rows of a, n columns.
+SUBBYTE_INLINE void V(subbyte_x86_float_rows_)(const float* a, const float* panel, float* y,
+                                               const struct subbyte_x86_float_product* g, int32_t n, float* lanes) {
+    const struct subbyte_x86_float_sums sums = {
+        .channels = g->depth, .kernel_height = 1, .kernel_width = 1, .bits = 32};
+    int32_t row = 0;
+    for (; row + g->tile_rows <= g->rows; row += g->tile_rows)
+        V(subbyte_x86_float_panel_)(a + row * g->a_row, g->a_row, (const uint8_t*)panel, 0, 0, 0, y + row * g->columns,
+                                    g->columns, &sums, g->tile_rows, n, lanes);
+    for (; row < g->rows; ++row)
+        V(subbyte_x86_float_panel_)(a + row * g->a_row, g->a_row, (const uint8_t*)panel, 0, 0, 0, y + row * g->columns,
+                                    g->columns, &sums, 1, n, lanes);
+}
+
+// y = tree over k of f32(a * b). a_at, b_at: where the matrices of each batch begin. Tiles: batches * panels of COLUMNS columns.
+// scratch: lanes [8][8][COLUMNS], a panel of b [depth][COLUMNS].
+SUBBYTE_INLINE void V(subbyte_x86_float_product_)(const float* a, const float* b, float* y, const int32_t* a_at,
+                                                  const int32_t* b_at, const struct subbyte_x86_float_product* g,
+                                                  int32_t begin, int32_t end, void* scratch) {
+    const int32_t panels = (g->columns + COLUMNS - 1) / COLUMNS;
+    float* lanes = (float*)scratch;
+    float* panel = lanes + 8 * SUBBYTE_X86_FLOAT_PIXELS * COLUMNS;
+    int32_t tile, lane, k, i;
+    for (tile = begin; tile < end; ++tile) {
+        const int32_t batch = tile / panels, column = tile % panels * COLUMNS;
+        const int32_t n = subbyte_x86_smaller(g->columns - column, COLUMNS);
+        const float* from = a + a_at[batch];
+        float* to = panel;
+        float* result = y + batch * g->rows * g->columns + column;
+        for (lane = 0; lane < 8; ++lane)
+            for (k = lane; k < g->depth; k += 8, to += COLUMNS) {
+                const float* row = b + b_at[batch] + k * g->b_depth + column * g->b_column;
+                if (n < COLUMNS) memset(to, 0, COLUMNS * sizeof *to);
+                for (i = 0; i < n; ++i, row += g->b_column) to[i] = *row;
+            }
+        if (n == COLUMNS)  // a constant number of columns in both calls
+            V(subbyte_x86_float_rows_)(from, panel, result, g, COLUMNS, lanes);
+        else
+            V(subbyte_x86_float_rows_)(from, panel, result, g, g->columns % COLUMNS, lanes);
+    }
+}
+
 #undef V
 #undef FLOATS
 #undef LANES
