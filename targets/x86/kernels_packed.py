@@ -113,7 +113,7 @@ def _steps_call(op: Lookup, isa: str) -> Call:
         ConstantArray("deltas", as_array(deltas % 256, np.uint8)),
     )
     numbers = map(Integer, (len(thresholds), int(_table(op)[0]), stored_bits(op.type)))
-    arguments = (operand(op, op.x), ResultPointer(), *arrays, *numbers)
+    arguments: tuple[Argument, ...] = (operand(op, op.x), ResultPointer(), *arrays, *numbers)
     proof = f"{len(thresholds)} steps, equal to the table for all codes"
     return _call(f"subbyte_x86_lookup_steps_{isa}", arguments, op.type.elements, proof)
 
@@ -157,8 +157,9 @@ def _pairs_joined_call(op: QBinary, isa: str) -> Call:
         first, second = (pairs[(index >> k & 1) + _PAIR * (index >> 2 + k & 1)] for k in (0, 1))
         made = first + 2 * second
     tables = np.array([made << 2 * k for k in range(4)])
-    arguments = (
-        *(operand(op, value) for value in (op.a, op.b)),
+    arguments: tuple[Argument, ...] = (
+        operand(op, op.a),
+        operand(op, op.b),
         ResultPointer(),
         ConstantArray("table", as_array(tables, np.uint8), "by_four_bits"),
     )
@@ -179,12 +180,18 @@ def _accepts_pairs(op: QBinary) -> bool:
 
 def _pairs_call(op: QBinary, isa: str) -> Call:
     table = ConstantArray("table", as_array(_pairs(op), np.uint8))
-    arguments = (operand(op, op.a), operand(op, op.b), ResultPointer(), table, *_bits(op))
+    arguments: tuple[Argument, ...] = (operand(op, op.a), operand(op, op.b), ResultPointer(), table, *_bits(op))
     return _call(f"subbyte_x86_pairs_of_16_{isa}", arguments, op.type.elements, "table of all pairs of codes")
 
 
 def _binary_call(op: QBinary, isa: str) -> Call:
-    arguments = (operand(op, op.a), operand(op, op.b), ResultPointer(), binary_struct(op), *_bits(op))
+    arguments: tuple[Argument, ...] = (
+        operand(op, op.a),
+        operand(op, op.b),
+        ResultPointer(),
+        binary_struct(op),
+        *_bits(op),
+    )
     return _call(f"subbyte_x86_binary_packed_{isa}", arguments, op.type.elements, form_of(Grids.of(op)).proof)
 
 
