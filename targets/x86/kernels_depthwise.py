@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from subbyte.compiler.target import (
     ConstantStruct,
     Integer,
     Kernel,
+    KernelKnob,
     ResultPointer,
     Special,
     Storage,
@@ -33,7 +34,7 @@ from subbyte.targets.common.windows import Spatial, is_spatial, spatial
 from subbyte.targets.x86.dots import DOTS
 from subbyte.targets.x86.packing import summands
 from subbyte.targets.x86.proofs import may_reach_int32
-from subbyte.targets.x86.registers import WINDOW_BYTES, Dot, ceil_div
+from subbyte.targets.x86.registers import PIECES, WINDOW_BYTES, Dot, ceil_div
 from subbyte.targets.x86.rows import is_signed_weights, is_unsigned_byte, is_unsigned_grid, row
 
 _TILE_PRODUCTS = 1 << 17  # about a microsecond of work
@@ -86,17 +87,28 @@ class Tiles:
     scratch_bytes: int
 
 
-def _tiles(s: Spatial, channels: int, block_bytes: int) -> Tiles:
+def _tiles(s: Spatial, channels: int, block_bytes: int, asked: int | None) -> Tiles:
+    """As many as `asked`; else of about a microsecond of work, with windows that fit the first cache level."""
     columns = (s.results[1] - 1) * s.strides[1] + (s.kernel[1] - 1) * s.dilations[1] + 1
 
     def window(tiles: int) -> int:
         rows = (ceil_div(s.results[0], tiles) - 1) * s.strides[0] + (s.kernel[0] - 1) * s.dilations[0] + 1
         return rows * columns * channels + block_bytes
 
+    if asked is not None:
+        return Tiles(asked, window(asked))
     tiles = max(1, min(s.results[0], math.prod(s.results) * math.prod(s.kernel) * channels // _TILE_PRODUCTS))
     while tiles < s.results[0] and window(tiles) > WINDOW_BYTES:
         tiles += 1
     return Tiles(tiles, window(tiles))
+
+
+KNOBS = (KernelKnob("row_tiles", "pieces that the rows of an image are cut into", PIECES),)
+
+
+def _fits(op: QConv, setting: Mapping[str, int]) -> bool:
+    """No piece is empty."""
+    return setting.get("row_tiles", 1) <= spatial(op).results[0]
 
 
 def is_depthwise(op: QConv) -> bool:
@@ -157,12 +169,12 @@ def _struct(op: QConv, s: Spatial, blocks: Blocks, tiles: Tiles, extra: tuple[in
     )
 
 
-def _call(op: QConv, dot: Dot) -> Call:
+def _call(op: QConv, dot: Dot, row_tiles: int | None = None) -> Call:
     s, own, r = spatial(op), taps_of(op, dot), op.requantization
     assert r is not None
     channels, block_bytes = op.type.shape[1], 4 * dot.lanes
     blocks = blocks_of(channels, s.results[1], block_bytes, s.strides[1])
-    tiles = _tiles(s, channels, block_bytes)
+    tiles = _tiles(s, channels, block_bytes, row_tiles)
     bias = np.zeros(channels, np.int64) if op.bias is None else constant_of(op.bias).astype(np.int64)
 
     def packed(role: str, values: NDArray[Any], dtype: Any) -> ConstantArray:
@@ -237,7 +249,7 @@ def _rows() -> Iterator[Kernel]:
     for dot in DOTS:
         if dot.name.endswith("maddubs"):
             continue  # it adds neighbouring channels up, not the taps of one
-        yield row(
+        made = row(
             QConv,
             _symbol(dot),
             f"x86_depthwise_{dot.name}.h",
@@ -248,6 +260,7 @@ def _rows() -> Iterator[Kernel]:
             dot.features,
             partial(_cost, dot=dot),
         )
+        yield replace(made, knobs=KNOBS, fits=_fits)
 
 
 ROWS = tuple(_rows())

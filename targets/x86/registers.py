@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from subbyte.targets.x86.levels import LEVELS
 
 PIECES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 56, 64, 96, 112, 128, 224)  # knobs may ask for
+PANEL_PIECES = (1, 2, 3, 4, 6, 8, 12, 16)
 MOST_PIXELS, MOST_VECTORS, MOST_SUMS = 16, 8, 32  # as in x86_sums.h
 TILE_PRODUCTS = 1 << 19  # about a microsecond of work: what it costs to wake a thread
 _TILE_WEIGHTS = 64 * 1024  # as long as that takes from beyond the second cache level
