@@ -23,12 +23,17 @@ SUBBYTE_INLINE void F(subbyte_x86_add_short_)(INTS* pairs, const CELL* x, int32_
     int32_t m, v;
     for (; groups > 0; --groups) {
         INTS weights[SUBBYTE_X86_VECTORS] = {zero, zero, zero, zero, zero, zero, zero, zero};
-        SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) weights[v] = V(subbyte_load_)(w + v * LANES * GROUP);
+        SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
+            INTS vector = V(subbyte_load_)(w + v * LANES * GROUP);
+            V(SUBBYTE_HOLD_)(vector);
+            weights[v] = vector;
+        }
         SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) {
             const INTS cells = V(subbyte_broadcast_)(x + m * step);
             SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
-                INTS sum = V(subbyte_add_s16_)(pairs[m * vectors + v], V(subbyte_pairs_)(cells, weights[v]));
-                V(SUBBYTE_IN_PLACE_)(sum);
+                const INTS products = V(subbyte_pairs_)(cells, weights[v]);
+                INTS sum = pairs[m * vectors + v];
+                V(SUBBYTE_ADD_PAIRS_)(sum, products);
                 pairs[m * vectors + v] = sum;
             }
         }
