@@ -70,8 +70,8 @@ BUNDLES = (
     Dot("avx512_bundles", 16, FOUR, 32, 3, 3, 160.0, _AVX512),
     Dot("avx2_bundles", 8, FOUR, 16, 3, 3, 80.0, _AVX2),
 )
-_MOST_PIXELS = {"avx512_bundles": 16, "avx2_bundles": 14}
-_SHORT_PIXELS = {1: 8, 2: 4, 3: 3, 4: 2}  # by vectors: as many sums as stay in registers, and few loads for each
+_MOST_PIXELS = {"avx512_bundles": 16, "avx2_bundles": 10}
+_SHORT_VECTORS, _SHORT_PIXELS = 4, 14  # the most of a register tile
 _WIDENING = 2.5  # groups whose time it takes to widen the sums of a register tile
 _BUNDLE_TIME = (4 * 0.69, 2 * 0.8, 1.0)  # bundles of 4, 2 and 1 fours, where one four by itself takes 1
 _SAMPLE_VECTORS = 2  # of outputs, for costs
@@ -127,10 +127,29 @@ def _cut(op: SumOfProducts, dot: Dot, tile: RegisterTile, *, whole: bool) -> Cut
 
 
 def cut_short(op: SumOfProducts, dot: Dot) -> Cut:
-    """Panels of as many vectors as make few loads, with as many pixels as registers hold."""
+    """The register tile that takes the least time: two products, or two loads, a cycle, and something for each tile."""
     g = geometry(op)
-    vectors = min(ceil_div(g.outputs, dot.lanes), max(_SHORT_PIXELS))
-    pixels = min(g.results[1], _SHORT_PIXELS[vectors] * (2 if dot.lanes == 16 else 1))
+    groups = g.runs[0] * ceil_div(g.runs[1], FOUR)
+    width, vectors_of_all = g.results[1], ceil_div(g.outputs, dot.lanes)
+
+    def cycles(pixels: int, vectors: int) -> float:
+        step = max(0.6 * pixels * vectors, 0.56 * (pixels + vectors)) + 0.3
+        return groups * step + 3.5 * pixels * vectors + 8
+
+    def time(tile: tuple[int, int]) -> float:
+        pixels, vectors = tile
+        full, last = divmod(vectors_of_all, vectors)
+        return ceil_div(width, pixels) * (full * cycles(*tile) + (cycles(pixels, last) if last else 0.0))
+
+    pixels, vectors = min(
+        (
+            (pixels, vectors)
+            for vectors in range(1, min(vectors_of_all, _SHORT_VECTORS) + 1)
+            for pixels in range(1, min(width, _SHORT_PIXELS) + 1)
+            if pixels * vectors + vectors + dot.spare <= dot.registers or pixels == 1
+        ),
+        key=time,
+    )
     last = ceil_div(g.outputs % (vectors * dot.lanes), dot.lanes)
     return _cut(op, dot, RegisterTile(pixels, vectors, last), whole=True)
 
