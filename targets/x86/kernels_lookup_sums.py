@@ -58,7 +58,7 @@ from subbyte.targets.x86.registers import (
     ceil_div,
     scratch_bytes,
 )
-from subbyte.targets.x86.rows import row, stored_bits
+from subbyte.targets.x86.rows import row, sharing_seconds, stored_bits
 
 MOST_PIXELS, MOST_VECTORS = 8, 4  # as in kernels/x86_lookup_sums.h
 _MANY_THREADS = 8  # tiles that are wanted of an operation, where each has so much work:
@@ -72,10 +72,11 @@ _SPARE_REGISTERS = 3  # a row of the tables, what is picked of it, a mask
 class Lookup:
     """An instruction that looks bytes up.
 
-    name: the suffix of its kernels. block: outputs of a vector; sums: the most registers of sums, names of entries and
-        others that compilers keep without spilling.
-    lookup_ns, row_ns, weights_ns: what a look-up with its addition takes, a row of a table, a vector of weights.
-    flush_ns: the end of a chunk, for each vector of 8-bit sums; finish_ns: what makes results of a vector's sums.
+    name: the suffix of its kernels. block: outputs of a vector; registers: how many compilers use without spills.
+    sextets: it looks up in 64 entries, else in 16.
+    lookup_ns, row_ns, weights_ns, step_ns: what a look-up with its addition takes, a row of a table, a vector of
+        weights, a cell of all pixels. flush_ns: the end of a chunk, for each vector of 8-bit sums; finish_ns: what
+        makes results of its sums. All are fitted to the times of 3x3 convolutions at 28x28 by all register tiles.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Lookup:
     lookup_ns: float
     row_ns: float
     weights_ns: float
+    step_ns: float
     flush_ns: float
     finish_ns: float
     features: frozenset[str]
@@ -97,14 +99,14 @@ class Lookup:
         """What a register tile of pixels by vectors takes whose window has of_pixel cells."""
         loads = ceil_div(vectors, 2) if cells.form == OUTPUTS else vectors
         step = cells.lookups * (pixels * (vectors * self.lookup_ns + self.row_ns) + loads * self.weights_ns)
-        return of_pixel * step + pixels * vectors * (chunks * self.flush_ns + self.finish_ns)
+        return of_pixel * (step + self.step_ns) + pixels * vectors * (chunks * self.flush_ns + self.finish_ns)
 
 
 _AVX2, _AVX512 = REGISTERS["avx2"], REGISTERS["avx512"]
 LOOKUPS = (
-    Lookup("avx512vbmi", 64, 24, True, 0.12, 0.17, 0.1, 1.0, 8.0, _AVX512.features | {"avx512vbmi"}),
-    Lookup("avx512", 64, 24, False, 0.14, 0.12, 0.15, 1.0, 8.0, _AVX512.features),
-    Lookup("avx2", 32, 13, False, 0.14, 0.08, 0.06, 1.0, 8.0, _AVX2.features),
+    Lookup("avx512vbmi", 64, 24, True, 0.07, 0.19, 0.34, 0.0, 0.4, 2.0, _AVX512.features | {"avx512vbmi"}),
+    Lookup("avx512", 64, 24, False, 0.16, 0.08, 0.08, 0.09, 0.3, 2.0, _AVX512.features),
+    Lookup("avx2", 32, 13, False, 0.09, 0.07, 0.08, 0.06, 0.9, 9.5, _AVX2.features),
 )
 
 
@@ -172,6 +174,8 @@ def _cuts(lookup: Lookup, g: Geometry, weights: LookupWeights, window: CellWindo
         for high in range(1, min(height * width, MOST_PIXELS) + 1):
             if high > 1 and high * wide + wide + _SPARE_REGISTERS > lookup.registers:
                 continue
+            if lookup.sextets and high in (2, 3) and height * width > 3:  # slower than the model says, by a third
+                continue
             register_tile = RegisterTile(high, wide, last)
             most = min(height if height > 1 else width // high, MANY_TILES)
             for areas in range(1, most + 1):
@@ -206,7 +210,7 @@ def _nanoseconds(cut: Cut, lookup: Lookup, weights: LookupWeights, window: CellW
     fetched = of_weights * (areas if of_weights > RESIDENT_WEIGHTS * tiles.panels else 1)
     total = register_tiles * of_tile + tiles.panels * copied * _CELL_NS + fetched * _WEIGHT_NS
     wanted = min(_MANY_THREADS, max(1, int(total / _TILE_NS)))
-    return g.images * total * (1 + 0.1 * max(0, wanted - areas * tiles.panels))
+    return float(g.images * total * (1 + 0.1 * max(0, wanted - areas * tiles.panels)))
 
 
 def _accepts(op: SumOfProducts, lookup: Lookup, *, raw: bool) -> bool:
@@ -278,7 +282,7 @@ def _cost(op: SumOfProducts, facts: TargetFacts, lookup: Lookup) -> float:
     del facts
     p = plan(op, lookup)
     assert p is not None
-    return p.nanoseconds * 1e-9
+    return p.nanoseconds * 1e-9 + sharing_seconds(op.type)
 
 
 def _row(op: type[Node], lookup: Lookup, storage: Storage, *, raw: bool) -> Kernel:

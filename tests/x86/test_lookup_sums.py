@@ -4,10 +4,12 @@ their narrow sums, in the C that users get: with constant geometry, to which the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,8 +21,8 @@ from subbyte.compiler.ir.node import Constant, Input
 from subbyte.compiler.ir.qops import QConv
 from subbyte.compiler.ir.types import Layout, QuantParams, TensorType
 from subbyte.compiler.numerics.requantize import Requantization
-from subbyte.compiler.target import find_target
-from subbyte.targets.x86.kernels_lookup_sums import LOOKUPS, Lookup
+from subbyte.compiler.target import Target, find_target
+from subbyte.targets.x86.kernels_lookup_sums import LOOKUPS, Lookup, plan
 from subbyte.targets.x86.levels import NAMES
 from tests.conformance.harness import Library, Prepared
 
@@ -134,20 +136,33 @@ def convolutions() -> Iterator[Convolution]:
     yield Convolution(40, 5, (2, 3), levels=(0, 1))
 
 
+def _target(lookup: Lookup) -> Target:
+    """The least one that has the instruction."""
+    return next(target for target in map(find_target, NAMES) if lookup.features <= target.features)
+
+
+def _prepared(convolution: Convolution, number: int, lookup: Lookup) -> Prepared | None:
+    """The call of the row for the instruction; None where it does not take the convolution."""
+    op, x = convolution.op(number)
+    for row in _target(lookup).kernels_for(QConv):
+        if row.header.name == f"x86_lookup_sums_{lookup.name}.h" and row.accepts(op):
+            constants = [value.constant for value in op.operands if value.constant is not None]
+            return Prepared(str(convolution), row, op, [x, *constants])
+    return None
+
+
 @pytest.mark.parametrize("lookup", LOOKUPS, ids=lambda lookup: lookup.name)
-def test_geometries_equal_the_interpreter(lookup: Lookup, tmp_path: Path, optional_capability: Any) -> None:
-    name = next(name for name in NAMES if lookup.features <= find_target(name).features)
-    target = find_target(name)
+def test_geometries_equal_the_interpreter(
+    lookup: Lookup, tmp_path: Path, optional_capability: Callable[[str, str], None]
+) -> None:
+    target = _target(lookup)
     if not target.runs_here:
-        optional_capability("instruction set", f"this processor does not run {name}")
-    rows = [row for row in target.kernels_for(QConv) if row.header.name == f"x86_lookup_sums_{lookup.name}.h"]
+        optional_capability("instruction set", f"this processor does not run {target.name}")
     calls = []
     for number, convolution in enumerate(convolutions()):
-        op, x = convolution.op(number)
-        taken = next((row for row in rows if row.accepts(op)), None)
-        if taken is not None:
-            operands = [x, *(value.constant for value in op.operands if value.constant is not None)]
-            calls.append(Prepared(str(convolution), taken, op, operands))
+        prepared = _prepared(convolution, number, lookup)
+        if prepared is not None:
+            calls.append(prepared)
         else:  # a table of one sum of products is beyond a byte, or packed codes have other bits than those of a cell
             assert max(map(abs, convolution.levels)) > 2 or convolution.packed, f"{lookup.name} takes no {convolution}"
     library = Library(target, calls, tmp_path)
@@ -157,3 +172,53 @@ def test_geometries_equal_the_interpreter(lookup: Lookup, tmp_path: Path, option
         for bounds in ([(0, tiles)], [(tile, tile + 1) for tile in reversed(range(tiles))]):
             found = library.run(prepared, bounds)[0]
             assert (found == expected).all(), f"{prepared.name}: {(found != expected).sum()} of {found.size} differ"
+
+
+PEAK = {
+    "avx2": Convolution(128, 64, (28, 28), (3, 3), SAME),
+    "avx512": Convolution(128, 256, (28, 28), (3, 3), SAME),
+    "avx512vbmi": Convolution(128, 256, (28, 28), (3, 3), SAME),
+}
+"""Convolutions that take the fastest register tile of each instruction set."""
+
+
+@pytest.mark.parametrize("lookup", LOOKUPS, ids=lambda lookup: lookup.name)
+def test_the_innermost_loop_stays_in_registers(
+    lookup: Lookup, tmp_path: Path, optional_capability: Callable[[str, str], None]
+) -> None:
+    """As many look-ups and additions as the register tile has, and nothing read from the stack or written at all."""
+    tool = shutil.which("objdump")
+    if tool is None:
+        optional_capability("disassembler", "objdump is not installed")
+    target = _target(lookup)
+    prepared = _prepared(PEAK[lookup.name], 0, lookup)
+    assert prepared is not None
+    made = plan(prepared.op, lookup)
+    assert made is not None
+    Library(target, [prepared], tmp_path)
+    listed = subprocess.run(
+        [tool, "-d", "--no-show-raw-insn", str(tmp_path / "calls.so")], capture_output=True, text=True, check=True
+    )
+    look_up = "vpermb" if lookup.sextets else "vpshufb"
+    tile = made.cut.register_tile
+    wanted = made.weights.cells.lookups * tile.pixels * tile.vectors
+    loops = [loop for loop in _loops(listed.stdout) if sum(look_up in line for line in loop) == wanted]
+    assert loops, f"no loop has {wanted} {look_up}"
+    for loop in loops:
+        assert sum("vpaddb" in line for line in loop) == wanted
+        assert not [line for line in loop if "(%rsp" in line or "(%rbp" in line]
+        assert not [line for line in loop if re.search(r"vmov\S+ +%\S+,\S*\(", line)], "a vector is stored"
+
+
+def _loops(listing: str) -> Iterator[list[str]]:
+    """The instructions between each backward jump and its goal that hold no other backward jump."""
+    lines = [line.split("\t") for line in listing.splitlines() if re.match(r" +[0-9a-f]+:\t", line)]
+    at = {int(line[0].strip(" :"), 16): number for number, line in enumerate(lines)}
+    innermost = 0
+    for number, line in enumerate(lines):
+        jump = re.match(r"j\w+ +([0-9a-f]+)", line[-1].strip())
+        first = at.get(int(jump.group(1), 16), number) if jump else number
+        if first < number:
+            if first >= innermost:
+                yield [each[-1] for each in lines[first : number + 1]]
+            innermost = number + 1
