@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from onnx import helper
 
 import subbyte
-from subbyte.compiler.errors import ModelError
+from subbyte.compiler.dtype import FLOAT32, INT8, UINT8, DType
+from subbyte.compiler.errors import GraphError, ModelError
 from subbyte.compiler.explain import explain
 from subbyte.compiler.ir.interpret import evaluate
 from subbyte.compiler.ir.lowered import KernelCall
+from subbyte.compiler.ir.node import Constant, Input
 from subbyte.compiler.ir.qops_blocks import QBlockGemm, WeightOnlyMatMul
 from subbyte.compiler.ir.text import parse_graph, print_graph
+from subbyte.compiler.ir.types import QuantParams, TensorType
 from subbyte.compiler.numerics.dynamic import block_products, dynamic_range
 from subbyte.compiler.numerics.float32 import tree_matmul
 from subbyte.compiler.pipeline import lowered
@@ -199,3 +202,28 @@ def test_what_contradicts_itself_is_refused_by_name(name: str) -> None:
     model = build_model(nodes, {"x": np.zeros((3, DEPTH), np.float32)}, constants | changes, ["y"])
     with pytest.raises(ModelError, match=f"DequantizeLinear 'weights' {message}"):
         meaning_of(model)
+
+
+PLAIN = TensorType(UINT8, (3, DEPTH))
+WRONG_OPERANDS = {
+    "a with a scale": (
+        {"a": TensorType(UINT8, (3, DEPTH), QuantParams(np.float32(1), np.int64(0), 0, 255))},
+        "plain codes",
+    ),
+    "no scale": ({"a_scale": None}, "plain codes of 8 bits and a_scale"),
+    "scales of other blocks": ({"a_scale": TensorType(FLOAT32, (3, 2))}, r"a_scale is float32\[3, 2\]"),
+    "a zero point of another type": ({"a_zero": TensorType(INT8, ())}, r"a_zero is int8\[\]"),
+    "many zero points": ({"a_zero": TensorType(UINT8, (3,))}, r"a_zero is uint8\[3\]"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_OPERANDS)
+def test_products_at_run_time_refuse_operands_by_name(name: str) -> None:
+    changes, message = WRONG_OPERANDS[name]
+    weights = Weights()
+    quant = QuantParams(weights.scales, weights.zeros, -8, 7, axis=0, block=weights.block)
+    b = Constant(weights.codes.astype(np.int8), TensorType(DType("int", 4), weights.codes.shape, quant)).out
+    types = {"a": PLAIN, "a_scale": TensorType(FLOAT32, ()), "a_zero": TensorType(UINT8, ()), **changes}
+    a, scale, zero = (None if of_type is None else Input(key, of_type).out for key, of_type in types.items())
+    with pytest.raises(GraphError, match=message):
+        QBlockGemm(a, scale, b, zero)
