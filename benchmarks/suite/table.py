@@ -8,16 +8,29 @@ from typing import Any
 from benchmarks.report import known_instruction_sets, table
 
 Data = Mapping[str, Any]
+_APART = 0.15
 
 
 def as_markdown(data: Data) -> str:
     """What `data`, as benchmarks.suite writes it, says: conditions, ratios, times, answers, notes."""
     rows = data["rows"]
-    notes = [f"* {row['title']}: {note}" for row in rows for note in row["notes"]]
+    notes = [f"* {row['title']}, {row['isa']}: {note}" for row in rows for note in [*row["notes"], *doubts(row)]]
     failures = [f"* {name} was not measured: {reason}" for name, reason in data["failures"].items()]
     parts = [conditions(rows, data["suite"])] if rows else []
     parts += [ratios(rows), times(rows), answers(rows)] if rows else []
     return "\n\n".join(filter(None, [*parts, "\n".join(notes + failures)])) + "\n"
+
+
+def doubts(row: Data) -> list[str]:
+    """What speaks against a row's ratios: neighbours interrupt long inferences more often than short ones."""
+    if any(entrant["threads"] > 1 for entrant in row["entrants"].values()):
+        return []
+    apart = [found for found in row["comparisons"] if abs(found["cpu_ratio"] / found["ratio"] - 1) > _APART]
+    return [
+        f"{found['ours']} beside {found['peer']} is {found['ratio']:.2f} by the clock and {found['cpu_ratio']:.2f} by "
+        "processor time; the machine was busy, measure again."
+        for found in apart
+    ]
 
 
 def conditions(rows: Sequence[Data], suite: str) -> str:

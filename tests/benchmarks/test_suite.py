@@ -24,7 +24,7 @@ from benchmarks.suite.cache import MissingModel, bundle, model_file
 from benchmarks.suite.macs import file_macs
 from benchmarks.suite.measure_row import RowError, Settings, measure_row, refuse_constants
 from benchmarks.suite.rows import SUITES, X86, Comparison, Entrant, Network, Row
-from benchmarks.suite.table import as_markdown
+from benchmarks.suite.table import as_markdown, doubts
 from benchmarks.suite.verdict import BELOW, FLOOR, GOAL, OPEN, judge
 from benchmarks.topologies.build import ALL
 from benchmarks.topologies.precision import PRECISIONS
@@ -265,6 +265,13 @@ def test_what_was_measured_is_printed_again(tmp_path: Path) -> None:
     (tmp_path / "x86.json").write_text(json.dumps(gathered("x86", {}, {"kws": "no model"})))
     done = CliRunner().invoke(app, ["x86", "--render", "--json", str(tmp_path / "x86.json")])
     assert (done.exit_code, done.output) == (0, "* kws was not measured: no model\n")
+
+
+@pytest.mark.parametrize(("cpu_ratio", "threads", "doubted"), [(2.0, 1, 0), (1.6, 1, 1), (2.4, 1, 1), (1.0, 2, 0)])
+def test_a_busy_machine_is_noted(cpu_ratio: float, threads: int, doubted: int) -> None:
+    compared = {"ours": "subbyte", "peer": "OpenVINO", "ratio": 2.0, "cpu_ratio": cpu_ratio}
+    row = {"entrants": {"subbyte": {"threads": threads}, "OpenVINO": {"threads": 1}}, "comparisons": [compared]}
+    assert len(doubts(row)) == doubted
 
 
 def test_a_suite_without_rows_prints_its_failures() -> None:
