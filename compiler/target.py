@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache, cached_property
 from importlib import metadata
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +179,8 @@ class Kernel:
     in_place: operands whose memory the result may share: element i of the result is written after element i of the
         operand is read for the last time, in every tile.
     knobs: what can be chosen within it; call(op, pixels=6) takes them by name, and chooses those that are left out.
-    fits: whether the kernel computes this operation with these values of its knobs.
+    fits: whether the kernel computes this operation with these values of its knobs, and its choice for those left out;
+        a part of a setting that fits does too.
     """
 
     op: type[Node]
@@ -215,11 +215,17 @@ class Kernel:
             )
 
     def settings(self, op: Node) -> Iterator[Setting]:
-        """Every complete setting that `op` admits; () alone where there are no knobs."""
-        for values in product(*(knob.values for knob in self.knobs)):
-            chosen = dict(zip((knob.name for knob in self.knobs), values, strict=True))
-            if self.fits(op, chosen):
-                yield setting_of(chosen)
+        """Every complete setting that `op` admits, in the order of the knobs; () alone where there are none."""
+        return self._complete(op, {}, self.knobs)
+
+    def _complete(self, op: Node, chosen: dict[str, int], left: tuple[KernelKnob, ...]) -> Iterator[Setting]:
+        if not left:
+            yield setting_of(chosen)
+            return
+        for value in left[0].values:
+            further = {**chosen, left[0].name: value}
+            if self.fits(op, further):
+                yield from self._complete(op, further, left[1:])
 
     @property
     def family(self) -> str:

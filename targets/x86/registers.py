@@ -153,12 +153,13 @@ def choose_tiles(
     panel_tiles = max(1, min(panels, weight_bytes // RESIDENT_WEIGHTS))
     areas = wanted if panel_tiles == 1 else ceil_div(min(wanted, MANY_TILES), panel_tiles)
     rows = min(height, areas)
-    columns = 1 if height > 1 else _columns(width // pixels, areas)
+    whole = max(1, width // pixels)
+    columns = 1 if height > 1 else _columns(whole, areas)
     if window is not None:
         while rows < height and scratch_bytes(results, pixels, rows, 1, window) > WINDOW_BYTES:
             rows += 1
-        while columns < width // pixels and scratch_bytes(results, pixels, rows, columns, window) > WINDOW_BYTES:
-            columns = _columns(width // pixels, columns + 1)
+        while columns < whole and scratch_bytes(results, pixels, rows, columns, window) > WINDOW_BYTES:
+            columns = _columns(whole, columns + 1)
     missing = ceil_div(min(wanted, MANY_TILES), rows * columns)
     return Tiles(
         rows, columns, scratch_bytes(results, pixels, rows, columns, window), max(panel_tiles, min(panels, missing))
@@ -181,7 +182,7 @@ def scratch_bytes(
     """
     if window is None:
         return 0
-    widest = ceil_div(results[1] // pixels, columns) * pixels + results[1] % pixels
+    widest = min(ceil_div(results[1] // pixels, columns) * pixels + results[1] % pixels, results[1])
     return window(ceil_div(results[0], rows), widest)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from subbyte.compiler.errors import UnsupportedError
 from subbyte.compiler.ir.interpret import evaluate_node
 from subbyte.compiler.ir.lowered import KernelCall
 from subbyte.compiler.ir.qops import QConv
@@ -63,6 +64,19 @@ def test_every_value_of_every_knob_computes_the_same(
             expected[op] = evaluate_node(op, [_array(operand, inputs) for operand in op.operands])[0]
         found = np.moveaxis(result.reshape(call.type.stored_shape), -1, 1)
         assert (found == expected[op]).all(), f"{label}: {(found != expected[op]).sum()} codes differ"
+
+
+@pytest.mark.parametrize("name", ["x86-64-v3", "x86-64-v4+avx512vnni"])
+def test_what_does_not_fit_an_operation_is_refused(name: str) -> None:
+    op, _ = Convolution(8, 24, (3, 5), (3, 3), (1, 1, 1, 1)).op(0)
+    kernel = _row_of(find_target(name), "sums", op)
+    for setting in ({"pixels": 6}, {"pixels": 16, "vectors": 8}, {"row_tiles": 4}, {"panel_tiles": 16}):
+        assert not kernel.fits(op, setting)
+        with pytest.raises(UnsupportedError, match="does not compute QConv"):
+            kernel.check(op, setting_of(setting))
+    every = list(kernel.settings(op))
+    assert len(every) > 10
+    assert len(set(every)) == len(every)
 
 
 def _row_of(target: Target, kind: str, op: QConv) -> Kernel:
