@@ -234,7 +234,8 @@ def places_in_window(packed: Bundles, cut: Cut) -> NDArray[np.int64]:
     taps = 1 if g.dilations[1] == 1 else g.kernel[1]
     run, code = packed.places.astype(np.int64).T
     row, column = run // taps * g.dilations[0], run % taps * g.dilations[1]
-    return row * _pitch(cut) + column * g.channels + code
+    places: NDArray[np.int64] = row * _pitch(cut) + column * g.channels + code
+    return places
 
 
 def _call_bundles(op: SumOfProducts, dot: Dot) -> Call:
@@ -281,14 +282,16 @@ def _time_of_four(op: SumOfProducts, dot: Dot) -> float:
     sample = weights[sorted({i for i in some if i < len(weights)})]
     packed = pack_bundles(sample, dot.lanes, data_of(op).type.code_range()[1])
     time = float(np.dot(packed.count, _BUNDLE_TIME))
-    return time / (len(packed.of) * sample.shape[1] * sample.shape[2] / FOUR)
+    fours = packed.of.shape[0] * sample.shape[1] * sample.shape[2] / FOUR
+    return float(time / fours)
 
 
 def _cost_bundles(op: SumOfProducts, facts: TargetFacts, dot: Dot) -> float:
     del facts
     pixels = cut_bundles(op, dot).register_tile.pixels
     loads = max(1.0, 0.6 * (pixels + 2) / pixels)
-    return multiply_accumulates(op) * _time_of_four(op, dot) * loads / dot.rate * 1e-9
+    time: float = _time_of_four(op, dot)
+    return multiply_accumulates(op) * time * loads / dot.rate * 1e-9
 
 
 def _rows() -> Iterator[Kernel]:
