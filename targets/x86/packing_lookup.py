@@ -54,7 +54,7 @@ class Cells:
 
     def of(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
         """The cell of codes [..., self.codes]."""
-        return np.asarray(codes << np.arange(self.codes) * self.code_bits).sum(axis=-1)
+        return np.asarray((codes << np.arange(self.codes) * self.code_bits).sum(axis=-1), np.int64)
 
     @property
     def layout(self) -> str:
@@ -85,7 +85,9 @@ def tables_of(levels: NDArray[np.int64], cells: Cells) -> NDArray[np.int64]:
     entries = 64 if cells.form == SEXTETS else 16
     names = np.arange(entries)[:, None] >> np.arange(cells.products) * cells.weight_bits & (1 << cells.weight_bits) - 1
     values = levels[np.minimum(names, levels.size - 1)]
-    return np.einsum("rlp,ep->rle", rows.reshape(cells.rows, cells.lookups, cells.products), values)
+    return np.asarray(
+        np.einsum("rlp,ep->rle", rows.reshape(cells.rows, cells.lookups, cells.products), values), np.int64
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +150,8 @@ class LookupWeights:
         for blocks in range(1, total + 1):
             count = ceil_div(total, blocks)
             starts = np.arange(0, total, count)
-            if fits(*(np.add.reduceat(part, starts, axis=-1) for part in (low, high)), INT16.bits):
+            least, greatest = (np.add.reduceat(part, starts, axis=-1) for part in (low, high))
+            if fits(least, greatest, INT16.bits):
                 return count
         return 1
 
