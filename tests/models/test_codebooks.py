@@ -147,7 +147,9 @@ def test_weights_off_any_grid_are_floats_in_a_table(target: str) -> None:
     }
     kept = [layer for layer in explained.layers if layer.op.startswith("Codebook")]
     assert [layer.bits for layer in kept] == ["f32 table4[16] -> f32"] * 2
-    assert [layer.weight_bytes for layer in kept] == [np.prod(CONV) // 2 + 64, np.prod(DENSE) // 2 + 64]
+    for layer, elements, outputs in zip(kept, (np.prod(CONV), np.prod(DENSE)), (CONV[0], DENSE[1]), strict=True):
+        whole = elements if target == "portable" else elements // outputs * (-(-outputs // 32) * 32)  # of registers
+        assert elements // 2 + 64 <= layer.weight_bytes <= whole // 2 + 64 + (0 if target == "portable" else 4)
     _agrees(model, target)
 
 
