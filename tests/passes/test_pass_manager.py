@@ -15,6 +15,7 @@ from subbyte.compiler.knobs import KNOBS, STOP_AFTER, VERIFY_PASSES
 from subbyte.compiler.pass_manager import EXACT, Step, Within, graph_pass, run_passes
 from subbyte.compiler.pipeline import Options, all_passes, find_pass, lowered, meaning_passes, quantized
 from subbyte.compiler.target import find_target
+from subbyte.compiler.tuning import TuningRecord
 from subbyte.passes.fold_constants import fold_constants
 from subbyte.passes.fold_qdq import fold_qdq
 from subbyte.passes.remove_dead_nodes import remove_dead_nodes
@@ -119,7 +120,9 @@ def test_knobs_are_read_by_their_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUBBYTE_VERIFY_PASSES", "yes")
     with pytest.raises(ModelError, match="it is 0 or 1"):
         VERIFY_PASSES.read()
-    assert all(knob.name.startswith("SUBBYTE_") and knob.meaning for knob in KNOBS)
+    assert all(knob.meaning for knob in KNOBS)
+    foreign = {knob.name for knob in KNOBS if not knob.name.startswith("SUBBYTE_")}
+    assert foreign == {"XDG_CACHE_HOME"}, "one is the desktop's own name for the folder of caches; all others are ours"
 
 
 def test_the_pipeline_is_bisected_by_a_knob(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +155,9 @@ def test_a_quantized_graph_is_taken_as_it_is(network: Graph) -> None:
 
 
 def test_options_are_recorded() -> None:
-    assert Options(dims={"n": 2}, io="quantized").recorded() == {
+    tuning = (TuningRecord("conv1", "subbyte_conv", (("pixels", 6),)),)
+    assert Options(dims={"n": 2}, io="quantized", tuning=tuning).recorded() == {
         "dims": {"n": 2}, "strict": False, "integer_only": False, "io": "quantized", "weights": None,
-        "remove_work": True, "activation_bits": None,
+        "remove_work": True, "activation_bits": None, "tuning": [tuning[0].as_dict()],
     }  # fmt: skip
+    assert Options().recorded()["tuning"] == []
