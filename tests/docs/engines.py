@@ -50,11 +50,14 @@ def litert(one: ModelProto, x: Any) -> list[Any]:
     """The reference kernels of LiteRT (TFLite), for QDQ models of what benchmarks/litert_model.py can write."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    from benchmarks.litert_model import convert
+    from benchmarks.litert_model import TO_CHANNELS_LAST, convert, image_inputs
 
+    operand = _operand(one, x)
+    if image_inputs(one.graph):
+        operand = operand.transpose(TO_CHANNELS_LAST)
     interpreter = Interpreter(model_content=convert(one), experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
     interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], _operand(one, x))
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], operand)
     interpreter.invoke()
     return _listed(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
 
