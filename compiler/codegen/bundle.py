@@ -48,10 +48,10 @@ def make_bundle(program: Program, name: str, weights: str | None, options: dict[
     weights: "inline", "file", or None: inline up to 16 MiB. The digest in model.c and manifest.json is SHA-256 over the
     printed program and the weights file, so that a library and a manifest of different builds do not go together.
     """
-    pool = ConstantPool(program, in_file=weights == "file")
-    if weights is None and pool.data_bytes > _INLINE_LIMIT:
-        pool = ConstantPool(program, in_file=True)
     identifier = c_identifier(name, "model")
+    pool = ConstantPool(program, weights == "file", identifier)
+    if weights is None and pool.data_bytes > _INLINE_LIMIT:
+        pool = ConstantPool(program, True, identifier)
     printer = CPrinter(program, pool, identifier)
     weights_file = pool.file()
     digest = hashlib.sha256(printer.program_text().encode() + b"\0" + weights_file)

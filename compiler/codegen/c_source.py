@@ -53,14 +53,19 @@ class Signature:
 
 def signature_of(program: Program, name: str) -> Signature:
     """C identifiers for the model called `name` and for its inputs and outputs."""
+    prefix = c_identifier(name, "model")
     taken = {"arena", "weights", "context", "inputs", "outputs", "i"}
+    taken |= {f"{prefix}_step_{step.name}" for step in program.steps}  # which the entry point calls
     inputs = unique_identifiers([node.name for node in program.graph.inputs], "input", taken)
     outputs = unique_identifiers([output.name for output in program.graph.outputs], "output", taken)
-    return Signature(c_identifier(name, "model"), tuple(inputs), tuple(outputs))
+    return Signature(prefix, tuple(inputs), tuple(outputs))
 
 
 class CPrinter:
-    """Prints one program; `pool` says where its constants are."""
+    """Prints one program; `pool` says where its constants are.
+
+    Every name at the level of the file begins with the model's own, so that one C file may include several model.c.
+    """
 
     def __init__(self, program: Program, pool: ConstantPool, name: str) -> None:
         self.program = program
@@ -176,8 +181,8 @@ class CPrinter:
         unused = "".join(f"  (void){name};\n" for name, is_used in used.items() if not is_used)
         return (
             f"/* {c_comment(' + '.join(step.sources) or 'of no node of the model')} */\n"
-            f"static int32_t step_{step.name}(const subbyte_context *context, int32_t begin, int32_t end, "
-            f"int32_t thread) {{\n"
+            f"static int32_t {self.signature.prefix}_step_{step.name}(const subbyte_context *context, int32_t begin, "
+            f"int32_t end, int32_t thread) {{\n"
             f"{unused}{body}\n}}\n"
         )
 
@@ -193,7 +198,9 @@ class CPrinter:
             case ConstantArray():
                 return self.pool.pointer(argument)
             case ConstantStruct():
-                name = self._structs.setdefault(argument, f"shape_{step.name}_{len(self._structs)}")
+                name = self._structs.setdefault(
+                    argument, f"{self.signature.prefix}_shape_{step.name}_{len(self._structs)}"
+                )
                 return f"&{name}"
             case Integer(value):
                 return c_integer(value)
@@ -229,7 +236,7 @@ class CPrinter:
         return f"static const struct {struct.c_struct} {name} = {{\n{wrap(fields)}\n}};\n\n"
 
     def _model(self, digest: str) -> str:
-        program = self.program
+        program, prefix = self.program, self.signature.prefix
         parts = []
         tables = {
             "inputs": [(node.name, node.type) for node in program.graph.inputs],
@@ -238,38 +245,43 @@ class CPrinter:
         for table, tensors in tables.items():
             rows = []
             for index, (name, of_type) in enumerate(tensors):
-                parts.append(_tensor_data(f"{table}_{index}", of_type))
-                rows.append(_tensor_row(f"{table}_{index}", name, of_type))
-            parts.append(f"static const subbyte_tensor model_{table}[] = {{\n" + "\n".join(rows) + "\n};\n")
+                parts.append(_tensor_data(f"{prefix}_{table}_{index}", of_type))
+                rows.append(_tensor_row(f"{prefix}_{table}_{index}", name, of_type))
+            parts.append(f"static const subbyte_tensor {prefix}_{table}[] = {{\n" + "\n".join(rows) + "\n};\n")
         rows = [
             f"    {{{c_string(step.name)}, {c_string(' + '.join(step.sources))},\n"
             f"     {c_string(step.call.symbol)}, {c_integer(step.macs)}, {c_integer(step.bytes)}, {step.call.tiles}, "
-            f"step_{step.name}}},"
+            f"{prefix}_step_{step.name}}},"
             for step in program.steps
         ]
-        parts.append("static const subbyte_step model_steps[] = {\n" + "\n".join(rows) + "\n};\n")
+        parts.append(f"static const subbyte_step {prefix}_steps[] = {{\n" + "\n".join(rows) + "\n};\n")
         fields = [
             ".abi_version = SUBBYTE_ABI_VERSION",
             ".struct_bytes = (int32_t)sizeof(subbyte_model)",
-            f".name = {c_string(self.signature.prefix)}",
+            f".name = {c_string(prefix)}",
             f".target = {c_string(program.target.name)}",
             f".features = {c_string(' '.join(program.features))}",
             f".digest = {c_string(digest)}",
             f".input_count = {len(tables['inputs'])}",
-            ".inputs = model_inputs",
+            f".inputs = {prefix}_inputs",
             f".output_count = {len(tables['outputs'])}",
-            ".outputs = model_outputs",
+            f".outputs = {prefix}_outputs",
             f".step_count = {len(program.steps)}",
-            ".steps = model_steps",
+            f".steps = {prefix}_steps",
             f".arena_bytes = {program.arena.bytes}",
             f".arena_align = {ARENA_ALIGN}",
             f".scratch_bytes = {program.scratch_bytes}",
             f".weights_bytes = {len(self.pool.file())}",
         ]
         listed = "\n".join(f"    {field}," for field in fields)
-        parts.append(f"static const subbyte_model model = {{\n{listed}\n}};\n")
-        parts.append(f"const subbyte_model *{self.signature.prefix}_model(void) {{ return &model; }}\n")
-        parts.append("SUBBYTE_WEAK const subbyte_model *subbyte_model_get(void) { return &model; }\n")
+        parts.append(f"static const subbyte_model {prefix}_itself = {{\n{listed}\n}};\n")
+        parts.append(f"const subbyte_model *{prefix}_model(void) {{ return &{prefix}_itself; }}\n")
+        parts.append(
+            "#ifndef SUBBYTE_MODEL_GET /* of several models in one file, it gives the first */\n"
+            "#define SUBBYTE_MODEL_GET\n"
+            f"SUBBYTE_WEAK const subbyte_model *subbyte_model_get(void) {{ return &{prefix}_itself; }}\n"
+            "#endif\n"
+        )
         return "\n".join(parts)
 
     def _run(self) -> str:
@@ -282,7 +294,7 @@ class CPrinter:
         inputs = "".join(f"  inputs[{i}] = {name};\n" for i, name in enumerate(self.signature.inputs))
         outputs = "".join(f"  outputs[{i}] = {name};\n" for i, name in enumerate(self.signature.outputs))
         status = "  int32_t status;\n" if any(step.call.checked for step in self.program.steps) else ""
-        steps = "".join(_straight_call(step) for step in self.program.steps)
+        steps = "".join(_straight_call(self.signature.prefix, step) for step in self.program.steps)
         return (
             f"{self._run_prototype()} {{\n"
             f"  const void *inputs[{max(len(self.signature.inputs), 1)}];\n"
@@ -304,9 +316,9 @@ class CPrinter:
         )
 
 
-def _straight_call(step: Step) -> str:
+def _straight_call(prefix: str, step: Step) -> str:
     """All tiles of a step at once, without the way through the list of steps."""
-    call = f"step_{step.name}(&context, 0, {step.call.tiles}, 0)"
+    call = f"{prefix}_step_{step.name}(&context, 0, {step.call.tiles}, 0)"
     return f"  if ((status = {call}) != SUBBYTE_OK) return status;\n" if step.call.checked else f"  {call};\n"
 
 

@@ -26,11 +26,12 @@ _END_OF_SILENCE = """#ifdef __GNUC__
 
 @dataclass(frozen=True)
 class PlacedArray:
-    """One distinct constant: its C name, and its offset in weights.bin (-1 where it is inline)."""
+    """One distinct constant: its C name, the struct it is a member of, its offset in weights.bin (-1: it is inline)."""
 
     name: str
     array: ConstantArray
     offset: int
+    struct: str
 
     @property
     def is_string(self) -> bool:
@@ -40,7 +41,7 @@ class PlacedArray:
     @property
     def pointer(self) -> str:
         """The C expression for a pointer to the first element of an inline array."""
-        name = f"constants.{self.name}"
+        name = f"{self.struct}.{self.name}"
         return f"(const {c_type_of(self.array.data)} *){name}" if self.is_string else name
 
     @property
@@ -51,10 +52,11 @@ class PlacedArray:
 
 
 class ConstantPool:
-    """Names and places for every constant array of a program."""
+    """Names and places for every constant array of a program, whose C names begin with `prefix`."""
 
-    def __init__(self, program: Program, in_file: bool) -> None:
+    def __init__(self, program: Program, in_file: bool, prefix: str) -> None:
         self.in_file = in_file
+        self._struct = f"{prefix}_constants"
         self._placed: dict[tuple[str, bytes], PlacedArray] = {}
         self._names: set[str] = set()
         self._bytes = 0
@@ -74,7 +76,7 @@ class ConstantPool:
         if self.in_file:
             offset = -(-self._bytes // _ALIGN) * _ALIGN
             self._bytes = offset + array.data.nbytes
-        self._placed[key] = PlacedArray(self._name(f"{array.role}_{step}"), array, offset)
+        self._placed[key] = PlacedArray(self._name(f"{array.role}_{step}"), array, offset, self._struct)
 
     def _name(self, wanted: str) -> str:
         """`wanted`, with a number behind it where a step has several arrays of one role."""
@@ -122,7 +124,7 @@ class ConstantPool:
         contents = "".join(_content(placed) for placed in self.arrays())
         text = (
             f"/* In the order in which the steps use them. */\n"
-            f"static const struct {{\n{members}}} constants = {{\n{contents}}};\n\n"
+            f"static const struct {{\n{members}}} {self._struct} = {{\n{contents}}};\n\n"
         )
         strings = any(placed.is_string for placed in self.arrays())
         return f"{_SILENCE}\n{text}{_END_OF_SILENCE}" if strings else text

@@ -29,7 +29,9 @@ from subbyte.compiler.target import (
     as_array,
 )
 
-HEADER = """#include <stdint.h>
+HEADER = """#ifndef TOY_CLAMP_H
+#define TOY_CLAMP_H
+#include <stdint.h>
 struct toy_bounds { int32_t low, high; };
 /* y[i] = min(max(x[i], low), high) + offset[0], four elements a tile. */
 static inline int32_t toy_clamp(const int8_t *x, int8_t *y, const struct toy_bounds *bounds, const int8_t *offset,
@@ -43,6 +45,7 @@ static inline int32_t toy_clamp(const int8_t *x, int8_t *y, const struct toy_bou
   }
   return 0;
 }
+#endif
 """
 QUANT = QuantParams(np.float32(0.5), np.int64(1), -128, 127)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from subbyte.compiler.ir.types import QuantParams, TensorType
 from subbyte.compiler.runtime import load
 from subbyte.compiler.target import Call, Kernel, Storage, Target, TargetFacts
 from subbyte.compiler.toolchain.build import SHARED, STATIC, build_bundle
-from subbyte.compiler.toolchain.compilers import find_compiler
+from subbyte.compiler.toolchain.compilers import compile_c, find_compiler
 
 X = np.linspace(-128, 127, 10).astype(np.int8).reshape(2, 5)
 COMPILERS = ("cc", f"{sys.executable} -m ziglang cc")
@@ -45,6 +46,23 @@ def test_a_bundle_builds_without_warnings_and_runs(
     assert (outputs["flat"] == X.clip(-98, 98).reshape(-1)).all()
     assert (outputs["same"] == X).all()
     assert outputs["constant"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_one_file_may_include_several_models(
+    target: Target, toy_graph: ToyGraph, tmp_path: Path, compiler: str
+) -> None:
+    """Equal graphs under two names, so that every name of a step, a constant and an operand stands in both."""
+    for name in ("first", "second"):
+        write_bundle(make_bundle(build_program(toy_graph(), target), name, "inline", {}, "0"), tmp_path / name, {})
+    (tmp_path / "both.c").write_text('#include "first/model.c"\n#include "second/model.c"\n')
+    kind = find_compiler(target, compiler)
+    flags = (*kind.flags_for(target), "-fPIC", "-shared", "-I", str(tmp_path / "first"))
+    compile_c(kind, flags, [tmp_path / "both.c"], tmp_path / "both.so", warnings=True)
+    both = ctypes.CDLL(str(tmp_path / "both.so"))
+    for function in ("first_model", "second_model", "subbyte_model_get"):
+        getattr(both, function).restype = ctypes.c_void_p
+    assert both.first_model() == both.subbyte_model_get() != both.second_model()
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

@@ -1,9 +1,8 @@
-"""Many models in one shared library: their C one after the other, with names of their own, compiled at once."""
+"""Many models in one shared library: their C one after the other in one file, compiled at once."""
 
 from __future__ import annotations
 
 import ctypes
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ from subbyte.compiler.version import VERSION
 Array = NDArray[Any]
 PORTABLE = find_target("portable")
 _ALIGN = 64
-_STATIC = re.compile(r"^static (?:const )?(?:struct )?\w+ (\w+)(?=\[|\(| =)", re.MULTILINE)
 
 
 def printed(name: str, graph: Graph, target: Target = PORTABLE) -> Mapping[str, bytes]:
@@ -39,10 +37,7 @@ def build_library(
             place = folder / (f"{name}/{path}" if path in ("model.c", "model.h") else path)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
-        own = sorted({*_STATIC.findall(files["model.c"].decode()), "subbyte_model_get"})
-        lines += [f"#define {word} own_{name}_{word}" for word in own]
-        lines += [f'#include "{name}/model.c"', *(f"#undef {word}" for word in own)]
-        lines += [f"const long long {name}_arena = {name.upper()}_ARENA_BYTES;"]
+        lines += [f'#include "{name}/model.c"', f"const long long {name}_arena = {name.upper()}_ARENA_BYTES;"]
     source = folder / "models.c"
     source.write_text("\n".join(lines) + "\n")
     compiler = find_compiler(target)

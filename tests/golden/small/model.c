@@ -21,7 +21,7 @@ static const struct {
   float multiplier_04_QGemm[1] SUBBYTE_ALIGN(64);
   int32_t matrices_of_a_04_QGemm[1] SUBBYTE_ALIGN(64);
   float scale_05_DequantizeLinear[1] SUBBYTE_ALIGN(64);
-} constants = {
+} small_constants = {
   /* scale_00_QuantizeLinear: row_major, 1 */
   {
     0x1.99999a0000000p-5f,
@@ -79,133 +79,136 @@ static const struct {
   },
 };
 
-static const struct subbyte_affine shape_00_QuantizeLinear_0 = {
+static const struct subbyte_affine small_shape_00_QuantizeLinear_0 = {
     .x_type = 9, .y_type = 1, .channels = 1, .inner = 32, .elements = 32, .chunk = 2048, .qmin = -128, .qmax = 127,
     .rounding = 0, .zero_point_first = 0,
 };
 
-static const struct subbyte_copy shape_01_Repack_1 = {
+static const struct subbyte_copy small_shape_01_Repack_1 = {
     .extents = {1, 1, 1, 1, 1, 1, 16, 2}, .strides = {0, 0, 0, 0, 0, 0, 1, 16}, .start = 0, .bytes = 1,
 };
 
-static const struct subbyte_conv shape_02_QConv_2 = {
+static const struct subbyte_conv small_shape_02_QConv_2 = {
     .type = 1, .zero_point = -3, .height = 4, .width = 4, .channels = 2, .out_height = 4, .out_width = 4,
     .out_channels = 3, .group = 1, .kernel_height = 3, .kernel_width = 3, .stride_height = 1, .stride_width = 1,
     .pad_top = 1, .pad_left = 1, .dilation_height = 1, .dilation_width = 1, .transposed = 0,
 };
 
-static const struct subbyte_epilogue shape_02_QConv_3 = {
+static const struct subbyte_epilogue small_shape_02_QConv_3 = {
     .type = 1, .per_channel = 1, .zero_point = -128, .qmin = -128, .qmax = 127, .count = 0, .rows = 0,
     .short_steps = 0, .entries = 256, .results_per_channel = 0,
 };
 
-static const struct subbyte_copy shape_03_Repack_4 = {
+static const struct subbyte_copy small_shape_03_Repack_4 = {
     .extents = {1, 1, 1, 1, 1, 1, 3, 16}, .strides = {0, 0, 0, 0, 0, 0, 1, 3}, .start = 0, .bytes = 1,
 };
 
-static const struct subbyte_gemm shape_04_QGemm_5 = {
+static const struct subbyte_gemm small_shape_04_QGemm_5 = {
     .a_type = 1, .a_zero = -128, .rows = 1, .columns = 2, .depth = 48,
 };
 
-static const struct subbyte_epilogue shape_04_QGemm_6 = {
+static const struct subbyte_epilogue small_shape_04_QGemm_6 = {
     .type = 1, .per_channel = 0, .zero_point = 0, .qmin = -128, .qmax = 127, .count = 0, .rows = 0,
     .short_steps = 0, .entries = 0, .results_per_channel = 0,
 };
 
-static const struct subbyte_affine shape_05_DequantizeLinear_7 = {
+static const struct subbyte_affine small_shape_05_DequantizeLinear_7 = {
     .x_type = 1, .y_type = 9, .channels = 1, .inner = 2, .elements = 2, .chunk = 2048, .qmin = -128, .qmax = 127,
     .rounding = 0, .zero_point_first = 0,
 };
 
 /* x_q_quantize */
-static int32_t step_00_QuantizeLinear(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
+static int32_t small_step_00_QuantizeLinear(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
   (void)thread;
-  subbyte_quantize_linear((const float *)context->inputs[0], (int8_t *)(void *)(context->arena + 0), constants.scale_00_QuantizeLinear, constants.zero_point_00_QuantizeLinear, &shape_00_QuantizeLinear_0, begin, end);
+  subbyte_quantize_linear((const float *)context->inputs[0], (int8_t *)(void *)(context->arena + 0), small_constants.scale_00_QuantizeLinear, small_constants.zero_point_00_QuantizeLinear, &small_shape_00_QuantizeLinear_0, begin, end);
   return SUBBYTE_OK;
 }
 
 /* of no node of the model */
-static int32_t step_01_Repack(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
+static int32_t small_step_01_Repack(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
   (void)thread;
-  subbyte_copy((const int8_t *)(const void *)(context->arena + 0), (int8_t *)(void *)(context->arena + 64), &shape_01_Repack_1, begin, end);
+  subbyte_copy((const int8_t *)(const void *)(context->arena + 0), (int8_t *)(void *)(context->arena + 64), &small_shape_01_Repack_1, begin, end);
   return SUBBYTE_OK;
 }
 
 /* conv + relu + y_q_quantize + add + sum_q_quantize */
-static int32_t step_02_QConv(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
-  subbyte_conv_s16s8s32((const int8_t *)(const void *)(context->arena + 64), constants.weights_02_QConv, constants.bias_02_QConv, constants.multiplier_02_QConv, 0, 0, constants.table_02_QConv, (int8_t *)(void *)(context->arena + 0), &shape_02_QConv_2, &shape_02_QConv_3, begin, end, context->scratch + (size_t)thread * 128);
+static int32_t small_step_02_QConv(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
+  subbyte_conv_s16s8s32((const int8_t *)(const void *)(context->arena + 64), small_constants.weights_02_QConv, small_constants.bias_02_QConv, small_constants.multiplier_02_QConv, 0, 0, small_constants.table_02_QConv, (int8_t *)(void *)(context->arena + 0), &small_shape_02_QConv_2, &small_shape_02_QConv_3, begin, end, context->scratch + (size_t)thread * 128);
   return SUBBYTE_OK;
 }
 
 /* of no node of the model */
-static int32_t step_03_Repack(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
+static int32_t small_step_03_Repack(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
   (void)thread;
-  subbyte_copy((const int8_t *)(const void *)(context->arena + 0), (int8_t *)(void *)(context->arena + 64), &shape_03_Repack_4, begin, end);
+  subbyte_copy((const int8_t *)(const void *)(context->arena + 0), (int8_t *)(void *)(context->arena + 64), &small_shape_03_Repack_4, begin, end);
   return SUBBYTE_OK;
 }
 
 /* product + product_q_quantize */
-static int32_t step_04_QGemm(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
-  subbyte_gemm_s16s8s32((const int8_t *)(const void *)(context->arena + 64), constants.weights_04_QGemm, 0, constants.multiplier_04_QGemm, 0, 0, 0, (int8_t *)(void *)(context->arena + 0), constants.matrices_of_a_04_QGemm, constants.matrices_of_a_04_QGemm, &shape_04_QGemm_5, &shape_04_QGemm_6, begin, end, context->scratch + (size_t)thread * 128);
+static int32_t small_step_04_QGemm(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
+  subbyte_gemm_s16s8s32((const int8_t *)(const void *)(context->arena + 64), small_constants.weights_04_QGemm, 0, small_constants.multiplier_04_QGemm, 0, 0, 0, (int8_t *)(void *)(context->arena + 0), small_constants.matrices_of_a_04_QGemm, small_constants.matrices_of_a_04_QGemm, &small_shape_04_QGemm_5, &small_shape_04_QGemm_6, begin, end, context->scratch + (size_t)thread * 128);
   return SUBBYTE_OK;
 }
 
 /* out_dequantize */
-static int32_t step_05_DequantizeLinear(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
+static int32_t small_step_05_DequantizeLinear(const subbyte_context *context, int32_t begin, int32_t end, int32_t thread) {
   (void)thread;
-  subbyte_dequantize_linear((const int8_t *)(const void *)(context->arena + 0), (float *)context->outputs[0], constants.scale_05_DequantizeLinear, constants.matrices_of_a_04_QGemm, &shape_05_DequantizeLinear_7, begin, end);
+  subbyte_dequantize_linear((const int8_t *)(const void *)(context->arena + 0), (float *)context->outputs[0], small_constants.scale_05_DequantizeLinear, small_constants.matrices_of_a_04_QGemm, &small_shape_05_DequantizeLinear_7, begin, end);
   return SUBBYTE_OK;
 }
 
-static const int64_t inputs_0_shape[] = {1, 2, 4, 4};
+static const int64_t small_inputs_0_shape[] = {1, 2, 4, 4};
 
-static const subbyte_tensor model_inputs[] = {
-    {"x", "float32", SUBBYTE_FLOAT32, 4, inputs_0_shape, 128, 0, 0, 0, 0},
+static const subbyte_tensor small_inputs[] = {
+    {"x", "float32", SUBBYTE_FLOAT32, 4, small_inputs_0_shape, 128, 0, 0, 0, 0},
 };
 
-static const int64_t outputs_0_shape[] = {1, 2};
+static const int64_t small_outputs_0_shape[] = {1, 2};
 
-static const subbyte_tensor model_outputs[] = {
-    {"out", "float32", SUBBYTE_FLOAT32, 2, outputs_0_shape, 8, 0, 0, 0, 0},
+static const subbyte_tensor small_outputs[] = {
+    {"out", "float32", SUBBYTE_FLOAT32, 2, small_outputs_0_shape, 8, 0, 0, 0, 0},
 };
 
-static const subbyte_step model_steps[] = {
+static const subbyte_step small_steps[] = {
     {"00_QuantizeLinear", "x_q_quantize",
-     "subbyte_quantize_linear", 0, 168, 1, step_00_QuantizeLinear},
+     "subbyte_quantize_linear", 0, 168, 1, small_step_00_QuantizeLinear},
     {"01_Repack", "",
-     "subbyte_copy", 0, 64, 16, step_01_Repack},
+     "subbyte_copy", 0, 64, 16, small_step_01_Repack},
     {"02_QConv", "conv + relu + y_q_quantize + add + sum_q_quantize",
-     "subbyte_conv_s16s8s32", 864, 670, 4, step_02_QConv},
+     "subbyte_conv_s16s8s32", 864, 670, 4, small_step_02_QConv},
     {"03_Repack", "",
-     "subbyte_copy", 0, 96, 3, step_03_Repack},
+     "subbyte_copy", 0, 96, 3, small_step_03_Repack},
     {"04_QGemm", "product + product_q_quantize",
-     "subbyte_gemm_s16s8s32", 96, 158, 1, step_04_QGemm},
+     "subbyte_gemm_s16s8s32", 96, 158, 1, small_step_04_QGemm},
     {"05_DequantizeLinear", "out_dequantize",
-     "subbyte_dequantize_linear", 0, 18, 1, step_05_DequantizeLinear},
+     "subbyte_dequantize_linear", 0, 18, 1, small_step_05_DequantizeLinear},
 };
 
-static const subbyte_model model = {
+static const subbyte_model small_itself = {
     .abi_version = SUBBYTE_ABI_VERSION,
     .struct_bytes = (int32_t)sizeof(subbyte_model),
     .name = "small",
     .target = "portable",
     .features = "",
-    .digest = "11fdad7271003dbdf0027edcdf1687a16a3bbed97fca01d697ab8a145ac9bbd3",
+    .digest = "4374215eba246b937b279d3ac1cf40527926d60570042c956dc686f42ac59bac",
     .input_count = 1,
-    .inputs = model_inputs,
+    .inputs = small_inputs,
     .output_count = 1,
-    .outputs = model_outputs,
+    .outputs = small_outputs,
     .step_count = 6,
-    .steps = model_steps,
+    .steps = small_steps,
     .arena_bytes = 128,
     .arena_align = 64,
     .scratch_bytes = 128,
     .weights_bytes = 0,
 };
 
-const subbyte_model *small_model(void) { return &model; }
+const subbyte_model *small_model(void) { return &small_itself; }
 
-SUBBYTE_WEAK const subbyte_model *subbyte_model_get(void) { return &model; }
+#ifndef SUBBYTE_MODEL_GET /* of several models in one file, it gives the first */
+#define SUBBYTE_MODEL_GET
+SUBBYTE_WEAK const subbyte_model *subbyte_model_get(void) { return &small_itself; }
+#endif
 
 int small_run(const float *x, float *out, void *arena) {
   const void *inputs[1];
@@ -221,11 +224,11 @@ int small_run(const float *x, float *out, void *arena) {
   context.arena = (unsigned char *)arena;
   context.weights = 0;
   context.scratch = (unsigned char *)arena + 128;
-  step_00_QuantizeLinear(&context, 0, 1, 0);
-  step_01_Repack(&context, 0, 16, 0);
-  step_02_QConv(&context, 0, 4, 0);
-  step_03_Repack(&context, 0, 3, 0);
-  step_04_QGemm(&context, 0, 1, 0);
-  step_05_DequantizeLinear(&context, 0, 1, 0);
+  small_step_00_QuantizeLinear(&context, 0, 1, 0);
+  small_step_01_Repack(&context, 0, 16, 0);
+  small_step_02_QConv(&context, 0, 4, 0);
+  small_step_03_Repack(&context, 0, 3, 0);
+  small_step_04_QGemm(&context, 0, 1, 0);
+  small_step_05_DequantizeLinear(&context, 0, 1, 0);
   return SUBBYTE_OK;
 }
