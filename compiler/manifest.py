@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -106,24 +107,36 @@ def verify_files(folder: Path, manifest: Manifest) -> None:
     Files that are missing are not an error here: libmodel.so runs without its sources.
     Raises: ModelError: a file was changed, or lies outside the folder through a link.
     """
-    inside = folder.resolve()
+    inside = os.path.realpath(folder)
+    by_folder: dict[str, list[tuple[str, str]]] = {}
     for name, expected in manifest.files.items():
-        path = (folder / name).resolve()
-        if not path.is_relative_to(inside):
-            raise ModelError(
-                f"'{folder / name}' is a link to '{path}', outside the bundle; copy the file into the bundle."
-            )
-        if path.is_file() and (found := file_sha256(path)) != expected:
-            raise ModelError(
-                f"'{folder / name}' was changed after the bundle was written: its SHA-256 begins with {found[:12]}, "
-                f"{MANIFEST} has {expected[:12]}. Compile the model again."
-            )
+        parent, _, base = name.rpartition("/")
+        by_folder.setdefault(parent, []).append((base, expected))
+    for parent, files in by_folder.items():  # links are followed once for a folder: that takes longer than to hash
+        place = _within(inside, os.path.join(inside, parent), folder / parent)
+        for base, expected in files:
+            path = os.path.join(place, base)
+            if os.path.islink(path):
+                path = _within(inside, path, folder / parent / base)
+            if os.path.isfile(path) and (found := file_sha256(path)) != expected:
+                raise ModelError(
+                    f"'{folder / parent / base}' was changed after the bundle was written: its SHA-256 begins with "
+                    f"{found[:12]}, {MANIFEST} has {expected[:12]}. Compile the model again."
+                )
 
 
-def file_sha256(path: Path) -> str:
+def _within(inside: str, path: str, shown: Path) -> str:
+    """`path` without links.  Raises ModelError: it is not in the folder `inside`."""
+    real = os.path.realpath(path)
+    if real != inside and not real.startswith(os.path.join(inside, "")):
+        raise ModelError(f"'{shown}' is a link to '{real}', outside the bundle; copy the file into the bundle.")
+    return real
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file, 64 lower-case hexadecimal digits."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open(path, "rb", buffering=0) as file:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

@@ -140,7 +140,8 @@ class Module:
                 f"The bundle '{self.path}' has version {manifest.abi_version} of the model interface, this subbyte "
                 f"version {runtime.ABI_VERSION}. Compile the model again with this version of subbyte."
             )
-        if missing := [feature for feature in manifest.features if feature not in runtime.cpu_features()]:
+        found = set(runtime.cpu_features())
+        if missing := [feature for feature in manifest.features if feature not in found]:
             raise ToolchainError(
                 f"The bundle '{self.path}' was compiled for {manifest.target}, and this processor lacks "
                 f"{', '.join(missing)}. Compile the model for a target that it has, for instance --target native."

@@ -128,3 +128,20 @@ def test_links_stay_in_the_bundle(tmp_path: Path) -> None:
     found = read_manifest(written(folder, small_manifest() | {"files": {"model.c": file_sha256(secret)}}))
     with pytest.raises(ModelError, match="outside the bundle"):
         verify_files(folder, found)
+
+
+def test_folders_that_are_links_stay_in_the_bundle(tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    for place in (tmp_path / "elsewhere", folder / "inside"):
+        place.mkdir(parents=True)
+        (place / "a.h").write_text("a")
+    found = read_manifest(written(folder, small_manifest() | {"files": {"kernels/a.h": file_sha256(place / "a.h")}}))
+    (folder / "kernels").symlink_to(folder / "inside")
+    verify_files(folder, found)
+    (folder / "inside" / "a.h").write_text("b")
+    with pytest.raises(ModelError, match=r"kernels/a\.h' was changed"):
+        verify_files(folder, found)
+    (folder / "kernels").unlink()
+    (folder / "kernels").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ModelError, match=r"kernels' is a link to '.*elsewhere', outside the bundle"):
+        verify_files(folder, found)
