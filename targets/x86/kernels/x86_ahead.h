@@ -7,4 +7,7 @@
 // slower everywhere, and so is fetching into the second level alone.
 enum { SUBBYTE_X86_AHEAD = 12288 };
 
+// Bytes of weights that stay in the first cache level, and of a line of memory.
+enum { SUBBYTE_X86_NEAR = 32768, SUBBYTE_X86_LINE = 64 };
+
 #endif  // SUBBYTE_X86_AHEAD_H

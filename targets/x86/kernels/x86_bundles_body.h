@@ -18,6 +18,12 @@ SUBBYTE_INLINE int32_t F(subbyte_x86_panel_bytes_)(const struct subbyte_x86_conv
     return 0;
 }
 
+// Bundles are read one after the other; the processor itself fetches what comes next.
+SUBBYTE_INLINE int32_t F(subbyte_x86_fetched_)(const struct subbyte_x86_conv* g) {
+    (void)g;
+    return 0;
+}
+
 // Adds `bundles` bundles to every sum of a register tile: four j of a bundle takes cells x + at[j] + m * step for pixel m.
 SUBBYTE_INLINE void F(subbyte_x86_add_bundles_)(INTS* sums, const CELL* x, const int32_t* at, int32_t step,
                                                 const int8_t* w, int32_t bundles, int32_t size, int32_t pixels) {
@@ -76,7 +82,7 @@ SUBBYTE_INLINE void F(subbyte_x86_sums_u8s8u8_)(const uint8_t* x, const int8_t* 
                                                 const int32_t* bias, const float* multiplier, const float* shift,
                                                 uint8_t* y, const struct subbyte_x86_conv* g, int32_t begin,
                                                 int32_t end, void* scratch) {
-    const struct subbyte_x86_parameters p = {bias, multiplier, shift, of, at, 0};
+    const struct subbyte_x86_parameters p = {bias, multiplier, shift, of, at, 0, 0, 0};
     F(subbyte_x86_tiles_)(x, w, y, g->y_bits, &p, g, begin, end, (CELL*)scratch);
 }
 
@@ -85,7 +91,7 @@ SUBBYTE_INLINE void F(subbyte_x86_sums_u8s8s32_)(const uint8_t* x, const int8_t*
                                                  const int32_t* at, const int32_t* bias, int32_t* y,
                                                  const struct subbyte_x86_conv* g, int32_t begin, int32_t end,
                                                  void* scratch) {
-    const struct subbyte_x86_parameters p = {bias, 0, 0, of, at, 0};
+    const struct subbyte_x86_parameters p = {bias, 0, 0, of, at, 0, 0, 0};
     F(subbyte_x86_tiles_)(x, w, y, 32, &p, g, begin, end, (CELL*)scratch);
 }
 

@@ -302,7 +302,7 @@ SUBBYTE_INLINE void F(subbyte_x86_sums_u8_)(const uint8_t* x, const uint8_t* w, 
                                             uint8_t* y, const struct subbyte_x86_conv* g,
                                             const struct subbyte_x86_lookup_sums* t, int32_t begin, int32_t end,
                                             void* scratch) {
-    const struct subbyte_x86_parameters p = {bias, multiplier, shift, 0, 0, 0};
+    const struct subbyte_x86_parameters p = {bias, multiplier, shift, 0, 0, 0, 0, 0};
     F(subbyte_x86_lookup_tiles_)(x, w, tables, y, g->y_bits, &p, g, t, begin, end, (uint8_t*)scratch);
 }
 
@@ -311,7 +311,7 @@ SUBBYTE_INLINE void F(subbyte_x86_sums_s32_)(const uint8_t* x, const uint8_t* w,
                                              const int32_t* bias, int32_t* y, const struct subbyte_x86_conv* g,
                                              const struct subbyte_x86_lookup_sums* t, int32_t begin, int32_t end,
                                              void* scratch) {
-    const struct subbyte_x86_parameters p = {bias, 0, 0, 0, 0, 0};
+    const struct subbyte_x86_parameters p = {bias, 0, 0, 0, 0, 0, 0, 0};
     F(subbyte_x86_lookup_tiles_)(x, w, tables, y, 32, &p, g, t, begin, end, (uint8_t*)scratch);
 }
 

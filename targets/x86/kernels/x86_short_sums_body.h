@@ -9,11 +9,12 @@
 #define SUBBYTE_WORDS 0
 #include "x86_sums_names.h"
 
-// Bytes of the weights of a panel: [runs][groups][vectors][LANES][GROUP].
-SUBBYTE_INLINE int32_t F(subbyte_x86_panel_bytes_)(const struct subbyte_x86_conv* g) {
-    const int32_t taps = g->dilation_width == 1 ? 1 : g->kernel_width;
-    const int32_t run = g->dilation_width == 1 ? g->kernel_width * g->channels : g->channels;
-    return g->kernel_height * taps * ((run + GROUP - 1) / GROUP) * g->vectors * LANES * GROUP;
+#include "x86_panels_body.h"
+
+// Nothing is fetched ahead: 16-bit sums keep every port busy, and weights of few bits are not many.
+SUBBYTE_INLINE int32_t F(subbyte_x86_fetched_)(const struct subbyte_x86_conv* g) {
+    (void)g;
+    return 0;
 }
 
 // Adds `groups` groups of products to the 16-bit sums of a register tile.
@@ -99,7 +100,7 @@ SUBBYTE_INLINE void F(subbyte_x86_sums_u8s8u8_)(const uint8_t* x, const int8_t* 
                                                 const float* multiplier, const float* shift, uint8_t* y,
                                                 const struct subbyte_x86_conv* g, int32_t begin, int32_t end,
                                                 void* scratch) {
-    const struct subbyte_x86_parameters p = {bias, multiplier, shift, 0, 0, 0};
+    const struct subbyte_x86_parameters p = {bias, multiplier, shift, 0, 0, 0, 0, 0};
     F(subbyte_x86_tiles_)(x, w, y, g->y_bits, &p, g, begin, end, (CELL*)scratch);
 }
 
@@ -107,7 +108,7 @@ SUBBYTE_INLINE void F(subbyte_x86_sums_u8s8u8_)(const uint8_t* x, const int8_t* 
 SUBBYTE_INLINE void F(subbyte_x86_sums_u8s8s32_)(const uint8_t* x, const int8_t* w, const int32_t* bias, int32_t* y,
                                                  const struct subbyte_x86_conv* g, int32_t begin, int32_t end,
                                                  void* scratch) {
-    const struct subbyte_x86_parameters p = {bias, 0, 0, 0, 0, 0};
+    const struct subbyte_x86_parameters p = {bias, 0, 0, 0, 0, 0, 0, 0};
     F(subbyte_x86_tiles_)(x, w, y, 32, &p, g, begin, end, (CELL*)scratch);
 }
 

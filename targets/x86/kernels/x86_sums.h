@@ -5,6 +5,7 @@
 
 #include "subbyte_numerics.h"
 #include "variant.h"
+#include "x86_ahead.h"
 #include "x86_inline.h"
 
 // x [images][height][width][channels] -> y [images][out_height][out_width][outputs]; a matrix product has height 1.
@@ -32,6 +33,8 @@ struct subbyte_x86_conv {
 // more_of is null, or more[i], for i from more_of[panel] to more_of[panel + 1] - 1, is a further group of weights
 // [vectors][lanes][products] for the input of run more_at[2 * i], product more_at[2 * i + 1]: what is left of weights that
 // an instruction does not take at once.
+// ahead, ahead_step: x86_tiles_body.h sets them: a register tile fetches the line at `ahead` with its first group of
+// products, and ahead_step bytes further with each one that follows.
 struct subbyte_x86_parameters {
     const int32_t* bias;
     const float* multiplier;
@@ -39,6 +42,8 @@ struct subbyte_x86_parameters {
     const int32_t* more_of;
     const int32_t* more_at;
     const int8_t* more;
+    const int8_t* ahead;
+    int32_t ahead_step;
 };
 
 enum { SUBBYTE_X86_SUMS = 32, SUBBYTE_X86_VECTORS = 8 };  // the most sums, and vectors, of a register tile

@@ -8,11 +8,23 @@
 #endif
 #include "x86_sums_names.h"
 
-// Bytes of the weights of a panel: [runs][groups][vectors][LANES][GROUP].
-SUBBYTE_INLINE int32_t F(subbyte_x86_panel_bytes_)(const struct subbyte_x86_conv* g) {
-    const int32_t taps = g->dilation_width == 1 ? 1 : g->kernel_width;
-    const int32_t run = g->dilation_width == 1 ? g->kernel_width * g->channels : g->channels;
-    return g->kernel_height * taps * ((run + GROUP - 1) / GROUP) * g->vectors * LANES * GROUP;
+#include "x86_panels_body.h"
+
+// Bytes that a register tile fetches for the panel behind its own: a line of memory with each group of products, where there
+// are more weights than the first cache level holds; else none.
+SUBBYTE_INLINE int32_t F(subbyte_x86_fetched_)(const struct subbyte_x86_conv* g) {
+    const int32_t vector_bytes = g->vectors * LANES * GROUP;
+    const int32_t panels = (g->outputs + g->vectors * LANES - 1) / (g->vectors * LANES);
+    const int32_t bytes = F(subbyte_x86_panel_bytes_)(g);
+    return panels > 1 && bytes > SUBBYTE_X86_NEAR / panels ? bytes / vector_bytes * SUBBYTE_X86_LINE : 0;
+}
+
+// With a group of products: fetches the line at `ahead`; returns where the next one is.
+SUBBYTE_INLINE const int8_t* F(subbyte_x86_fetch_)(const int8_t* ahead, const struct subbyte_x86_parameters* p,
+                                                   const struct subbyte_x86_conv* g) {
+    if (!F(subbyte_x86_fetched_)(g)) return ahead;
+    _mm_prefetch((const char*)ahead, _MM_HINT_T0);
+    return ahead + p->ahead_step;
 }
 
 // One vector of packed weights: LANES outputs by GROUP products.
@@ -50,6 +62,7 @@ SUBBYTE_INLINE void F(subbyte_x86_multiply_)(INTS* sums, const CELL* x, int32_t 
                                              int32_t panel, int32_t vectors) {
     const int32_t taps = g->dilation_width == 1 ? 1 : g->kernel_width;
     const int32_t run = g->dilation_width == 1 ? g->kernel_width * g->channels : g->channels;
+    const int8_t* ahead = p->ahead;
     int32_t ky, kx, k, m, v;
     SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
         const INTS bias = V(subbyte_load_)(p->bias + v * LANES);
@@ -59,6 +72,7 @@ SUBBYTE_INLINE void F(subbyte_x86_multiply_)(INTS* sums, const CELL* x, int32_t 
         for (kx = 0; kx < taps; ++kx) {
             const CELL* at = x + ky * g->dilation_height * pitch + kx * g->dilation_width * g->channels;
             for (k = (run + GROUP - 1) / GROUP; k > 0; --k) {
+                ahead = F(subbyte_x86_fetch_)(ahead, p, g);
                 F(subbyte_x86_add_group_)(sums, at, step, w, g->pixels, vectors);
                 at += GROUP;
                 w += vectors * LANES * GROUP;
@@ -81,7 +95,7 @@ SUBBYTE_INLINE void F(subbyte_x86_sums_u8s8u8_)(const uint8_t* x, const int8_t* 
                                                 const int32_t* more_at, const int8_t* more, uint8_t* y,
                                                 const struct subbyte_x86_conv* g, int32_t begin, int32_t end,
                                                 void* scratch) {
-    const struct subbyte_x86_parameters p = {bias, multiplier, shift, more_of, more_at, more};
+    const struct subbyte_x86_parameters p = {bias, multiplier, shift, more_of, more_at, more, 0, 0};
     F(subbyte_x86_tiles_)(x, w, y, g->y_bits, &p, g, begin, end, (CELL*)scratch);
 }
 
@@ -90,7 +104,7 @@ SUBBYTE_INLINE void F(subbyte_x86_sums_u8s8s32_)(const uint8_t* x, const int8_t*
                                                  const int32_t* more_of, const int32_t* more_at, const int8_t* more,
                                                  int32_t* y, const struct subbyte_x86_conv* g, int32_t begin,
                                                  int32_t end, void* scratch) {
-    const struct subbyte_x86_parameters p = {bias, 0, 0, more_of, more_at, more};
+    const struct subbyte_x86_parameters p = {bias, 0, 0, more_of, more_at, more, 0, 0};
     F(subbyte_x86_tiles_)(x, w, y, 32, &p, g, begin, end, (CELL*)scratch);
 }
 

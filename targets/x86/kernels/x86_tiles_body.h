@@ -1,7 +1,7 @@
 // Part of the bodies that sum products: tiles, their areas and panels, for the ways in which a register tile is summed.
 //
-// Before: x86_sums_names.h; F(subbyte_x86_panel_bytes_), how many bytes of weights a panel has; F(subbyte_x86_multiply_), the
-// sums of a register tile.
+// Before: x86_sums_names.h; F(subbyte_x86_panel_bytes_), how many bytes of weights a panel has; F(subbyte_x86_fetched_), how
+// many of the next panel a register tile fetches; F(subbyte_x86_multiply_), the sums of a register tile.
 
 #include "x86_finish_body.h"
 
@@ -26,7 +26,7 @@ SUBBYTE_INLINE void F(subbyte_x86_area_)(const CELL* x, int32_t pitch, const int
                                          const struct subbyte_x86_parameters* p, const struct subbyte_x86_conv* g,
                                          const struct subbyte_x86_area* area) {
     const int32_t panel_bytes = F(subbyte_x86_panel_bytes_)(g), panel_outputs = g->vectors * LANES;
-    const int32_t step = g->stride_width * g->channels;
+    const int32_t step = g->stride_width * g->channels, fetched = F(subbyte_x86_fetched_)(g);
     int32_t panel, row, column;
     for (panel = area->panel_0; panel < area->panel_1; ++panel) {
         const int32_t output = panel * panel_outputs, rest = g->outputs - output;
@@ -35,6 +35,12 @@ SUBBYTE_INLINE void F(subbyte_x86_area_)(const CELL* x, int32_t pitch, const int
         own.bias += output;
         if (own.multiplier) own.multiplier += output;
         if (own.shift) own.shift += output;
+        own.ahead = weights;
+        own.ahead_step = 0;
+        if (fetched && rest > panel_outputs) {
+            own.ahead += panel_bytes;
+            own.ahead_step = SUBBYTE_X86_LINE;
+        }
         for (row = area->row_0; row < area->row_1; ++row)
             for (column = area->column_0; column < area->column_1; column += g->pixels) {
                 // The last register tile of a row begins early enough to be full.
@@ -47,6 +53,11 @@ SUBBYTE_INLINE void F(subbyte_x86_area_)(const CELL* x, int32_t pitch, const int
                 else
                     F(subbyte_x86_panel_)(from, pitch, step, weights, to, &own, g, panel, g->last_vectors,
                                           g->outputs % panel_outputs);
+                if (own.ahead_step) own.ahead += fetched;
+                if (own.ahead - weights >= 2 * panel_bytes) {  // all of the next panel is on its way
+                    own.ahead = weights;
+                    own.ahead_step = 0;
+                }
             }
     }
 }
