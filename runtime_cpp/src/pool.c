@@ -15,7 +15,7 @@
 
 enum {
     CACHE_LINE = 64,
-    SPINS = 1500, /* 20 to 60 us: longer than most steps differ between threads, shorter than a time slice */
+    SPINS = 1500,            /* 20 to 60 us: longer than most steps differ between threads, shorter than a time slice */
     STACK_BYTES = 256 * 1024 /* musl's default of 128 KiB is tight for kernels that keep a tile on the stack */
 };
 
