@@ -8,7 +8,7 @@ are unpacked. The layers of a chain have matrices of their own, which together a
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import onnx
@@ -52,7 +52,7 @@ def matrix_chain(
         held += [numpy_helper.from_array(array, key) for key, array in constants.items()]
         result = f"y{layer}" if layer < layers - 1 else "y"
         sizes = {"K": size, "N": size, "bits": bits, "block_size": block, "accuracy_level": accuracy_level}
-        of_layer = {"name": f"/product_{layer}", "domain": "com.microsoft", **sizes}
+        of_layer: dict[str, Any] = {"name": f"/product_{layer}", "domain": "com.microsoft", **sizes}
         nodes.append(helper.make_node("MatMulNBits", [name, *constants], [result], **of_layer))
         name = result
     x, y = (helper.make_tensor_value_info(key, onnx.TensorProto.FLOAT, (rows, size)) for key in ("x", "y"))
@@ -84,7 +84,8 @@ def main(
         raise typer.BadParameter(f"{size} weights of a column are no whole blocks of {block}", param_hint="--block")
     built = matrix_chain(bits, layers=layers, size=size, block=block, rows=rows, zero_points=zero_points)
     onnx.save(built.model, output)
-    np.savez(output.with_suffix(".npz"), **{name: array[None] for name, array in built.inputs.items()})
+    inputs: dict[str, Any] = {name: array[None] for name, array in built.inputs.items()}
+    np.savez(output.with_suffix(".npz"), **inputs)
     typer.echo(f"{output}: {layers} products of [{rows}, {size}] by [{size}, {size}], {built.model.ByteSize():,} bytes")
 
 
