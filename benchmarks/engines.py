@@ -35,7 +35,7 @@ class Engine:
 
 
 def subbyte_engine(module: Module, threads: int) -> Engine:
-    """The bundle's library, called with arrays that stay: the binding's own call, as the peers' are."""
+    """The bundle's library, with arrays that are bound to it, as the peers' are."""
     weights = module.manifest["weights"]["file"]
     loaded = LoadedModel(
         str(module.path / LIBRARY),
@@ -54,4 +54,4 @@ def subbyte_engine(module: Module, threads: int) -> Engine:
         return {tensor.name: buffer for tensor, buffer in zip(module.outputs, outputs, strict=True)}
 
     kernels = sorted({step["kernel"] for step in module.manifest["steps"]})
-    return Engine("subbyte", load, lambda: loaded.run_into(inputs, outputs), answers, {"kernels": kernels})
+    return Engine("subbyte", load, loaded.bind(inputs, outputs), answers, {"kernels": kernels})

@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -117,6 +118,12 @@ class LoadedModel {
 
     void run_into(const py::sequence& inputs, const py::sequence& outputs) {
         Operands results(outputs_.size()), arrays(inputs_.size());
+        take(inputs, outputs, arrays, results);
+        call(arrays, results);
+    }
+
+    // Checks the arrays of a call and adds them to `arrays` and `results`.
+    void take(const py::sequence& inputs, const py::sequence& outputs, Operands& arrays, Operands& results) const {
         check(outputs, outputs_, "output", results);
         for (std::size_t i = 0; i < results.size(); ++i) {
             if (!results[i].writeable())
@@ -124,6 +131,9 @@ class LoadedModel {
         }
         check(inputs, inputs_, "input", arrays);
         check_no_overlap(arrays, results);
+    }
+
+    void call(const Operands& arrays, const Operands& results) {
         py::gil_scoped_release release;
         model_.run(arrays.data(), results.data());
     }
@@ -266,6 +276,25 @@ class LoadedModel {
     std::vector<Tensor> outputs_;
 };
 
+// A model with the arrays of its calls, checked once. It holds them all.
+class BoundCall {
+  public:
+    BoundCall(py::object model, const py::sequence& inputs, const py::sequence& outputs)
+        : held_(std::move(model)),
+          model_(held_.cast<LoadedModel&>()),
+          arrays_(py::len(inputs)),
+          results_(py::len(outputs)) {
+        model_.take(inputs, outputs, arrays_, results_);
+    }
+
+    void run() { model_.call(arrays_, results_); }
+
+  private:
+    py::object held_;
+    LoadedModel& model_;
+    Operands arrays_, results_;
+};
+
 std::vector<std::string> cpu_features() {
     const char* names[SUBBYTE_MAX_FEATURES];
     std::size_t count = subbyte_cpu_features(names);
@@ -295,6 +324,9 @@ PYBIND11_MODULE(_runtime, module) {
 
     module.def("cpu_features", &cpu_features, "Names, in LLVM's spelling, of what this processor can do.");
 
+    py::class_<BoundCall>(module, "BoundCall", "A model and the arrays that it reads and writes; LoadedModel.bind.")
+        .def("__call__", &BoundCall::run, "Run the model once.");
+
     py::class_<LoadedModel>(module, "LoadedModel", R"(A compiled model, loaded and checked.
 
 Calls on one LoadedModel run one after the other; load it twice to run two at once.)")
@@ -305,6 +337,14 @@ Calls on one LoadedModel run one after the other; load it twice to run two at on
              "Arrays in the order of `inputs` -> new arrays in that of `outputs`.")
         .def("run_into", &LoadedModel::run_into, py::arg("inputs"), py::arg("outputs"),
              "The same into arrays of the caller.")
+        .def(
+            "bind",
+            [](py::object model, const py::sequence& inputs, const py::sequence& outputs) {
+                return std::make_unique<BoundCall>(std::move(model), inputs, outputs);
+            },
+            py::arg("inputs"), py::arg("outputs"),
+            "run_into for these arrays: they are checked now, and each call of the result reads and writes them. They "
+            "must keep their memory: no resize.")
         .def("profile", &LoadedModel::profile, py::arg("inputs"), py::arg("repeats") = 1,
              "A dict for each step: name, sources, kernel, macs, bytes, tiles, median_ns.")
         .def("benchmark", &LoadedModel::benchmark, py::arg("inputs"), py::arg("repeats"), py::arg("warmup") = 0,

@@ -240,6 +240,24 @@ def test_results_go_into_arrays_of_the_caller(make_bundle: MakeBundle) -> None:
         loaded.run_into([x, q], [y, codes, tiny, half])
 
 
+def test_a_bound_call_reads_and_writes_its_arrays_each_time(make_bundle: MakeBundle) -> None:
+    loaded = _runtime.LoadedModel(str(make_bundle() / "libmodel.so"), threads=2)
+    x, q = INPUTS["x"].copy(), INPUTS["q"].copy()
+    into = [np.zeros_like(result) for result in loaded.run([x, q])]
+    call = loaded.bind([x, q], into)
+    del loaded  # the call holds the model
+    again = _runtime.LoadedModel(str(make_bundle() / "libmodel.so"))
+    for factor in (1, 2):
+        x *= factor
+        call()
+        for found, expected in zip(into, again.run([x, q]), strict=True):
+            np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ModelError, match="Output 'y' shares memory"):
+        again.bind([x, q], [x, *into[1:]])
+    with pytest.raises(ModelError, match="The model has 2 inputs; 1 were given"):
+        again.bind([x], into)
+
+
 def test_the_binding_describes_the_model(make_bundle: MakeBundle) -> None:
     loaded = _runtime.LoadedModel(str(make_bundle() / "libmodel.so"), threads=3)
     assert (loaded.name, loaded.target, loaded.features, loaded.digest) == ("small", "portable", "", DIGEST)
