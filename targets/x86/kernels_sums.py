@@ -39,7 +39,7 @@ from subbyte.compiler.tuning import Setting, setting_of
 from subbyte.targets.common.constants import centred, constant_of, is_constant, operand, zero_point
 from subbyte.targets.common.geometry import is_channels_last, is_row_major
 from subbyte.targets.common.windows import is_spatial, spatial
-from subbyte.targets.x86.dots import DOTS
+from subbyte.targets.x86.dots import DOTS, WORDS
 from subbyte.targets.x86.packing import PackedWeights, layout_id, pack_weights, padded_to
 from subbyte.targets.x86.proofs import may_reach_int32
 from subbyte.targets.x86.registers import (
@@ -68,6 +68,7 @@ from subbyte.targets.x86.rows import (
 )
 
 SumOfProducts = QConv | QGemm
+_RESIDENT_WORDS = 16 * 1024  # bytes of weights that stay in the first cache level beside a window
 
 
 @dataclass(frozen=True)
@@ -262,6 +263,11 @@ def per_output(role: str, values: NDArray[Any], outputs: int, lanes: int) -> Con
     return ConstantArray(role, as_array(padded_to(np.broadcast_to(values, (outputs,)), 0, lanes), np.float32))
 
 
+def _stored(packed: NDArray[np.int8], dot: Dot) -> NDArray[Any]:
+    """The bytes of packed weights as the kernel reads them: each weight takes two where `dot` is WORDS."""
+    return as_array(packed.astype("<i2").view(np.int8) if dot is WORDS else packed, np.int8)
+
+
 def _call(op: SumOfProducts, dot: Dot, **knobs: int) -> Call:
     p = plan(op, dot, setting_of(knobs))
     r = op.requantization
@@ -275,13 +281,13 @@ def _call(op: SumOfProducts, dot: Dot, **knobs: int) -> Call:
         more = (
             ConstantArray("more_of", as_array(p.packed.more_of, np.int32)),
             ConstantArray("more_at", as_array(p.packed.more_at, np.int32)),
-            ConstantArray("more_weights", as_array(p.packed.more, np.int8), layout_id(dot.lanes, dot.group)),
+            ConstantArray("more_weights", _stored(p.packed.more, dot), layout_id(dot.lanes, dot.group)),
         )
     return Call(
         _symbol(dot, raw=r is None),
         (
             operand(op, data_of(op)),
-            ConstantArray("weights", as_array(p.packed.main, np.int8), layout_id(dot.lanes, dot.group)),
+            ConstantArray("weights", _stored(p.packed.main, dot), layout_id(dot.lanes, dot.group)),
             ConstantArray("bias", as_array(p.bias, np.int32)),
             *n4,
             *more,
@@ -331,6 +337,13 @@ def accepts_sums(op: SumOfProducts, *, raw: bool) -> bool:
         return False
 
 
+def _accepts(op: SumOfProducts, dot: Dot, *, raw: bool) -> bool:
+    """What accepts_sums says; for WORDS also weights that stay in the first cache level."""
+    if not accepts_sums(op, raw=raw):
+        return False
+    return dot is not WORDS or 2 * weights_of(op).size <= _RESIDENT_WORDS
+
+
 @remembered
 def _rests(op: SumOfProducts, dot: Dot) -> float:
     """How many products are left of weights, to one that is not."""
@@ -358,7 +371,7 @@ def _row(op: type[Node], dot: Dot, storage: Storage, *, raw: bool) -> Kernel:
         f"x86_sums_{dot.name}.h",
         storage,
         partial(_call, dot=dot),
-        partial(accepts_sums, raw=raw),
+        partial(_accepts, dot=dot, raw=raw),
         f"u8 s8 -> {'s32' if raw else 'u8'}",
         dot.features,
         partial(_cost, dot=dot),
@@ -368,7 +381,7 @@ def _row(op: type[Node], dot: Dot, storage: Storage, *, raw: bool) -> Kernel:
 
 
 def _rows() -> Iterator[Kernel]:
-    for dot in DOTS:
+    for dot in (*DOTS, WORDS):
         for raw in (False, True):
             yield _row(QConv, dot, Storage.CHANNELS_LAST, raw=raw)
             yield _row(QGemm, dot, Storage.ROW_MAJOR, raw=raw)

@@ -1,7 +1,7 @@
 // Included for each instruction set: convolutions and matrix products with constant weights, exact sums, then N4.
 //
 // Before: #define SUBBYTE_ISA avx512 (registers), SUBBYTE_DOT avx512vnni (instruction), SUBBYTE_WORDS 0 (1: the products
-// are of 16-bit integers, two a lane, instead of bytes, four a lane).
+// are of 16-bit integers, two a lane, instead of bytes, four a lane; 2: the weights are stored as such, too).
 
 #if !defined(SUBBYTE_ISA) || !defined(SUBBYTE_DOT) || !defined(SUBBYTE_WORDS)
 #error "x86_sums_body.h is a part of x86_sums_*.h"
@@ -13,7 +13,7 @@
 // Bytes that a register tile fetches for the panel behind its own: a line of memory with each group of products, where there
 // are more weights than the first cache level holds; else none.
 SUBBYTE_INLINE int32_t F(subbyte_x86_fetched_)(const struct subbyte_x86_conv* g) {
-    const int32_t vector_bytes = g->vectors * LANES * GROUP;
+    const int32_t vector_bytes = g->vectors * F(SUBBYTE_X86_STORED_);
     const int32_t panels = (g->outputs + g->vectors * LANES - 1) / (g->vectors * LANES);
     const int32_t bytes = F(subbyte_x86_panel_bytes_)(g);
     return panels > 1 && bytes > SUBBYTE_X86_NEAR / panels ? bytes / vector_bytes * SUBBYTE_X86_LINE : 0;
@@ -29,8 +29,12 @@ SUBBYTE_INLINE const int8_t* F(subbyte_x86_fetch_)(const int8_t* ahead, const st
 
 // One vector of packed weights: LANES outputs by GROUP products.
 SUBBYTE_INLINE INTS F(subbyte_x86_weights_)(const int8_t* w) {
-#if SUBBYTE_WORDS
+#if SUBBYTE_WORDS == 1
     return V(subbyte_load_s8_as_s16_)(w);
+#elif SUBBYTE_WORDS == 2
+    INTS weights = V(subbyte_load_)(w);
+    V(SUBBYTE_HOLD_)(weights);
+    return weights;
 #else
     return V(subbyte_load_)(w);
 #endif
@@ -42,7 +46,7 @@ SUBBYTE_INLINE void F(subbyte_x86_add_group_)(INTS* sums, const CELL* x, int32_t
     const INTS zero = V(subbyte_zero_)();
     INTS weights[SUBBYTE_X86_VECTORS] = {zero, zero, zero, zero, zero, zero, zero, zero};
     int32_t m, v;
-    SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) weights[v] = F(subbyte_x86_weights_)(w + v * LANES * GROUP);
+    SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) weights[v] = F(subbyte_x86_weights_)(w + v * F(SUBBYTE_X86_STORED_));
     SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) {
         const INTS cells = V(subbyte_broadcast_)(x + m * step);
         SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
@@ -75,7 +79,7 @@ SUBBYTE_INLINE void F(subbyte_x86_multiply_)(INTS* sums, const CELL* x, int32_t 
                 ahead = F(subbyte_x86_fetch_)(ahead, p, g);
                 F(subbyte_x86_add_group_)(sums, at, step, w, g->pixels, vectors);
                 at += GROUP;
-                w += vectors * LANES * GROUP;
+                w += vectors * F(SUBBYTE_X86_STORED_);
             }
         }
     if (p->more_of)
@@ -83,7 +87,7 @@ SUBBYTE_INLINE void F(subbyte_x86_multiply_)(INTS* sums, const CELL* x, int32_t 
             const int32_t row = p->more_at[2 * k] / taps * g->dilation_height;
             const int32_t column = p->more_at[2 * k] % taps * g->dilation_width;
             F(subbyte_x86_add_group_)(sums, x + row * pitch + column * g->channels + p->more_at[2 * k + 1], step,
-                                      p->more + k * g->vectors * LANES * GROUP, g->pixels, vectors);
+                                      p->more + k * g->vectors * F(SUBBYTE_X86_STORED_), g->pixels, vectors);
         }
 }
 
