@@ -143,6 +143,7 @@ class TargetFacts:
     bytes_per_second: float = 1e10  # tensors as they come from, and go to, the cache where those of a layer lie
     packs_activations: Packs = Packs.NEVER  # whether codes of 1, 2 and 4 bits share bytes between layers
     threshold_steps: int = 15  # N4 of at most so many steps is done by thresholds (N5), where a kernel can; 0: never
+    core: str = ""  # the pipeline whose costs apply, "cortex-a53", where those of a family differ by it
 
 
 def always(op: Node) -> bool:
