@@ -78,3 +78,13 @@ def grid(of_type: TensorType) -> ConstantStruct:
             ("qmax", qmax),
         ),
     )
+
+
+def is_unsigned_byte(dtype: DType) -> bool:
+    """Codes 0..255 or fewer, one a byte."""
+    return dtype.kind == "uint" and dtype.container_bits == 8
+
+
+def is_signed_byte(dtype: DType) -> bool:
+    """Codes -128..127 or fewer, one a byte."""
+    return dtype.is_integer and dtype.is_signed and dtype.container_bits == 8

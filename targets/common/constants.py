@@ -13,7 +13,7 @@ from subbyte.compiler.ir.node import Constant, Node, Value
 from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.numerics.affine import to_integers
 from subbyte.compiler.target import ConstantArray, Integer, OperandPointer, as_array
-from subbyte.targets.common.c_types import is_affine
+from subbyte.targets.common.c_types import has_integers, is_affine, is_signed_byte
 
 
 def is_constant(value: Value) -> bool:
@@ -81,3 +81,13 @@ def bias_array(bias: Value | None, dtype: DType) -> ConstantArray | Integer:
     if bias is None:
         return Integer(0)
     return ConstantArray("bias", as_array(constant_of(bias), dtype.numpy))
+
+
+def is_signed_weights(weights: Value) -> bool:
+    """Constant signed bytes less zero points of their own, or a codebook of signed bytes."""
+    of_type = weights.type
+    if not is_constant(weights) or not has_integers(of_type):
+        return False
+    if of_type.quant is not None and of_type.quant.levels is not None:
+        return min(of_type.quant.levels) >= -128 and max(of_type.quant.levels) <= 127
+    return is_signed_byte(of_type.dtype)

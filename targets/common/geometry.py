@@ -33,6 +33,11 @@ def is_packed(of_type: TensorType) -> bool:
     return narrow and of_type.rank > 0 and of_type.stored_shape[-1] * layout.bits % 8 == 0
 
 
+def stored_bits(of_type: TensorType) -> int:
+    """Bits of a code in memory: 1, 2 or 4 where codes share bytes, else 8."""
+    return 8 if of_type.layout is None or of_type.layout.bits is None else of_type.layout.bits
+
+
 def all_plain_or_packed(op: Node) -> bool:
     """As `all_plain`, but the first operand and the result may be packed."""
     first = op.operands[0].type

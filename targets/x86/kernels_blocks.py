@@ -26,8 +26,10 @@ from subbyte.compiler.target import (
 )
 from subbyte.compiler.tuning import Setting, setting_of
 from subbyte.targets.common.blocks import largest_activation, scale_step, scales_of, zero_of
+from subbyte.targets.common.c_types import is_signed_byte, is_unsigned_byte
 from subbyte.targets.common.constants import is_constant, operand, zero_point
 from subbyte.targets.common.geometry import is_row_major, tensor_types
+from subbyte.targets.common.tiles import ceil_div
 from subbyte.targets.x86.dots import AVX2, AVX512
 from subbyte.targets.x86.packing_blocks import (
     Blocks,
@@ -37,8 +39,8 @@ from subbyte.targets.x86.packing_blocks import (
     quant_of_blocks,
     stored_bits,
 )
-from subbyte.targets.x86.registers import REGISTERS, ceil_div
-from subbyte.targets.x86.rows import cost_at, is_signed_byte, is_unsigned_byte, row
+from subbyte.targets.x86.registers import REGISTERS
+from subbyte.targets.x86.rows import cost_at, row
 
 _TILE_PRODUCTS = 1 << 19  # about a microsecond of work
 _MOST_ROWS, _MOST_VECTORS, _MOST_SUMS = 8, 4, 32  # of a register tile, as in kernels/x86_blocks.h

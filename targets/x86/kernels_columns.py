@@ -25,11 +25,12 @@ from subbyte.compiler.target import (
     as_array,
 )
 from subbyte.targets.common.constants import centred, constant_of, operand, zero_point
+from subbyte.targets.common.sums import may_reach_int32
+from subbyte.targets.common.tiles import ceil_div
 from subbyte.targets.common.windows import Spatial, spatial
 from subbyte.targets.x86.dots import DOTS
 from subbyte.targets.x86.kernels_depthwise import is_depthwise_of_bytes, pack_channels, seconds
-from subbyte.targets.x86.proofs import may_reach_int32
-from subbyte.targets.x86.registers import Dot, ceil_div
+from subbyte.targets.x86.registers import Dot
 from subbyte.targets.x86.rows import row
 
 MOST_ROWS, MOST_SUMS, MOST_VECTORS = 16, 16, 20  # as in kernels/x86_columns.h

@@ -28,14 +28,16 @@ from subbyte.compiler.target import (
     TargetFacts,
     as_array,
 )
-from subbyte.targets.common.constants import centred, constant_of, is_constant, operand, zero_point
+from subbyte.targets.common.c_types import is_unsigned_byte
+from subbyte.targets.common.constants import centred, constant_of, is_constant, is_signed_weights, operand, zero_point
 from subbyte.targets.common.geometry import is_channels_last
+from subbyte.targets.common.sums import may_reach_int32
+from subbyte.targets.common.tiles import ceil_div
 from subbyte.targets.common.windows import Spatial, is_spatial, spatial
 from subbyte.targets.x86.dots import DOTS
 from subbyte.targets.x86.packing import summands
-from subbyte.targets.x86.proofs import may_reach_int32
-from subbyte.targets.x86.registers import PIECES, WINDOW_BYTES, Dot, ceil_div
-from subbyte.targets.x86.rows import is_signed_weights, is_unsigned_byte, is_unsigned_grid, row
+from subbyte.targets.x86.registers import PIECES, WINDOW_BYTES, Dot
+from subbyte.targets.x86.rows import is_unsigned_grid, row
 
 _TILE_PRODUCTS = 1 << 17  # about a microsecond of work
 _MOST_EXTRAS = 16  # SUBBYTE_X86_EXTRA_TAPS of kernels/x86_depthwise.h

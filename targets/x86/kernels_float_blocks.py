@@ -22,9 +22,10 @@ from subbyte.compiler.target import (
     as_array,
 )
 from subbyte.targets.common.constants import operand
+from subbyte.targets.common.tiles import ceil_div
 from subbyte.targets.x86.kernels_blocks import is_packable
 from subbyte.targets.x86.packing_blocks import blocks_of, pack_blocks, quant_of_blocks
-from subbyte.targets.x86.registers import REGISTERS, ceil_div
+from subbyte.targets.x86.registers import REGISTERS
 from subbyte.targets.x86.rows import row
 
 _TREE = 8  # lanes of N8, which code k of a row goes round

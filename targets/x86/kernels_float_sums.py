@@ -41,8 +41,8 @@ from subbyte.targets.common.geometry import (
     stored_strides,
 )
 from subbyte.targets.common.packing import pack_rows
+from subbyte.targets.common.tiles import padded_to
 from subbyte.targets.common.windows import is_spatial, spatial
-from subbyte.targets.x86.packing import padded_to
 from subbyte.targets.x86.registers import REGISTERS
 from subbyte.targets.x86.rows import row
 

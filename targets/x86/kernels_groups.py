@@ -33,15 +33,17 @@ from subbyte.compiler.target import (
     TargetFacts,
     as_array,
 )
-from subbyte.targets.common.constants import centred, constant_of, is_constant, operand, zero_point
+from subbyte.targets.common.c_types import is_unsigned_byte
+from subbyte.targets.common.constants import centred, constant_of, is_constant, is_signed_weights, operand, zero_point
 from subbyte.targets.common.geometry import is_channels_last
+from subbyte.targets.common.sums import may_reach_int32, weights_of
+from subbyte.targets.common.tiles import ceil_div, padded_to
 from subbyte.targets.common.windows import is_spatial
 from subbyte.targets.x86.dots import DOTS
-from subbyte.targets.x86.kernels_sums import Cut, Plan, conv_struct, plan, weights_of
-from subbyte.targets.x86.packing import layout_id, pack_weights, padded_to
-from subbyte.targets.x86.proofs import may_reach_int32
-from subbyte.targets.x86.registers import Dot, ceil_div
-from subbyte.targets.x86.rows import is_signed_weights, is_unsigned_byte, is_unsigned_grid, row
+from subbyte.targets.x86.kernels_sums import Cut, Plan, conv_struct, plan
+from subbyte.targets.x86.packing import layout_id, pack_weights
+from subbyte.targets.x86.registers import Dot
+from subbyte.targets.x86.rows import is_unsigned_grid, row
 
 _BYTES_PER_NS = 4.0  # copied to scratch and back, in pieces
 

@@ -28,37 +28,13 @@ from subbyte.compiler.target import (
     as_array,
 )
 from subbyte.targets.common.constants import constant_of, operand, zero_point
-from subbyte.targets.x86.kernels_sums import (
-    Cut,
-    Geometry,
-    SumOfProducts,
-    accepts_sums,
-    conv_struct,
-    data_of,
-    geometry,
-    per_output,
-    weights_of,
-)
-from subbyte.targets.x86.packing import padded_to
-from subbyte.targets.x86.packing_lookup import (
-    MOST_LEVELS,
-    OUTPUTS,
-    SEXTETS,
-    Cells,
-    LookupWeights,
-    choose_cells,
-)
-from subbyte.targets.x86.registers import (
-    MANY_TILES,
-    REGISTERS,
-    RESIDENT_WEIGHTS,
-    WINDOW_BYTES,
-    RegisterTile,
-    Tiles,
-    ceil_div,
-    scratch_bytes,
-)
-from subbyte.targets.x86.rows import row, sharing_seconds, stored_bits
+from subbyte.targets.common.geometry import stored_bits
+from subbyte.targets.common.lookup_weights import MOST_LEVELS, OUTPUTS, SEXTETS, Cells, LookupWeights, choose_cells
+from subbyte.targets.common.sums import Geometry, SumOfProducts, data_of, geometry, per_output, weights_of
+from subbyte.targets.common.tiles import RegisterTile, Tiles, ceil_div, padded_to, scratch_bytes
+from subbyte.targets.x86.kernels_sums import Cut, accepts_sums, conv_struct
+from subbyte.targets.x86.registers import MANY_TILES, REGISTERS, RESIDENT_WEIGHTS, WINDOW_BYTES
+from subbyte.targets.x86.rows import row, sharing_seconds
 
 MOST_PIXELS, MOST_VECTORS = 8, 4  # as in kernels/x86_lookup_sums.h
 _MANY_THREADS = 8  # tiles that are wanted of an operation, where each has so much work:

@@ -9,11 +9,12 @@ from functools import partial
 from subbyte.compiler.ir.ops import MaxPool
 from subbyte.compiler.ir.qops import QAveragePool
 from subbyte.compiler.target import Call, ConstantStruct, Kernel, ResultPointer, Special, Storage
+from subbyte.targets.common.c_types import is_unsigned_byte
 from subbyte.targets.common.constants import operand
-from subbyte.targets.common.geometry import is_channels_last
+from subbyte.targets.common.geometry import is_channels_last, stored_bits
 from subbyte.targets.common.windows import Pool, count_arrays, is_spatial, spatial
 from subbyte.targets.x86.registers import REGISTERS
-from subbyte.targets.x86.rows import cost_at, is_unsigned_byte, is_unsigned_grid, row, stored_bits
+from subbyte.targets.x86.rows import cost_at, is_unsigned_grid, row
 
 
 def _struct(op: Pool) -> ConstantStruct:

@@ -29,12 +29,13 @@ from subbyte.compiler.target import (
     TargetFacts,
     as_array,
 )
+from subbyte.targets.common.c_types import is_unsigned_byte
 from subbyte.targets.common.constants import constant_of, is_constant, operand, zero_point
 from subbyte.targets.common.geometry import broadcast_strides, pieces, stored_strides
-from subbyte.targets.x86.packing import padded_to
-from subbyte.targets.x86.proofs import may_reach_int32
+from subbyte.targets.common.sums import may_reach_int32
+from subbyte.targets.common.tiles import padded_to
 from subbyte.targets.x86.registers import REGISTERS
-from subbyte.targets.x86.rows import is_unsigned_byte, is_unsigned_grid, row
+from subbyte.targets.x86.rows import is_unsigned_grid, row
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from functools import partial
 from subbyte.compiler.ir.qops import QResizeLinear
 from subbyte.compiler.target import Call, ConstantStruct, Kernel, ResultPointer, Special, Storage, TargetFacts
 from subbyte.targets.common.constants import operand
+from subbyte.targets.common.tiles import ceil_div
 from subbyte.targets.portable.kernels_floats import is_resize, resizing
-from subbyte.targets.x86.registers import REGISTERS, Registers, ceil_div
+from subbyte.targets.x86.registers import REGISTERS, Registers
 from subbyte.targets.x86.rows import is_unsigned_grid, row
 
 _SECONDS_PER_BLOCK = 40e-9  # of 32 or 64 codes, with the loads and products of four corners

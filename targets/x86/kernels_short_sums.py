@@ -34,30 +34,16 @@ from subbyte.compiler.target import (
     TargetFacts,
     as_array,
 )
-from subbyte.targets.common.constants import constant_of, operand, zero_point
+from subbyte.targets.common.constants import operand
+from subbyte.targets.common.geometry import stored_bits
+from subbyte.targets.common.remembered import remembered
+from subbyte.targets.common.sums import Geometry, SumOfProducts, bias_of, data_of, geometry, per_output, weights_of
+from subbyte.targets.common.tiles import RegisterTile, ceil_div, padded_to
 from subbyte.targets.x86.bundles import FOUR, Bundles, pack_bundles
-from subbyte.targets.x86.kernels_sums import (
-    Cut,
-    Geometry,
-    SumOfProducts,
-    accepts_sums,
-    conv_struct,
-    data_of,
-    geometry,
-    per_output,
-    weights_of,
-)
-from subbyte.targets.x86.packing import layout_id, pack_weights, padded_to
-from subbyte.targets.x86.registers import (
-    REGISTERS,
-    Dot,
-    RegisterTile,
-    Window,
-    ceil_div,
-    choose_tiles,
-)
-from subbyte.targets.x86.remembered import remembered
-from subbyte.targets.x86.rows import row, stored_bits
+from subbyte.targets.x86.kernels_sums import Cut, accepts_sums, conv_struct
+from subbyte.targets.x86.packing import layout_id, pack_weights
+from subbyte.targets.x86.registers import REGISTERS, Dot, Window, choose_tiles
+from subbyte.targets.x86.rows import row
 
 _AVX2, _AVX512 = REGISTERS["avx2"].features, REGISTERS["avx512"].features
 
@@ -170,9 +156,7 @@ def cut_bundles(op: SumOfProducts, dot: Dot) -> Cut:
 
 def _bias(op: SumOfProducts, weights: NDArray[np.int64], lanes: int) -> ConstantArray:
     """The bias, with the terms of the input's zero point."""
-    bias = np.zeros(len(weights), np.int64) if op.bias is None else constant_of(op.bias).astype(np.int64)
-    bias = bias - zero_point(data_of(op).type) * weights.sum(axis=(1, 2))
-    return ConstantArray("bias", as_array(padded_to(bias, 0, lanes), np.int32))
+    return ConstantArray("bias", as_array(padded_to(bias_of(op, weights), 0, lanes), np.int32))
 
 
 def _n4(op: SumOfProducts, lanes: int) -> tuple[Argument, ...]:

@@ -22,10 +22,11 @@ from subbyte.compiler.target import (
     Storage,
     as_array,
 )
+from subbyte.targets.common.c_types import is_unsigned_byte
 from subbyte.targets.common.constants import operand
 from subbyte.targets.common.geometry import around, same_order
 from subbyte.targets.x86.levels import LEVELS
-from subbyte.targets.x86.rows import cost_at, is_unsigned_byte, row
+from subbyte.targets.x86.rows import cost_at, row
 
 REACH_STEP = 64  # distances are in whole registers of bytes
 

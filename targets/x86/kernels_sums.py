@@ -6,7 +6,6 @@ outputs; so is a convolution 1x1 without strides and pads, whose pixels are one 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -15,11 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subbyte.compiler.dtype import INT32
-from subbyte.compiler.errors import NumericsError
-from subbyte.compiler.ir.accumulators import accumulator_of
 from subbyte.compiler.ir.macs import multiply_accumulates
-from subbyte.compiler.ir.node import Node, Value
+from subbyte.compiler.ir.node import Node
 from subbyte.compiler.ir.qops import QConv, QGemm
 from subbyte.compiler.target import (
     Argument,
@@ -36,105 +32,38 @@ from subbyte.compiler.target import (
     as_array,
 )
 from subbyte.compiler.tuning import Setting, setting_of
-from subbyte.targets.common.constants import centred, constant_of, is_constant, operand, zero_point
-from subbyte.targets.common.geometry import is_channels_last, is_row_major
-from subbyte.targets.common.windows import is_spatial, spatial
+from subbyte.targets.common.c_types import is_unsigned_byte
+from subbyte.targets.common.constants import operand, zero_point
+from subbyte.targets.common.geometry import stored_bits
+from subbyte.targets.common.remembered import remembered
+from subbyte.targets.common.sums import (
+    Geometry,
+    SumOfProducts,
+    bias_of,
+    data_of,
+    geometry,
+    is_sum_of_products,
+    may_reach_int32,
+    per_output,
+    weights_of,
+)
+from subbyte.targets.common.tiles import RegisterTile, Tiles, ceil_div, padded_to, scratch_bytes
 from subbyte.targets.x86.dots import DOTS, WORDS
-from subbyte.targets.x86.packing import PackedWeights, layout_id, pack_weights, padded_to
-from subbyte.targets.x86.proofs import may_reach_int32
+from subbyte.targets.x86.packing import PackedWeights, layout_id, pack_weights
 from subbyte.targets.x86.registers import (
     MOST_PIXELS,
     MOST_VECTORS,
     PANEL_PIECES,
     PIECES,
     Dot,
-    RegisterTile,
-    Tiles,
     Window,
-    ceil_div,
     choose_register_tile,
     choose_tiles,
     fits_registers,
-    scratch_bytes,
 )
-from subbyte.targets.x86.remembered import remembered
-from subbyte.targets.x86.rows import (
-    is_signed_weights,
-    is_unsigned_byte,
-    is_unsigned_grid,
-    row,
-    sharing_seconds,
-    stored_bits,
-)
+from subbyte.targets.x86.rows import is_unsigned_grid, row, sharing_seconds
 
-SumOfProducts = QConv | QGemm
 _RESIDENT_WORDS = 16 * 1024  # bytes of weights that stay in the first cache level beside a window
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """A convolution as the kernels see it; pairs are (height, width)."""
-
-    images: int
-    extents: tuple[int, int]
-    channels: int
-    results: tuple[int, int]
-    outputs: int
-    kernel: tuple[int, int] = (1, 1)
-    strides: tuple[int, int] = (1, 1)
-    dilations: tuple[int, int] = (1, 1)
-    begins: tuple[int, int] = (0, 0)
-
-    @property
-    def reach(self) -> tuple[int, int]:
-        """Rows and columns of the input that one pixel of the result needs."""
-        return ((self.kernel[0] - 1) * self.dilations[0] + 1, (self.kernel[1] - 1) * self.dilations[1] + 1)
-
-    @property
-    def runs(self) -> tuple[int, int]:
-        """(how many, how long): codes that lie side by side in the input, in the order of the weights."""
-        if self.dilations[1] == 1:
-            return self.kernel[0], self.kernel[1] * self.channels
-        return self.kernel[0] * self.kernel[1], self.channels
-
-    @property
-    def stays_inside(self) -> bool:
-        """No window reaches beyond the input."""
-        return all(
-            begin <= 0 and (result - 1) * stride + reach - begin <= extent
-            for begin, result, stride, reach, extent in zip(
-                self.begins, self.results, self.strides, self.reach, self.extents, strict=True
-            )
-        )
-
-
-def geometry(op: SumOfProducts) -> Geometry:
-    """One row of pixels where the operation is a matrix product, else the convolution itself."""
-    if isinstance(op, QGemm):
-        depth, outputs = op.b.type.shape[-2:]
-        rows = math.prod(op.type.shape[:-1])
-        return Geometry(1, (1, rows), depth, (1, rows), outputs)
-    s = spatial(op)
-    images, channels = op.x.type.shape[:2]
-    own = Geometry(images, s.extents, channels, s.results, op.type.shape[1], s.kernel, s.strides, s.dilations, s.begins)
-    if own.reach == (1, 1) and own.strides == (1, 1) and own.extents == own.results and own.begins == (0, 0):
-        pixels = images * math.prod(own.results)
-        return Geometry(1, (1, pixels), channels, (1, pixels), own.outputs)
-    return own
-
-
-def data_of(op: SumOfProducts) -> Value:
-    """The operand that is computed at run time."""
-    return op.a if isinstance(op, QGemm) else op.x
-
-
-def weights_of(op: SumOfProducts) -> NDArray[np.int64]:
-    """[outputs, runs, products], less the zero points."""
-    if isinstance(op, QGemm):
-        values = centred(op.b, axis=op.b.type.rank - 1).reshape(op.b.type.shape[-2:]).T
-    else:
-        values = np.moveaxis(centred(op.w, axis=0), 1, -1)  # [O, kernel..., C]
-    return values.reshape(values.shape[0], *geometry(op).runs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,8 +134,7 @@ def plan(op: SumOfProducts, dot: Dot, setting: Setting = ()) -> Plan:
     """Pack the weights and fold the zero point of the input into the bias; choose the tiles."""
     cut = _cut(op, dot, **dict(setting))
     weights = weights_of(op)
-    bias = np.zeros(cut.geometry.outputs, np.int64) if op.bias is None else constant_of(op.bias).astype(np.int64)
-    bias = bias - zero_point(data_of(op).type) * weights.sum(axis=(1, 2))
+    bias = bias_of(op, weights)
     return Plan(
         cut.geometry,
         dot,
@@ -258,11 +186,6 @@ def conv_struct(op: SumOfProducts, cut: Cut, held: tuple[int, int] = (0, 0)) -> 
     )
 
 
-def per_output(role: str, values: NDArray[Any], outputs: int, lanes: int) -> ConstantArray:
-    """One value for each output, and zeros up to whole vectors of `lanes`."""
-    return ConstantArray(role, as_array(padded_to(np.broadcast_to(values, (outputs,)), 0, lanes), np.float32))
-
-
 def _stored(packed: NDArray[np.int8], dot: Dot) -> NDArray[Any]:
     """The bytes of packed weights as the kernel reads them: each weight takes two where `dot` is WORDS."""
     return as_array(packed.astype("<i2").view(np.int8) if dot is WORDS else packed, np.int8)
@@ -308,33 +231,10 @@ def _symbol(dot: Dot, *, raw: bool) -> str:
 
 
 def accepts_sums(op: SumOfProducts, *, raw: bool) -> bool:
-    """Unsigned bytes, constant signed bytes, group 1, sums in 32 bits: with `raw` the sums themselves, else codes."""
-    data, weights = (op.a, op.b) if isinstance(op, QGemm) else (op.x, op.w)
-    if (op.requantization is None) != raw or not is_unsigned_grid(data.type):
-        return False
-    if op.dtype != INT32 if raw else not is_unsigned_byte(op.dtype):
-        return False
-    if op.requantization is not None and op.requantization.table is not None:
-        return False
-    if not is_signed_weights(weights):
-        return False
-    if op.bias is not None and not is_constant(op.bias):
-        return False
-    if isinstance(op, QGemm):
-        if not is_row_major(op.a.type) or not is_row_major(op.type) or math.prod(op.b.type.shape[:-2]) != 1:
-            return False
-    elif (
-        op.group != 1
-        or min(op.pads) < 0
-        or not is_spatial(op.x.type)
-        or not is_channels_last(op.x.type)
-        or not is_channels_last(op.type)
-    ):
-        return False
-    try:
-        return accumulator_of(op) == INT32
-    except NumericsError:
-        return False
+    """As is_sum_of_products, from unsigned bytes to unsigned bytes; with `raw` to the sums themselves."""
+    return (
+        is_unsigned_grid(data_of(op).type) and (raw or is_unsigned_byte(op.dtype)) and is_sum_of_products(op, raw=raw)
+    )
 
 
 def _accepts(op: SumOfProducts, dot: Dot, *, raw: bool) -> bool:

@@ -9,13 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subbyte.compiler.numerics.accumulate import saturating_pairs
-from subbyte.targets.x86.registers import Dot, ceil_div
-
-
-def padded_to(values: NDArray[Any], axis: int, multiple: int) -> NDArray[Any]:
-    """`values` with zeros behind, up to a multiple along `axis`."""
-    missing = -values.shape[axis] % multiple
-    return np.pad(values, [(0, missing if k == axis else 0) for k in range(values.ndim)])
+from subbyte.targets.common.tiles import ceil_div, padded_to
+from subbyte.targets.x86.registers import Dot
 
 
 def layout_id(lanes: int, group: int) -> str:

@@ -13,8 +13,7 @@ from subbyte.compiler.ir.node import Value
 from subbyte.compiler.ir.types import QuantParams
 from subbyte.compiler.target import as_array
 from subbyte.targets.common.constants import constant_of
-from subbyte.targets.x86.packing import padded_to
-from subbyte.targets.x86.registers import ceil_div
+from subbyte.targets.common.tiles import ceil_div, padded_to
 
 STORED_BITS = (2, 4, 8)
 _LANE_BYTES = 4

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from subbyte.targets.common.tiles import RegisterTile, Tiles, ceil_div, scratch_bytes
 from subbyte.targets.x86.levels import LEVELS
 
 PIECES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 56, 64, 96, 112, 128, 224)  # knobs may ask for
@@ -65,19 +65,6 @@ class Dot:
         return 4 // self.group
 
 
-@dataclass(frozen=True)
-class RegisterTile:
-    """pixels neighbours in a row by vectors of outputs, a panel; the outputs beyond whole panels take last_vectors."""
-
-    pixels: int
-    vectors: int
-    last_vectors: int
-
-
-def ceil_div(a: int, b: int) -> int:
-    return -(-a // b)
-
-
 def fits_registers(dot: Dot, pixels: int, vectors: int) -> bool:
     """Whether the sums of a register tile stay in registers, beside what adding to them needs."""
     sums = pixels * vectors
@@ -119,19 +106,6 @@ def _tile_cycles(dot: Dot, pixels: int, vectors: int, groups: int) -> float:
     return groups * step + 2.5 * pixels * vectors + 8
 
 
-@dataclass(frozen=True)
-class Tiles:
-    """An image cut into rows x columns areas, each into panels, and the scratch memory that the window of one needs.
-
-    Columns are cut between register tiles; what is left of a row beyond whole register tiles belongs to the last.
-    """
-
-    rows: int
-    columns: int
-    scratch_bytes: int
-    panels: int = 1
-
-
 def choose_tiles(
     height: int,
     width: int,
@@ -171,19 +145,6 @@ def _columns(register_tiles: int, least: int) -> int:
     return next(
         (n for n in range(min(least, register_tiles), register_tiles) if register_tiles % n == 0), register_tiles
     )
-
-
-def scratch_bytes(
-    results: tuple[int, int], pixels: int, rows: int, columns: int, window: Callable[[int, int], int] | None
-) -> int:
-    """Of the largest window, for results [height, width] in rows x columns areas of whole register tiles.
-
-    window: its bytes by the rows and columns of its results; None where the input is read in place.
-    """
-    if window is None:
-        return 0
-    widest = min(ceil_div(results[1] // pixels, columns) * pixels + results[1] % pixels, results[1])
-    return window(ceil_div(results[0], rows), widest)
 
 
 @dataclass(frozen=True)

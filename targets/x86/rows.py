@@ -6,36 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from subbyte.compiler.dtype import DType
-from subbyte.compiler.ir.node import Node, Value
+from subbyte.compiler.ir.node import Node
 from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.target import Call, Kernel, Storage, TargetFacts
-from subbyte.targets.common.c_types import has_integers
-from subbyte.targets.common.constants import has_one_zero_point, is_constant
-from subbyte.targets.common.geometry import all_plain, is_packed, is_plain, tensor_types
+from subbyte.targets.common.c_types import is_unsigned_byte
+from subbyte.targets.common.constants import has_one_zero_point
+from subbyte.targets.common.geometry import all_plain, is_packed, is_plain, stored_bits, tensor_types
 
 KERNELS = Path(__file__).parent / "kernels"
 _SHARED_PER_NS = 64  # codes taken apart or put together, by AVX2
-
-
-def is_unsigned_byte(dtype: DType) -> bool:
-    """Codes 0..255 or fewer, one a byte."""
-    return dtype.kind == "uint" and dtype.container_bits == 8
-
-
-def is_signed_byte(dtype: DType) -> bool:
-    """Codes -128..127 or fewer, one a byte."""
-    return dtype.is_integer and dtype.is_signed and dtype.container_bits == 8
-
-
-def is_signed_weights(weights: Value) -> bool:
-    """Constant signed bytes less zero points of their own, or a codebook of signed bytes."""
-    of_type = weights.type
-    if not is_constant(weights) or not has_integers(of_type):
-        return False
-    if of_type.quant is not None and of_type.quant.levels is not None:
-        return min(of_type.quant.levels) >= -128 and max(of_type.quant.levels) <= 127
-    return is_signed_byte(of_type.dtype)
 
 
 def is_unsigned_grid(of_type: TensorType) -> bool:
@@ -43,11 +22,6 @@ def is_unsigned_grid(of_type: TensorType) -> bool:
     if not is_unsigned_byte(of_type.dtype) or not has_one_zero_point(of_type):
         return False
     return of_type.quant is None or 0 <= of_type.quant.scalar()[1] <= 255
-
-
-def stored_bits(of_type: TensorType) -> int:
-    """Bits of a code in memory: 1, 2 or 4 where codes share bytes, else 8."""
-    return 8 if of_type.layout is None or of_type.layout.bits is None else of_type.layout.bits
 
 
 def _all_plain_or_packed(op: Node) -> bool:

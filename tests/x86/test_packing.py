@@ -7,6 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from subbyte.targets.common.tiles import ceil_div
 from subbyte.targets.x86.dots import DOTS
 from subbyte.targets.x86.kernels_depthwise import blocks_of, pack_channels, pack_taps
 from subbyte.targets.x86.packing import pack_weights, summands
@@ -19,7 +20,6 @@ from subbyte.targets.x86.registers import (
     WINDOW_BYTES,
     Dot,
     Window,
-    ceil_div,
     choose_register_tile,
     choose_tiles,
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from subbyte.targets.x86.packing_lookup import (
+from subbyte.targets.common.lookup_weights import (
     NIBBLES,
     OUTPUTS,
     SEXTETS,

@@ -13,7 +13,7 @@ from subbyte.compiler.ir.node import Constant, Input
 from subbyte.compiler.ir.qops import QConv
 from subbyte.compiler.ir.types import Layout, QuantParams, TensorType
 from subbyte.compiler.numerics.requantize import Requantization
-from subbyte.targets.x86.remembered import remembered
+from subbyte.targets.common.remembered import remembered
 from tests.passes.builders import quant
 
 LAST = Layout((0, 2, 3, 1))

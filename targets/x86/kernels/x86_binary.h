@@ -4,9 +4,9 @@
 #define SUBBYTE_X86_BINARY_H
 
 #include "span.h"
+#include "subbyte_inline.h"
 #include "subbyte_numerics.h"
 #include "variant.h"
-#include "x86_inline.h"
 
 // How y = N2(a op b) of N6 is computed from the codes a and b. LINEAR, PRODUCT and `reciprocal` are used where they were
 // compared with N6 over all pairs of codes:

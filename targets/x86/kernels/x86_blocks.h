@@ -5,10 +5,10 @@
 
 #include <emmintrin.h>
 
+#include "subbyte_inline.h"
 #include "subbyte_numerics.h"
 #include "variant.h"
 #include "x86_ahead.h"
-#include "x86_inline.h"
 
 // y [rows][columns] = sum over blocks, ascending, of f32(f32(sum of the block) * f32(s_a * s_b)).
 //
@@ -79,7 +79,7 @@ SUBBYTE_INLINE const int8_t* subbyte_x86_codes_of_blocks(const uint8_t* a, int32
         const int32_t first = i % blocks * g->block;
         if (g->copied)
             subbyte_x86_copy_block(copies + i * pitch, a + i / blocks * g->depth + first,
-                                   subbyte_x86_smaller(g->depth - first, g->block), g);
+                                   subbyte_min_s32(g->depth - first, g->block), g);
         if (g->zeros) sums[i] = subbyte_x86_sum_of_codes(codes + i * pitch, pitch);
     }
     return codes;

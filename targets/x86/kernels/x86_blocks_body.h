@@ -31,7 +31,7 @@ SUBBYTE_INLINE void F(subbyte_x86_sum_block_)(INTS* sums, const int8_t* a, int32
     for (done = 0; done < g->groups; done += g->run) {
         INTS words[SUBBYTE_X86_BLOCK_SUMS];
         SUBBYTE_UNROLL for (m = 0; m < SUBBYTE_X86_BLOCK_SUMS; ++m) words[m] = V(subbyte_zero_)();
-        for (k = subbyte_x86_smaller(g->groups - done, g->run); k > 0; --k) {
+        for (k = subbyte_min_s32(g->groups - done, g->run); k > 0; --k) {
             F(subbyte_x86_fetch_)(w, vectors * BYTES);
             SUBBYTE_UNROLL for (p = 0; p < planes; ++p) SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
                 const INTS codes = V(subbyte_plane_)(V(subbyte_load_)(w + v * BYTES), p * width, mask);
@@ -157,9 +157,9 @@ SUBBYTE_INLINE void F(subbyte_x86_blocks_tile_)(const int8_t* a, const float* a_
         }
         w += scales + codes + zeros + terms;
     }
-    SUBBYTE_UNROLL for (m = 0; m < rows; ++m) SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) V(subbyte_store_s32_)(
-        (int32_t*)(void*)(y + m * g->columns + v * LANES), V(subbyte_bits_)(totals[m * vectors + v]),
-        subbyte_x86_smaller(LANES, columns - v * LANES));
+    SUBBYTE_UNROLL for (m = 0; m < rows; ++m) SUBBYTE_UNROLL for (v = 0; v < vectors; ++v)
+        V(subbyte_store_s32_)((int32_t*)(void*)(y + m * g->columns + v * LANES),
+                              V(subbyte_bits_)(totals[m * vectors + v]), subbyte_min_s32(LANES, columns - v * LANES));
 }
 
 // All rows by one panel.
@@ -184,12 +184,12 @@ SUBBYTE_INLINE void F(subbyte_x86_gemm_blocks_)(const void* a, const float* a_sc
     const int32_t blocks = subbyte_x86_count_of_blocks(g), wide = g->vectors * LANES, full = g->columns / wide;
     const int32_t record =
         g->vectors * BYTES * (1 + g->groups + (g->terms ? 1 : 0)) + (g->zeros == 2 ? (g->vectors + 3) / 4 * BYTES : 0);
-    const int32_t last = full + (g->columns % wide ? 1 : 0), stop = subbyte_x86_smaller(end * g->panels, last);
+    const int32_t last = full + (g->columns % wide ? 1 : 0), stop = subbyte_min_s32(end * g->panels, last);
     const int32_t zero = a_zero ? (int8_t)(*(const uint8_t*)a_zero ^ g->flip) : 0;
     int32_t* sums = (int32_t*)scratch;
     const int8_t* codes = subbyte_x86_codes_of_blocks((const uint8_t*)a, sums, g);
     int32_t panel;
-    for (panel = begin * g->panels; panel < subbyte_x86_smaller(stop, full); ++panel)
+    for (panel = begin * g->panels; panel < subbyte_min_s32(stop, full); ++panel)
         F(subbyte_x86_blocks_panel_)(codes, a_scales, zero, sums, weights + (size_t)panel * (size_t)(blocks * record),
                                      y + panel * wide, g, g->vectors, wide);
     if (panel < stop)

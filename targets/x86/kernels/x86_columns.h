@@ -3,9 +3,9 @@
 #ifndef SUBBYTE_X86_COLUMNS_H
 #define SUBBYTE_X86_COLUMNS_H
 
+#include "subbyte_inline.h"
 #include "subbyte_numerics.h"
 #include "variant.h"
-#include "x86_inline.h"
 
 enum { SUBBYTE_X86_COLUMN_ROWS = 16, SUBBYTE_X86_COLUMN_SUMS = 16, SUBBYTE_X86_COLUMN_VECTORS = 20 };
 

@@ -203,7 +203,7 @@ SUBBYTE_INLINE void F(subbyte_x86_columns_u8s8u8_)(const uint8_t* x, const WEIGH
         uint8_t* to = y + image * g->out_height * row_bytes;
         for (block = 0; block * BLOCK < (g->flat ? 1 : g->channels); ++block)
             for (strip = first; strip < last; ++strip) {
-                const int32_t row = strip * g->results, count = subbyte_x86_smaller(g->out_height - row, g->results);
+                const int32_t row = strip * g->results, count = subbyte_min_s32(g->out_height - row, g->results);
                 F(subbyte_x86_rows_of_strip_)(rows, from, (const uint8_t*)scratch, strip, g);
                 if (g->flat)
                     F(subbyte_x86_flat_columns_)(rows, w, bias, multiplier, shift, to + row * row_bytes, g, count);

@@ -3,9 +3,9 @@
 #ifndef SUBBYTE_X86_DEPTHWISE_H
 #define SUBBYTE_X86_DEPTHWISE_H
 
+#include "subbyte_inline.h"
 #include "subbyte_numerics.h"
 #include "variant.h"
-#include "x86_inline.h"
 
 enum { SUBBYTE_X86_EXTRA_TAPS = 16 };
 

@@ -54,7 +54,7 @@ SUBBYTE_INLINE INTS F(subbyte_x86_depthwise_block_)(const uint8_t* x, int32_t pi
     SUBBYTE_UNROLL for (first = 0; first < count; first += GROUP) {
         INTS taps[GROUP];
         SUBBYTE_UNROLL for (i = 0; i < GROUP; ++i) {
-            const int32_t slot = subbyte_x86_smaller(first + i, count - 1);
+            const int32_t slot = subbyte_min_s32(first + i, count - 1);
             const int32_t tap = slot < plain ? slot : g->extra[slot - plain];
             const int32_t row = tap / g->kernel_width * g->dilation_height;
             const int32_t column = tap % g->kernel_width * g->dilation_width;
@@ -77,8 +77,8 @@ SUBBYTE_INLINE INTS F(subbyte_x86_depthwise_block_)(const uint8_t* x, int32_t pi
 // One input row, columns -pad_left to columns - pad_left, the zero point where they are outside; row is null outside.
 SUBBYTE_INLINE void F(subbyte_x86_padded_row_)(uint8_t* to, const uint8_t* row, int32_t columns,
                                                const struct subbyte_x86_depthwise* g) {
-    const int32_t before = row ? subbyte_x86_smaller(g->pad_left, columns) : columns;
-    const int32_t inside = row ? subbyte_x86_smaller(columns - before, g->width + g->pad_left - before) : 0;
+    const int32_t before = row ? subbyte_min_s32(g->pad_left, columns) : columns;
+    const int32_t inside = row ? subbyte_min_s32(columns - before, g->width + g->pad_left - before) : 0;
     V(subbyte_fill_)(to, g->x_zero, before * g->channels);
     if (row)
         V(subbyte_copy_)(to + before * g->channels, row + (before - g->pad_left) * g->channels, inside * g->channels);
@@ -116,7 +116,7 @@ SUBBYTE_INLINE void F(subbyte_x86_depthwise_u8s8u8_)(const uint8_t* x, const WEI
                 uint8_t* to = y + ((image * g->out_height + row) * g->segments + segment) * g->length;
                 int32_t block = 0;
                 for (at = 0; at < g->length; at += BLOCK) {
-                    const int32_t rest = subbyte_x86_smaller(g->length - at, BLOCK);
+                    const int32_t rest = subbyte_min_s32(g->length - at, BLOCK);
                     const INTS codes = F(subbyte_x86_depthwise_block_)(
                         from + at, pitch, w + block * groups * GROUP * BLOCK, bias + block * BLOCK,
                         multiplier + block * BLOCK, shift ? shift + block * BLOCK : shift, g);

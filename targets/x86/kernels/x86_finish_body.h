@@ -13,7 +13,7 @@ SUBBYTE_INLINE void F(subbyte_x86_requantize_)(uint8_t* y, const INTS* sums, con
         INTS steps[4], codes;
         uint8_t* to = y + first / vectors * pitch + first % vectors * chunk;
         SUBBYTE_UNROLL for (i = 0; i < 4; ++i) {
-            const int32_t at = subbyte_x86_smaller(first + i, total - 1);
+            const int32_t at = subbyte_min_s32(first + i, total - 1);
             const int32_t channel = at % vectors * LANES;
             const FLOATS multiplier = V(subbyte_load_f32_)(p->multiplier + channel);
             if (p->shift)
@@ -34,7 +34,7 @@ SUBBYTE_INLINE void F(subbyte_x86_requantize_)(uint8_t* y, const INTS* sums, con
         } else {
             SUBBYTE_UNROLL for (i = 0; i < 4; ++i) {
                 const int32_t m = (first + i) / vectors, v = (first + i) % vectors;
-                const int32_t rest = subbyte_x86_smaller(outputs - v * LANES, LANES);
+                const int32_t rest = subbyte_min_s32(outputs - v * LANES, LANES);
                 if (first + i >= total || rest <= 0) continue;
                 if (g->y_bits == 8)
                     V(subbyte_store_chunk_)(y + m * pitch + v * chunk, codes, i, rest);
@@ -51,7 +51,7 @@ SUBBYTE_INLINE void F(subbyte_x86_store_sums_)(int32_t* y, const INTS* sums, con
     int32_t m, v;
     SUBBYTE_UNROLL for (m = 0; m < g->pixels; ++m) {
         SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
-            const int32_t rest = subbyte_x86_smaller(outputs - v * LANES, LANES);
+            const int32_t rest = subbyte_min_s32(outputs - v * LANES, LANES);
             if (rest > 0) V(subbyte_store_s32_)(y + m * g->outputs + v * LANES, sums[m * vectors + v], rest);
         }
     }

@@ -3,9 +3,9 @@
 #ifndef SUBBYTE_X86_FLOAT_BLOCKS_H
 #define SUBBYTE_X86_FLOAT_BLOCKS_H
 
+#include "subbyte_inline.h"
 #include "subbyte_numerics.h"
 #include "variant.h"
-#include "x86_inline.h"
 
 // y [rows][columns] = tree over k of f32(a * f32(f32(code - zero point) * scale)), a: [rows][depth] floats.
 //
@@ -25,7 +25,7 @@ SUBBYTE_INLINE const float* subbyte_x86_padded_rows(const float* a, float* scrat
     int32_t i;
     if (!g->copied) return a;
     for (i = 0; i < g->rows * blocks; ++i) {
-        const int32_t first = i % blocks * g->block, n = subbyte_x86_smaller(g->depth - first, g->block);
+        const int32_t first = i % blocks * g->block, n = subbyte_min_s32(g->depth - first, g->block);
         memcpy(scratch + (size_t)i * (size_t)g->pitch, a + (size_t)(i / blocks) * (size_t)g->depth + first,
                (size_t)n * sizeof *a);
         memset(scratch + (size_t)i * (size_t)g->pitch + n, 0, (size_t)(g->pitch - n) * sizeof *a);

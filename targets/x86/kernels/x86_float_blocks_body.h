@@ -66,12 +66,12 @@ SUBBYTE_INLINE void V(subbyte_x86_float_blocks_)(const float* a, const uint8_t* 
     const int32_t blocks = (g->depth + g->block - 1) / g->block, rest = g->rows % g->row_tile;
     const int32_t step = g->copied ? blocks * g->pitch : g->depth;
     const int32_t panel_bytes = blocks * (BYTES * (1 + g->groups) + (g->zeros == 2 ? BYTES : 0));
-    const int32_t stop = subbyte_x86_smaller(end * g->panels, (g->columns + LANES - 1) / LANES);
+    const int32_t stop = subbyte_min_s32(end * g->panels, (g->columns + LANES - 1) / LANES);
     const float* rows = subbyte_x86_padded_rows(a, (float*)scratch, g);
     int32_t panel, m;
     for (panel = begin * g->panels; panel < stop; ++panel) {
         const uint8_t* w = weights + (size_t)panel * (size_t)panel_bytes;
-        const int32_t n = subbyte_x86_smaller(LANES, g->columns - panel * LANES);
+        const int32_t n = subbyte_min_s32(LANES, g->columns - panel * LANES);
         float* to = y + panel * LANES;
         for (m = 0; m + g->row_tile <= g->rows; m += g->row_tile)
             V(subbyte_x86_float_blocks_tile_)(rows + m * step, step, w, to + m * g->columns, g, g->row_tile, n);

@@ -3,9 +3,9 @@
 #ifndef SUBBYTE_X86_FLOAT_SUMS_H
 #define SUBBYTE_X86_FLOAT_SUMS_H
 
+#include "subbyte_inline.h"
 #include "subbyte_numerics.h"
 #include "variant.h"
-#include "x86_inline.h"
 
 // x [images][height][width][groups * channels] -> y [images][out_height][out_width][groups * outputs].
 // pixels: of a register tile; rows: pixels of y in all. in_place: a pixel of y is the sum over one of x that lies at the

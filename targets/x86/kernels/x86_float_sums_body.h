@@ -45,7 +45,7 @@ SUBBYTE_INLINE void V(subbyte_x86_float_panel_)(const float* x, int32_t pitch, c
         }
     }
     for (p = 0; p < pixels; ++p) SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
-            const int32_t rest = subbyte_x86_smaller(n - v * LANES, LANES);
+            const int32_t rest = subbyte_min_s32(n - v * LANES, LANES);
             const float* at = lanes + p * COLUMNS + v * LANES;
             FLOATS l[8], sum;
             SUBBYTE_UNROLL for (k = 0; k < 8; ++k) l[k] = V(subbyte_load_f32_)(at + k * pixels * COLUMNS);
@@ -129,7 +129,7 @@ SUBBYTE_INLINE void V(subbyte_x86_float_product_)(const float* a, const float* b
     int32_t tile, lane, k, i;
     for (tile = begin; tile < end; ++tile) {
         const int32_t batch = tile / panels, column = tile % panels * COLUMNS;
-        const int32_t n = subbyte_x86_smaller(g->columns - column, COLUMNS);
+        const int32_t n = subbyte_min_s32(g->columns - column, COLUMNS);
         const float* from = a + a_at[batch];
         float* to = panel;
         float* result = y + batch * g->rows * g->columns + column;

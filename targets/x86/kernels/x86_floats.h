@@ -4,9 +4,9 @@
 #define SUBBYTE_X86_FLOATS_H
 
 #include "span.h"
+#include "subbyte_inline.h"
 #include "subbyte_numerics.h"
 #include "variant.h"
-#include "x86_inline.h"
 
 // As in x86/kernels_floats.py.
 enum subbyte_x86_float_function {

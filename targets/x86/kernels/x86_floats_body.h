@@ -151,10 +151,10 @@ SUBBYTE_INLINE FLOATS V(subbyte_x86_function_)(FLOATS x, int32_t function, float
 // y = function(x); p and q: its parameters. Tiles: runs of `chunk` of n floats. y may be x. Requires chunk % LANES == 0.
 SUBBYTE_INLINE void V(subbyte_x86_unary_f32_)(const float* x, float* y, int32_t function, float p, float q, int32_t n,
                                               int32_t chunk, int32_t begin, int32_t end) {
-    const int32_t stop = subbyte_x86_smaller(end * chunk, n);
+    const int32_t stop = subbyte_min_s32(end * chunk, n);
     int32_t i;
     for (i = begin * chunk; i < stop; i += LANES) {
-        const int32_t rest = subbyte_x86_smaller(stop - i, LANES);
+        const int32_t rest = subbyte_min_s32(stop - i, LANES);
         const FLOATS v = V(subbyte_x86_read_floats_)(x + i, rest);
         V(subbyte_x86_write_floats_)(y + i, V(subbyte_x86_function_)(v, function, p, q), rest);
     }
@@ -167,7 +167,7 @@ SUBBYTE_INLINE void V(subbyte_x86_binary_f32_)(const float* a, const float* b, f
     for (tile = begin; tile < end; ++tile) {
         const struct subbyte_run run = subbyte_span_run(span, tile);
         for (i = 0; i < run.n; i += LANES) {
-            const int32_t rest = subbyte_x86_smaller(run.n - i, LANES);
+            const int32_t rest = subbyte_min_s32(run.n - i, LANES);
             const FLOATS left = run.a_stride ? V(subbyte_x86_read_floats_)(a + run.a + i, rest) : SET(a[run.a]);
             const FLOATS right = run.b_stride ? V(subbyte_x86_read_floats_)(b + run.b + i, rest) : SET(b[run.b]);
             const FLOATS result = operation == SUBBYTE_X86_FLOAT_ADD   ? ADD(left, right)
@@ -183,15 +183,15 @@ SUBBYTE_INLINE void V(subbyte_x86_binary_f32_)(const float* a, const float* b, f
 SUBBYTE_INLINE void V(subbyte_x86_dequantize_s32_)(const int32_t* x, float* y, const float* scales,
                                                    const int32_t* zero_points, const struct subbyte_x86_dequantize* g,
                                                    int32_t begin, int32_t end) {
-    const int32_t stop = subbyte_x86_smaller(end * g->chunk, g->elements);
+    const int32_t stop = subbyte_min_s32(end * g->chunk, g->elements);
     const int32_t apart = g->inner == 1 && g->channels > 1;  // neighbours are of different channels
     int32_t i = begin * g->chunk, k;
     while (i < stop) {
         const int32_t channel = i / g->inner % g->channels;
         const int32_t run = apart ? g->channels - channel : g->inner - i % g->inner;
-        const int32_t n = subbyte_x86_smaller(g->channels == 1 ? stop - i : run, stop - i);
+        const int32_t n = subbyte_min_s32(g->channels == 1 ? stop - i : run, stop - i);
         for (k = 0; k < n; k += LANES) {
-            const int32_t rest = subbyte_x86_smaller(n - k, LANES);
+            const int32_t rest = subbyte_min_s32(n - k, LANES);
             const INTS codes = V(subbyte_load_part_)(x + i + k, 4 * rest);
             const INTS zeros = apart ? V(subbyte_load_part_)(zero_points + channel + k, 4 * rest)
                                      : V(subbyte_set_s32_)(zero_points[channel]);

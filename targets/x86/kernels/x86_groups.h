@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "x86_inline.h"
+#include "subbyte_inline.h"
 
 // x [images][in_pixels][count * channels] -> y [images][out_pixels][count * outputs]: `count` convolutions beside each other.
 //

@@ -25,7 +25,7 @@ SUBBYTE_INLINE void F(subbyte_x86_cells_)(uint8_t* to, const uint8_t* x, int32_t
     int32_t k;
 #if SUBBYTE_SEXTETS
     for (k = 0; k < n; k += 48) {  // 16 cells of three codes or 8 of six
-        const int32_t rest = subbyte_x86_smaller(n - k, 48);
+        const int32_t rest = subbyte_min_s32(n - k, 48);
         uint8_t bytes[sizeof(INTS)];
         int32_t i;
         if (x_bits == 8)
@@ -46,7 +46,7 @@ SUBBYTE_INLINE void F(subbyte_x86_cells_)(uint8_t* to, const uint8_t* x, int32_t
         return;
     }
     for (k = 0; k < n; k += BLOCK) {
-        const int32_t rest = subbyte_x86_smaller(n - k, BLOCK), per = 8 / code_bits;
+        const int32_t rest = subbyte_min_s32(n - k, BLOCK), per = 8 / code_bits;
         V(subbyte_store_codes_part_)(to + k / per, V(subbyte_load_part_)(x + k, rest), code_bits,
                                      (rest + per - 1) / per * per);
     }
@@ -63,7 +63,7 @@ SUBBYTE_INLINE void F(subbyte_x86_cells_of_pixels_)(uint8_t* to, const uint8_t* 
         return;
     }
     for (m = 0; m < pixels; ++m)
-        F(subbyte_x86_cells_)(to + m * t->cells, x + subbyte_x86_bytes(m * g->channels, g->x_bits), g->channels,
+        F(subbyte_x86_cells_)(to + m * t->cells, x + subbyte_whole_bytes(m * g->channels, g->x_bits), g->channels,
                               g->x_bits, t->code_bits);
 }
 
@@ -79,9 +79,9 @@ SUBBYTE_INLINE void F(subbyte_x86_zero_cells_)(uint8_t* to, int32_t pixels, cons
 SUBBYTE_INLINE void F(subbyte_x86_cell_window_)(uint8_t* window, const uint8_t* image, const struct subbyte_x86_conv* g,
                                                 const struct subbyte_x86_lookup_sums* t, int32_t top, int32_t rows,
                                                 int32_t left, int32_t columns) {
-    const int32_t before = left < 0 ? subbyte_x86_smaller(-left, columns) : 0;
+    const int32_t before = left < 0 ? subbyte_min_s32(-left, columns) : 0;
     const int32_t beyond = left + columns - g->width;
-    const int32_t after = beyond > 0 ? subbyte_x86_smaller(beyond, columns - before) : 0;
+    const int32_t after = beyond > 0 ? subbyte_min_s32(beyond, columns - before) : 0;
     const int32_t inside = columns - before - after;
     int32_t row;
     for (row = 0; row < rows; ++row, window += columns * t->cells) {
@@ -93,7 +93,7 @@ SUBBYTE_INLINE void F(subbyte_x86_cell_window_)(uint8_t* window, const uint8_t* 
         if (before) F(subbyte_x86_zero_cells_)(window, before, t);
         F(subbyte_x86_cells_of_pixels_)(
             window + before * t->cells,
-            image + subbyte_x86_bytes((y * g->width + left + before) * g->channels, g->x_bits), inside, g, t);
+            image + subbyte_whole_bytes((y * g->width + left + before) * g->channels, g->x_bits), inside, g, t);
         if (after) F(subbyte_x86_zero_cells_)(window + (before + inside) * t->cells, after, t);
     }
 }
@@ -182,7 +182,7 @@ SUBBYTE_INLINE void F(subbyte_x86_lookup_panel_)(const uint8_t* const* x, int32_
         for (kx = 0; kx < taps; ++kx) {
             const ptrdiff_t first = ky * g->dilation_height * pitch + kx * g->dilation_width * t->cells;
             for (k = 0; k < run; k += t->chunk) {
-                const ptrdiff_t last = first + subbyte_x86_smaller(run, k + t->chunk);
+                const ptrdiff_t last = first + subbyte_min_s32(run, k + t->chunk);
                 ptrdiff_t at;
                 SUBBYTE_UNROLL for (m = 0; m < g->pixels; ++m) {
                     SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) bytes[m][v] = V(subbyte_set_u8_)(128);
@@ -223,8 +223,8 @@ SUBBYTE_INLINE void F(subbyte_x86_lookup_panel_)(const uint8_t* const* x, int32_
             F(subbyte_x86_widen_)(all, words[m][v], total > t->chunks ? count : total);
             if (total > t->chunks)
                 SUBBYTE_UNROLL for (i = 0; i < 4; ++i) all[i] = V(subbyte_add_s32_)(all[i], sums[m][v][i]);
-            F(subbyte_x86_finish_)(y[m] + subbyte_x86_bytes(v * BLOCK, y_bits), all, &own, g,
-                                   subbyte_x86_smaller(outputs - v * BLOCK, BLOCK));
+            F(subbyte_x86_finish_)(y[m] + subbyte_whole_bytes(v * BLOCK, y_bits), all, &own, g,
+                                   subbyte_min_s32(outputs - v * BLOCK, BLOCK));
         }
     }
 }
@@ -254,8 +254,8 @@ SUBBYTE_INLINE void F(subbyte_x86_lookup_area_)(const uint8_t* x, int32_t pitch,
             const uint8_t* from[PIXELS];
             uint8_t* to[PIXELS];
             SUBBYTE_UNROLL for (m = 0; m < g->pixels; ++m) {
-                const int32_t first = subbyte_x86_smaller(pixel, total > g->pixels ? total - g->pixels : 0);
-                const int32_t at = subbyte_x86_smaller(first + m, total - 1);
+                const int32_t first = subbyte_min_s32(pixel, total > g->pixels ? total - g->pixels : 0);
+                const int32_t at = subbyte_min_s32(first + m, total - 1);
                 const int32_t row = at / columns, column = at % columns;
                 const int32_t result = (area->image * g->out_height + area->row_0 + row) * g->out_width + column;
                 from[m] = x + row * g->stride_height * pitch + column * g->stride_width * t->cells;
@@ -285,7 +285,7 @@ SUBBYTE_INLINE void F(subbyte_x86_lookup_tiles_)(const uint8_t* x, const uint8_t
             (area.row_1 - area.row_0 - 1) * g->stride_height + (g->kernel_height - 1) * g->dilation_height + 1;
         const int32_t columns =
             (area.column_1 - area.column_0 - 1) * g->stride_width + (g->kernel_width - 1) * g->dilation_width + 1;
-        const uint8_t* image = x + subbyte_x86_bytes(area.image * g->height * g->width * g->channels, g->x_bits);
+        const uint8_t* image = x + subbyte_whole_bytes(area.image * g->height * g->width * g->channels, g->x_bits);
         const uint8_t* first = scratch;
         if (g->window)
             F(subbyte_x86_cell_window_)(scratch, image, g, t, top, rows, left, columns);

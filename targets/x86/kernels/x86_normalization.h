@@ -39,7 +39,7 @@ SUBBYTE_INLINE float subbyte_x86_mean_of_row(const float* x, int32_t extent, flo
     float lanes[8];
     int32_t i;
     for (i = 0; i < extent; i += 8) {
-        const int32_t n = subbyte_x86_smaller(extent - i, 8);
+        const int32_t n = subbyte_min_s32(extent - i, 8);
         const __m256 d = _mm256_sub_ps(subbyte_x86_load_floats(x + i, n), means);
         sums = _mm256_add_ps(sums, subbyte_x86_first_lanes(squares ? subbyte_mul_f32_avx2(d, d) : d, n));
     }
@@ -62,7 +62,7 @@ SUBBYTE_INLINE void subbyte_x86_normalize_avx2(const float* x, const float* scal
         const __m256 means = _mm256_set1_ps(mean), deviations = _mm256_set1_ps(deviation);
         const __m256 inverses = _mm256_set1_ps(subbyte_div_f32(1.0f, deviation));
         for (i = 0; i < extent; i += 8) {
-            const int32_t n = subbyte_x86_smaller(extent - i, 8);
+            const int32_t n = subbyte_min_s32(extent - i, 8);
             __m256 v = _mm256_sub_ps(subbyte_x86_load_floats(from + i, n), means);
             v = g->divides ? _mm256_div_ps(v, deviations) : subbyte_mul_f32_avx2(v, inverses);
             if (scale) v = subbyte_mul_f32_avx2(v, subbyte_x86_load_floats(scale + i, n));

@@ -18,10 +18,10 @@ SUBBYTE_INLINE INTS V(subbyte_x86_high_)(INTS x) { return V(subbyte_x86_low_)(V(
 // those that are the lower ones of a byte, and those that are the upper ones. y may be x.
 SUBBYTE_INLINE void V(subbyte_x86_lookup_joined_)(const void* x, void* y, const uint8_t* tables, int32_t n,
                                                   int32_t chunk, int32_t begin, int32_t end) {
-    const int32_t stop = subbyte_x86_smaller(end * chunk, n);
+    const int32_t stop = subbyte_min_s32(end * chunk, n);
     int32_t i;
     for (i = begin * chunk; i < stop; i += BLOCK) {
-        const int32_t rest = subbyte_x86_smaller(stop - i, BLOCK);
+        const int32_t rest = subbyte_min_s32(stop - i, BLOCK);
         const INTS codes = V(subbyte_load_part_)((const uint8_t*)x + i, rest);
         const INTS low = V(subbyte_one_of_16_)(tables, V(subbyte_x86_low_)(codes));
         const INTS high = V(subbyte_one_of_16_)(tables + 16, V(subbyte_x86_high_)(codes));
@@ -32,13 +32,13 @@ SUBBYTE_INLINE void V(subbyte_x86_lookup_joined_)(const void* x, void* y, const 
 // y = table[x], 16 entries. y may be x where both have as many bits.
 SUBBYTE_INLINE void V(subbyte_x86_lookup_of_16_)(const void* x, void* y, const uint8_t* table, int32_t x_bits,
                                                  int32_t y_bits, int32_t n, int32_t chunk, int32_t begin, int32_t end) {
-    const int32_t stop = subbyte_x86_smaller(end * chunk, n);
+    const int32_t stop = subbyte_min_s32(end * chunk, n);
     int32_t i;
     for (i = begin * chunk; i < stop; i += BLOCK) {
-        const int32_t rest = subbyte_x86_smaller(stop - i, BLOCK);
-        const uint8_t* from = (const uint8_t*)x + subbyte_x86_bytes(i, x_bits);
+        const int32_t rest = subbyte_min_s32(stop - i, BLOCK);
+        const uint8_t* from = (const uint8_t*)x + subbyte_whole_bytes(i, x_bits);
         const INTS codes = V(subbyte_load_codes_part_)(from, x_bits, rest);
-        V(subbyte_store_codes_part_)((uint8_t*)y + subbyte_x86_bytes(i, y_bits), V(subbyte_one_of_16_)(table, codes),
+        V(subbyte_store_codes_part_)((uint8_t*)y + subbyte_whole_bytes(i, y_bits), V(subbyte_one_of_16_)(table, codes),
                                      y_bits, rest);
     }
 }
@@ -47,14 +47,14 @@ SUBBYTE_INLINE void V(subbyte_x86_lookup_of_16_)(const void* x, void* y, const u
 SUBBYTE_INLINE void V(subbyte_x86_lookup_steps_)(const void* x, void* y, const uint8_t* thresholds,
                                                  const uint8_t* deltas, int32_t steps, int32_t first, int32_t y_bits,
                                                  int32_t n, int32_t chunk, int32_t begin, int32_t end) {
-    const int32_t stop = subbyte_x86_smaller(end * chunk, n);
+    const int32_t stop = subbyte_min_s32(end * chunk, n);
     int32_t i, k;
     for (i = begin * chunk; i < stop; i += BLOCK) {
-        const int32_t rest = subbyte_x86_smaller(stop - i, BLOCK);
+        const int32_t rest = subbyte_min_s32(stop - i, BLOCK);
         const INTS codes = V(subbyte_load_part_)((const uint8_t*)x + i, rest);
         INTS sum = V(subbyte_set_u8_)(first);
         SUBBYTE_UNROLL for (k = 0; k < steps; ++k) sum = V(subbyte_add_step_)(sum, codes, thresholds[k], deltas[k]);
-        V(subbyte_store_codes_part_)((uint8_t*)y + subbyte_x86_bytes(i, y_bits), sum, y_bits, rest);
+        V(subbyte_store_codes_part_)((uint8_t*)y + subbyte_whole_bytes(i, y_bits), sum, y_bits, rest);
     }
 }
 
@@ -62,11 +62,11 @@ SUBBYTE_INLINE void V(subbyte_x86_lookup_steps_)(const void* x, void* y, const u
 // two bits a' of a and two bits b' of b become, moved left by 2 * k. y may be a or b.
 SUBBYTE_INLINE void V(subbyte_x86_pairs_joined_)(const uint8_t* a, const uint8_t* b, uint8_t* y, const uint8_t* tables,
                                                  int32_t n, int32_t chunk, int32_t begin, int32_t end) {
-    const int32_t stop = subbyte_x86_smaller(end * chunk, n);
+    const int32_t stop = subbyte_min_s32(end * chunk, n);
     const INTS even = V(subbyte_set_u8_)(0x33), odd = V(subbyte_set_u8_)(0xCC);
     int32_t i;
     for (i = begin * chunk; i < stop; i += BLOCK) {
-        const int32_t rest = subbyte_x86_smaller(stop - i, BLOCK);
+        const int32_t rest = subbyte_min_s32(stop - i, BLOCK);
         const INTS left = V(subbyte_load_part_)(a + i, rest), right = V(subbyte_load_part_)(b + i, rest);
         const INTS evens =
             V(subbyte_or_)(V(subbyte_and_)(left, even), V(subbyte_left_u16_)(V(subbyte_and_)(right, even), 2));
@@ -84,14 +84,14 @@ SUBBYTE_INLINE void V(subbyte_x86_pairs_joined_)(const uint8_t* a, const uint8_t
 SUBBYTE_INLINE void V(subbyte_x86_pairs_of_16_)(const uint8_t* a, const uint8_t* b, uint8_t* y, const uint8_t* table,
                                                 int32_t a_bits, int32_t b_bits, int32_t y_bits, int32_t n,
                                                 int32_t chunk, int32_t begin, int32_t end) {
-    const int32_t stop = subbyte_x86_smaller(end * chunk, n);
+    const int32_t stop = subbyte_min_s32(end * chunk, n);
     int32_t i;
     for (i = begin * chunk; i < stop; i += BLOCK) {
-        const int32_t rest = subbyte_x86_smaller(stop - i, BLOCK);
-        const INTS left = V(subbyte_load_codes_part_)(a + subbyte_x86_bytes(i, a_bits), a_bits, rest);
-        const INTS right = V(subbyte_load_codes_part_)(b + subbyte_x86_bytes(i, b_bits), b_bits, rest);
+        const int32_t rest = subbyte_min_s32(stop - i, BLOCK);
+        const INTS left = V(subbyte_load_codes_part_)(a + subbyte_whole_bytes(i, a_bits), a_bits, rest);
+        const INTS right = V(subbyte_load_codes_part_)(b + subbyte_whole_bytes(i, b_bits), b_bits, rest);
         const INTS pairs = V(subbyte_or_)(left, V(subbyte_left_u16_)(right, 2));
-        V(subbyte_store_codes_part_)(y + subbyte_x86_bytes(i, y_bits), V(subbyte_one_of_16_)(table, pairs), y_bits,
+        V(subbyte_store_codes_part_)(y + subbyte_whole_bytes(i, y_bits), V(subbyte_one_of_16_)(table, pairs), y_bits,
                                      rest);
     }
 }
@@ -101,14 +101,14 @@ SUBBYTE_INLINE void V(subbyte_x86_binary_packed_)(const uint8_t* a, const uint8_
                                                   const struct subbyte_x86_binary* g, int32_t a_bits, int32_t b_bits,
                                                   int32_t y_bits, int32_t n, int32_t chunk, int32_t begin,
                                                   int32_t end) {
-    const int32_t stop = subbyte_x86_smaller(end * chunk, n);
+    const int32_t stop = subbyte_min_s32(end * chunk, n);
     int32_t i;
     for (i = begin * chunk; i < stop; i += BLOCK) {
-        const int32_t rest = subbyte_x86_smaller(stop - i, BLOCK);
+        const int32_t rest = subbyte_min_s32(stop - i, BLOCK);
         uint8_t left[BLOCK], right[BLOCK];
-        V(subbyte_store_)(left, V(subbyte_load_codes_part_)(a + subbyte_x86_bytes(i, a_bits), a_bits, rest));
-        V(subbyte_store_)(right, V(subbyte_load_codes_part_)(b + subbyte_x86_bytes(i, b_bits), b_bits, rest));
-        V(subbyte_store_codes_part_)(y + subbyte_x86_bytes(i, y_bits),
+        V(subbyte_store_)(left, V(subbyte_load_codes_part_)(a + subbyte_whole_bytes(i, a_bits), a_bits, rest));
+        V(subbyte_store_)(right, V(subbyte_load_codes_part_)(b + subbyte_whole_bytes(i, b_bits), b_bits, rest));
+        V(subbyte_store_codes_part_)(y + subbyte_whole_bytes(i, y_bits),
                                      V(subbyte_x86_binary_block_)(left, right, 1, 1, g), y_bits, rest);
     }
 }

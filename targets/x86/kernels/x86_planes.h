@@ -6,9 +6,9 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "subbyte_inline.h"
 #include "subbyte_numerics.h"
 #include "variant.h"
-#include "x86_inline.h"
 
 enum { SUBBYTE_X86_TILE = 16 };  // rows and columns that are transposed at a time
 
@@ -29,7 +29,7 @@ SUBBYTE_INLINE struct subbyte_x86_pixels subbyte_x86_pixels(const struct subbyte
     struct subbyte_x86_pixels at;
     at.image = tile / g->tiles;
     at.first = part * blocks / g->tiles * SUBBYTE_X86_PIXELS;
-    at.last = subbyte_x86_smaller((part + 1) * blocks / g->tiles * SUBBYTE_X86_PIXELS, g->pixels);
+    at.last = subbyte_min_s32((part + 1) * blocks / g->tiles * SUBBYTE_X86_PIXELS, g->pixels);
     return at;
 }
 
@@ -108,7 +108,7 @@ SUBBYTE_INLINE void subbyte_x86_join_planes(uint8_t* y, const uint8_t* x, int32_
     }
     for (channel = 0; channel < channels; channel += SUBBYTE_X86_TILE)
         subbyte_x86_transpose_tile(y + channel, channels, x + channel * x_pitch, x_pitch,
-                                   subbyte_x86_smaller(channels - channel, SUBBYTE_X86_TILE), pixels);
+                                   subbyte_min_s32(channels - channel, SUBBYTE_X86_TILE), pixels);
 }
 
 // y [images][pixels][channels] = x [images][channels][pixels].

@@ -45,15 +45,15 @@ SUBBYTE_INLINE void V(subbyte_x86_quantize_planes_u8_)(const float* x, uint8_t* 
         const float* image = x + at.image * g->channels * g->pixels;
         uint8_t* to = y + at.image * g->channels * g->pixels;
         for (pixel = at.first; pixel < at.last; pixel += BLOCK) {
-            const int32_t n = subbyte_x86_smaller(at.last - pixel, BLOCK);
+            const int32_t n = subbyte_min_s32(at.last - pixel, BLOCK);
             for (first = 0; first < g->channels; first += SUBBYTE_X86_TILE) {
-                const int32_t channels = subbyte_x86_smaller(g->channels - first, SUBBYTE_X86_TILE);
+                const int32_t channels = subbyte_min_s32(g->channels - first, SUBBYTE_X86_TILE);
                 uint8_t codes[SUBBYTE_X86_TILE * BLOCK];
                 for (k = 0; k < channels; ++k)
                     V(subbyte_x86_quantize_few_)(codes + k * BLOCK, image + (first + k) * g->pixels + pixel, scale,
                                                  zero_point, qmin, qmax, n);
                 for (i = 0; i < n; i += SUBBYTE_X86_TILE) {
-                    const int32_t few = subbyte_x86_smaller(n - i, SUBBYTE_X86_TILE);
+                    const int32_t few = subbyte_min_s32(n - i, SUBBYTE_X86_TILE);
                     uint8_t* there = to + (pixel + i) * g->channels + first;
                     if (g->channels <= SUBBYTE_X86_TILE)
                         subbyte_x86_join_planes(there, codes + i, BLOCK, g->channels, few);
@@ -74,13 +74,13 @@ SUBBYTE_INLINE void V(subbyte_x86_dequantize_pixels_u8_)(const uint8_t* x, float
         const uint8_t* image = x + at.image * g->channels * g->pixels;
         float* to = y + at.image * g->channels * g->pixels;
         for (pixel = at.first; pixel < at.last; pixel += BLOCK) {
-            const int32_t n = subbyte_x86_smaller(at.last - pixel, BLOCK);
+            const int32_t n = subbyte_min_s32(at.last - pixel, BLOCK);
             for (first = 0; first < g->channels; first += SUBBYTE_X86_TILE) {
-                const int32_t channels = subbyte_x86_smaller(g->channels - first, SUBBYTE_X86_TILE);
+                const int32_t channels = subbyte_min_s32(g->channels - first, SUBBYTE_X86_TILE);
                 uint8_t codes[SUBBYTE_X86_TILE * BLOCK];
                 for (i = 0; i < n; i += SUBBYTE_X86_TILE)
                     subbyte_x86_transpose_tile(codes + i, BLOCK, image + (pixel + i) * g->channels + first, g->channels,
-                                               subbyte_x86_smaller(n - i, SUBBYTE_X86_TILE), channels);
+                                               subbyte_min_s32(n - i, SUBBYTE_X86_TILE), channels);
                 for (k = 0; k < channels; ++k)
                     V(subbyte_x86_dequantize_few_)(to + (first + k) * g->pixels + pixel, codes + k * BLOCK, scale,
                                                    zero_point, n);

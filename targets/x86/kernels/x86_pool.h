@@ -3,9 +3,9 @@
 #ifndef SUBBYTE_X86_POOL_H
 #define SUBBYTE_X86_POOL_H
 
+#include "subbyte_inline.h"
 #include "subbyte_numerics.h"
 #include "variant.h"
-#include "x86_inline.h"
 
 // x [images][height][width][channels] -> y [images][out_height][out_width][channels]. Position k of window p is x at
 // p * stride - pad + k * dilation; what lies outside x does not take part. x_bits, y_bits: of a code in memory, 1, 2, 4 or 8;

@@ -18,7 +18,7 @@ SUBBYTE_INLINE INTS V(subbyte_x86_code_mask_)(int32_t code, int32_t bits) {
 // Codes that share bytes stay where they are: the largest byte of those whose bits of other codes are 0 holds the largest code.
 SUBBYTE_INLINE void V(subbyte_x86_max_pool_u8_)(const uint8_t* x, uint8_t* y, const struct subbyte_x86_pool* g,
                                                 int32_t begin, int32_t end) {
-    const int32_t bits = g->x_bits, pixel = (int32_t)subbyte_x86_bytes(g->channels, bits);
+    const int32_t bits = g->x_bits, pixel = (int32_t)subbyte_whole_bytes(g->channels, bits);
     int32_t row, column, at, ky, kx, code;
     for (row = begin; row < end; ++row) {
         const uint8_t* image = x + row / g->out_height * g->height * g->width * pixel;
@@ -28,7 +28,7 @@ SUBBYTE_INLINE void V(subbyte_x86_max_pool_u8_)(const uint8_t* x, uint8_t* y, co
             const struct subbyte_x86_inside columns =
                 subbyte_x86_inside(column, g->stride_width, g->pad_left, g->kernel_width, g->dilation_width, g->width);
             for (at = 0; at < pixel; at += BLOCK) {
-                const int32_t n = subbyte_x86_smaller(pixel - at, BLOCK);
+                const int32_t n = subbyte_min_s32(pixel - at, BLOCK);
                 const INTS zero = V(subbyte_zero_)();
                 INTS largest[8] = {zero, zero, zero, zero, zero, zero, zero, zero}, joined = zero;
                 for (ky = rows.first; ky < rows.last; ++ky) {
@@ -72,7 +72,7 @@ SUBBYTE_INLINE void V(subbyte_x86_average_pool_u8_)(const uint8_t* x, uint8_t* y
     int32_t row, column, channel, ky, kx, i;
     for (row = begin; row < end; ++row) {
         const uint8_t* image =
-            x + subbyte_x86_bytes(row / g->out_height * g->height * g->width * g->channels, g->x_bits);
+            x + subbyte_whole_bytes(row / g->out_height * g->height * g->width * g->channels, g->x_bits);
         const struct subbyte_x86_inside rows = subbyte_x86_inside(row % g->out_height, g->stride_height, g->pad_top,
                                                                   g->kernel_height, g->dilation_height, g->height);
         for (column = 0; column < g->out_width; ++column) {
@@ -81,7 +81,7 @@ SUBBYTE_INLINE void V(subbyte_x86_average_pool_u8_)(const uint8_t* x, uint8_t* y
             const int32_t inside = (rows.last - rows.first) * (columns.last - columns.first);
             const int32_t n = row_counts[row % g->out_height] * column_counts[column];
             for (channel = 0; channel < g->channels; channel += BLOCK) {
-                const int32_t some = subbyte_x86_smaller(g->channels - channel, BLOCK);
+                const int32_t some = subbyte_min_s32(g->channels - channel, BLOCK);
                 INTS low = zero, high = zero, sums[4] = {zero, zero, zero, zero};
                 int32_t added = 0;
                 for (ky = rows.first; ky < rows.last; ++ky) {
@@ -89,7 +89,7 @@ SUBBYTE_INLINE void V(subbyte_x86_average_pool_u8_)(const uint8_t* x, uint8_t* y
                     for (kx = columns.first; kx < columns.last; ++kx) {
                         const int32_t at = (line + columns.start + kx * g->dilation_width) * g->channels + channel;
                         const INTS codes =
-                            V(subbyte_load_codes_part_)(image + subbyte_x86_bytes(at, g->x_bits), g->x_bits, some);
+                            V(subbyte_load_codes_part_)(image + subbyte_whole_bytes(at, g->x_bits), g->x_bits, some);
                         low = V(subbyte_add_s16_)(low, V(subbyte_unpack_low_u8_)(codes, zero));
                         high = V(subbyte_add_s16_)(high, V(subbyte_unpack_high_u8_)(codes, zero));
                         if (++added < 256 && (ky + 1 < rows.last || kx + 1 < columns.last)) continue;
@@ -104,7 +104,7 @@ SUBBYTE_INLINE void V(subbyte_x86_average_pool_u8_)(const uint8_t* x, uint8_t* y
                 SUBBYTE_UNROLL for (i = 0; i < 4; ++i) sums[i] =
                     V(subbyte_x86_average_steps_)(sums[i], inside * e->x_zero, n, e);
                 V(subbyte_store_codes_part_)(
-                    y + subbyte_x86_bytes((row * g->out_width + column) * g->channels + channel, g->y_bits),
+                    y + subbyte_whole_bytes((row * g->out_width + column) * g->channels + channel, g->y_bits),
                     V(subbyte_pack_codes_in_lanes_)(sums[0], sums[1], sums[2], sums[3], e->y_zero, e->qmin, e->qmax),
                     g->y_bits, some);
             }

@@ -6,9 +6,9 @@
 
 #include <immintrin.h>
 
+#include "subbyte_inline.h"
 #include "subbyte_numerics.h"
 #include "variant.h"
-#include "x86_inline.h"
 
 // a [rows][depth] * b [depth][columns] -> y [rows][columns], for each batch. a_row, a_depth, b_depth, b_column, y_row: codes
 // between neighbours in memory, wherever they stand; the columns of y are neighbours. tile_rows: those of a register tile, at

@@ -165,7 +165,7 @@ SUBBYTE_INLINE void F(subbyte_x86_product_tile_)(const CELL* a, int32_t pitch, c
         INTS steps[4], codes;
         uint8_t* to = y + first / vectors * g->y_row;
         SUBBYTE_UNROLL for (i = 0; i < 4; ++i) {
-            const int32_t at = subbyte_x86_smaller(first + i, total - 1), column = at % vectors * LANES;
+            const int32_t at = subbyte_min_s32(first + i, total - 1), column = at % vectors * LANES;
             const INTS sum =
                 of_rows ? V(subbyte_add_s32_)(sums[at], V(subbyte_set_s32_)(of_rows[at / vectors])) : sums[at];
             if (shift)
@@ -184,7 +184,7 @@ SUBBYTE_INLINE void F(subbyte_x86_product_tile_)(const CELL* a, int32_t pitch, c
             if (first + 4 <= total) V(subbyte_store_half_)(to + g->y_row, codes, 1);
         } else {
             SUBBYTE_UNROLL for (i = 0; i < 4; ++i) {
-                const int32_t rest = subbyte_x86_smaller(n - (first + i) % vectors * LANES, LANES);
+                const int32_t rest = subbyte_min_s32(n - (first + i) % vectors * LANES, LANES);
                 if (first + i < total && rest > 0)
                     V(subbyte_store_chunk_)(y + (first + i) / vectors * g->y_row + (first + i) % vectors * LANES, codes,
                                             i, rest);
@@ -212,12 +212,12 @@ SUBBYTE_INLINE void F(subbyte_x86_product_u8u8u8_)(const uint8_t* a, const uint8
     int32_t tile, row, m;
     for (tile = begin; tile < end; ++tile) {
         const int32_t batch = tile / blocks, column = tile % blocks * block;
-        const int32_t n = subbyte_x86_smaller(g->columns - column, block);
+        const int32_t n = subbyte_min_s32(g->columns - column, block);
         F(subbyte_x86_product_b_)(of_b, b + b_at[batch] + column * g->b_column, g, n);
         F(subbyte_x86_product_starts_)(starts, of_b, bias ? bias + column : 0, g);
         for (row = 0; row < g->rows; row += g->tile_rows) {
             // The last register tile begins early enough to be full.
-            const int32_t at = subbyte_x86_smaller(row, g->rows - g->tile_rows);
+            const int32_t at = subbyte_min_s32(row, g->rows - g->tile_rows);
             const uint8_t* from = a + a_at[batch] + at * g->a_row;
             if (!in_place) F(subbyte_x86_product_a_)(of_a, from, g);
 #if SUBBYTE_WORDS

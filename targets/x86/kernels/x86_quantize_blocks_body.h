@@ -34,7 +34,7 @@ SUBBYTE_INLINE void V(subbyte_x86_quantize_blocks_)(const float* x, int8_t* y, f
     const int32_t blocks = (depth + block - 1) / block;
     int32_t piece, k;
     for (piece = begin * blocks; piece < end * blocks; ++piece) {
-        const int32_t first = piece % blocks * block, n = subbyte_x86_smaller(depth - first, block);
+        const int32_t first = piece % blocks * block, n = subbyte_min_s32(depth - first, block);
         const float* from = x + (size_t)(piece / blocks) * (size_t)depth + first;
         int8_t* to = y + (size_t)(piece / blocks) * (size_t)depth + first;
         float scale = subbyte_div_f32(V(subbyte_x86_largest_magnitude_)(from, n), 127.0f);

@@ -3,9 +3,9 @@
 #ifndef SUBBYTE_X86_RESIZE_H
 #define SUBBYTE_X86_RESIZE_H
 
+#include "subbyte_inline.h"
 #include "subbyte_numerics.h"
 #include "variant.h"
-#include "x86_inline.h"
 
 enum { SUBBYTE_X86_RESIZE_AXES = 6, SUBBYTE_X86_RESIZED = 3 };
 

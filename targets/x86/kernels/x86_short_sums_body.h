@@ -82,7 +82,7 @@ SUBBYTE_INLINE void F(subbyte_x86_multiply_)(INTS* sums, const CELL* x, int32_t 
                 }
             } else {
                 for (k = 0; k < groups; k += g->held_groups) {
-                    const int32_t n = subbyte_x86_smaller(g->held_groups, groups - k);
+                    const int32_t n = subbyte_min_s32(g->held_groups, groups - k);
                     F(subbyte_x86_add_short_)(pairs, at + k * GROUP, step, w, n, g->pixels, vectors);
                     F(subbyte_x86_flush_)(sums, pairs, total);
                     w += n * vectors * LANES * GROUP;

@@ -3,8 +3,8 @@
 #ifndef SUBBYTE_X86_SOFTMAX_H
 #define SUBBYTE_X86_SOFTMAX_H
 
+#include "subbyte_inline.h"
 #include "subbyte_numerics.h"
-#include "x86_inline.h"
 
 // extent: codes of a row. reach: distances from the largest code whose result may differ from `none`, the code of 0; a
 // multiple of 64. 1 / scale = m / 2^k (numerics/softmax.py), m = m_high * 2^16 + m_low.

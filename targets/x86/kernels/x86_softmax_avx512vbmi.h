@@ -17,7 +17,7 @@ SUBBYTE_INLINE uint64_t subbyte_x86_softmax_total_avx512vbmi(const uint8_t* code
     int32_t plane, i;
     SUBBYTE_UNROLL for (plane = 0; plane < 4; ++plane) sums[plane] = zero;
     for (i = 0; i < extent; i += 64) {
-        const int32_t n = subbyte_x86_smaller(extent - i, 64);
+        const int32_t n = subbyte_min_s32(extent - i, 64);
         const __m512i distances = _mm512_sub_epi8(highest, subbyte_load_part_avx512(codes + i, n));
         SUBBYTE_UNROLL for (plane = 0; plane < 4; ++plane) {
             __m512i bytes = subbyte_x86_pick_avx512vbmi(terms + 256 * plane, 256, distances);

@@ -17,10 +17,10 @@
 #define BLOCK ((int32_t)sizeof(INTS))
 
 SUBBYTE_INLINE int32_t F(subbyte_x86_softmax_largest_)(const uint8_t* codes, int32_t extent) {
-    INTS largest = V(subbyte_load_part_)(codes, subbyte_x86_smaller(extent, BLOCK));
+    INTS largest = V(subbyte_load_part_)(codes, subbyte_min_s32(extent, BLOCK));
     int32_t i;
     for (i = BLOCK; i < extent; i += BLOCK)
-        largest = V(subbyte_max_u8_)(largest, V(subbyte_load_part_)(codes + i, subbyte_x86_smaller(extent - i, BLOCK)));
+        largest = V(subbyte_max_u8_)(largest, V(subbyte_load_part_)(codes + i, subbyte_min_s32(extent - i, BLOCK)));
     return V(subbyte_largest_u8_)(largest);
 }
 
@@ -69,7 +69,7 @@ SUBBYTE_INLINE void F(subbyte_x86_softmax_u8_)(const uint8_t* x, uint8_t* y, con
         if (F(subbyte_x86_softmax_results_)(results, exponentials, share, g))
             subbyte_x86_softmax_ties(results, exponentials, table, share, total, g);
         for (i = 0; i < g->extent; i += BLOCK) {
-            const int32_t n = subbyte_x86_smaller(g->extent - i, BLOCK);
+            const int32_t n = subbyte_min_s32(g->extent - i, BLOCK);
             const INTS distances = V(subbyte_sub_u8_)(highest, V(subbyte_load_part_)(codes + i, n));
             const INTS picked = F(subbyte_x86_softmax_pick_)(results, g->reach, distances);
             V(subbyte_store_part_)(to + i, V(subbyte_add_u8_)(picked, none), n);

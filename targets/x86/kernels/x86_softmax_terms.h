@@ -3,7 +3,7 @@
 #ifndef SUBBYTE_X86_SOFTMAX_TERMS_H
 #define SUBBYTE_X86_SOFTMAX_TERMS_H
 
-#include "x86_inline.h"
+#include "subbyte_inline.h"
 
 SUBBYTE_INLINE uint64_t subbyte_x86_softmax_total(const uint8_t* codes, int32_t extent, int32_t largest,
                                                   const uint64_t* terms) {

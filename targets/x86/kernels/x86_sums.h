@@ -3,10 +3,10 @@
 #ifndef SUBBYTE_X86_SUMS_H
 #define SUBBYTE_X86_SUMS_H
 
+#include "subbyte_inline.h"
 #include "subbyte_numerics.h"
 #include "variant.h"
 #include "x86_ahead.h"
-#include "x86_inline.h"
 
 // x [images][height][width][channels] -> y [images][out_height][out_width][outputs]; a matrix product has height 1.
 //

@@ -24,10 +24,10 @@ SUBBYTE_INLINE __m512i subbyte_x86_pick_avx512vbmi(const uint8_t* table, int32_t
 // y = table[x]. Tiles: runs of `chunk` of n bytes. y may be x. Requires chunk % 64 == 0.
 SUBBYTE_INLINE void subbyte_x86_lookup_avx512vbmi(const void* x, void* y, const uint8_t* table, int32_t n,
                                                   int32_t chunk, int32_t begin, int32_t end) {
-    const int32_t stop = subbyte_x86_smaller(end * chunk, n);
+    const int32_t stop = subbyte_min_s32(end * chunk, n);
     int32_t i;
     for (i = begin * chunk; i < stop; i += 64) {
-        const int32_t bytes = subbyte_x86_smaller(stop - i, 64);
+        const int32_t bytes = subbyte_min_s32(stop - i, 64);
         const __m512i codes = subbyte_load_part_avx512((const uint8_t*)x + i, bytes);
         subbyte_store_part_avx512((uint8_t*)y + i, subbyte_x86_pick_avx512vbmi(table, 256, codes), bytes);
     }

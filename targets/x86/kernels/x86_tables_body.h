@@ -21,7 +21,7 @@ SUBBYTE_INLINE INTS V(subbyte_x86_pick_)(const uint8_t* table, int32_t rows, INT
 // y = table[x]. Tiles: runs of `chunk` of n bytes. y may be x. Requires chunk % BLOCK == 0.
 SUBBYTE_INLINE void V(subbyte_x86_lookup_)(const void* x, void* y, const uint8_t* table, int32_t n, int32_t chunk,
                                            int32_t begin, int32_t end) {
-    const int32_t stop = subbyte_x86_smaller(end * chunk, n);
+    const int32_t stop = subbyte_min_s32(end * chunk, n);
     int32_t i = begin * chunk;
     for (; i + BLOCK <= stop; i += BLOCK)
         V(subbyte_store_)((uint8_t*)y + i, V(subbyte_x86_pick_)(table, 16, V(subbyte_load_)((const uint8_t*)x + i)));

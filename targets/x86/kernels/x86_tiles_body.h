@@ -44,10 +44,10 @@ SUBBYTE_INLINE void F(subbyte_x86_area_)(const CELL* x, int32_t pitch, const int
         for (row = area->row_0; row < area->row_1; ++row)
             for (column = area->column_0; column < area->column_1; column += g->pixels) {
                 // The last register tile of a row begins early enough to be full.
-                const int32_t at = subbyte_x86_smaller(column, area->column_1 - g->pixels);
+                const int32_t at = subbyte_min_s32(column, area->column_1 - g->pixels);
                 const int32_t pixel = (area->image * g->out_height + row) * g->out_width + at;
                 const CELL* from = x + (row - area->row_0) * g->stride_height * pitch + (at - area->column_0) * step;
-                uint8_t* to = y + subbyte_x86_bytes(pixel * g->outputs + output, y_bits);
+                uint8_t* to = y + subbyte_whole_bytes(pixel * g->outputs + output, y_bits);
                 if (rest >= panel_outputs)
                     F(subbyte_x86_panel_)(from, pitch, step, weights, to, &own, g, panel, g->vectors, panel_outputs);
                 else
@@ -78,7 +78,7 @@ SUBBYTE_INLINE void F(subbyte_x86_tiles_)(const uint8_t* x, const int8_t* w, voi
         const int32_t rows =
             (area.row_1 - area.row_0 - 1) * g->stride_height + (g->kernel_height - 1) * g->dilation_height + 1;
         const int32_t columns = (area.column_1 - area.column_0 - 1) * g->stride_width + reach;
-        const uint8_t* image = x + subbyte_x86_bytes(area.image * g->height * g->width * g->channels, g->x_bits);
+        const uint8_t* image = x + subbyte_whole_bytes(area.image * g->height * g->width * g->channels, g->x_bits);
         const CELL* first = scratch;
 #if !SUBBYTE_WORDS
         if (!g->window) first = image + (top * g->width + left) * g->channels;

@@ -7,8 +7,8 @@
 
 #include <immintrin.h>
 
+#include "subbyte_inline.h"
 #include "subbyte_requantize_avx2.h"
-#include "x86_inline.h"
 
 #define SUBBYTE_LANES_avx2 8
 

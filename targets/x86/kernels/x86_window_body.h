@@ -19,8 +19,8 @@ SUBBYTE_INLINE void F(subbyte_x86_copy_)(CELL* to, const uint8_t* x, int32_t n, 
     int32_t k = 0;
     if (bits < 8) {
         for (; k < n; k += block) {
-            const int32_t rest = subbyte_x86_smaller(n - k, block);
-            const INTS codes = V(subbyte_load_codes_part_)(x + subbyte_x86_bytes(k, bits), bits, rest);
+            const int32_t rest = subbyte_min_s32(n - k, block);
+            const INTS codes = V(subbyte_load_codes_part_)(x + subbyte_whole_bytes(k, bits), bits, rest);
 #if SUBBYTE_WORDS
             uint8_t bytes[sizeof(INTS)];
             V(subbyte_store_)(bytes, codes);
@@ -47,9 +47,9 @@ SUBBYTE_INLINE void F(subbyte_x86_fill_)(CELL* to, int32_t value, int32_t n) {
 // a row, and behind the last as many as a group of products may read.
 SUBBYTE_INLINE void F(subbyte_x86_window_)(CELL* window, const uint8_t* image, const struct subbyte_x86_conv* g,
                                            int32_t top, int32_t rows, int32_t left, int32_t columns, int32_t pitch) {
-    const int32_t before = left < 0 ? subbyte_x86_smaller(-left, columns) : 0;
+    const int32_t before = left < 0 ? subbyte_min_s32(-left, columns) : 0;
     const int32_t beyond = left + columns - g->width;
-    const int32_t after = beyond > 0 ? subbyte_x86_smaller(beyond, columns - before) : 0;
+    const int32_t after = beyond > 0 ? subbyte_min_s32(beyond, columns - before) : 0;
     const int32_t inside = columns - before - after;
     int32_t row;
     for (row = 0; row < rows; ++row, window += pitch) {
@@ -60,7 +60,7 @@ SUBBYTE_INLINE void F(subbyte_x86_window_)(CELL* window, const uint8_t* image, c
         }
         if (before) F(subbyte_x86_fill_)(window, g->x_zero, before * g->channels);
         F(subbyte_x86_copy_)(window + before * g->channels,
-                             image + subbyte_x86_bytes((y * g->width + left + before) * g->channels, g->x_bits),
+                             image + subbyte_whole_bytes((y * g->width + left + before) * g->channels, g->x_bits),
                              inside * g->channels, g->x_bits);
         if (after) F(subbyte_x86_fill_)(window + (before + inside) * g->channels, g->x_zero, after * g->channels);
     }

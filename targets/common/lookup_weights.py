@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from subbyte.compiler.dtype import INT8, INT16, UINT8
 from subbyte.compiler.target import as_array
-from subbyte.targets.x86.packing import padded_to
-from subbyte.targets.x86.registers import ceil_div
+from subbyte.targets.common.tiles import ceil_div, padded_to
 
 NIBBLES, OUTPUTS, SEXTETS = range(3)  # as in kernels/x86_lookup_sums.h
 MOST_LEVELS = 4
