@@ -18,6 +18,7 @@ from subbyte.compiler.target import Target
 from subbyte.compiler.tuning import TuningRecord
 from subbyte.passes.choose_layout import choose_layout
 from subbyte.passes.choose_requantization import choose_requantization
+from subbyte.passes.choose_signs import choose_signs
 from subbyte.passes.convolve_by_phases import convolve_by_phases
 from subbyte.passes.dequantize_constants import dequantize_constants
 from subbyte.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
@@ -51,7 +52,6 @@ from subbyte.passes.remove_constant_channels import remove_constant_channels
 from subbyte.passes.remove_dead_nodes import remove_dead_nodes
 from subbyte.passes.replace_islands import replace_islands
 from subbyte.passes.simplify_constant_filters import simplify_constant_filters
-from subbyte.passes.unsign_activations import unsign_activations
 
 if TYPE_CHECKING:
     import onnx
@@ -153,7 +153,7 @@ def target_passes(options: Options) -> tuple[Pass, ...]:
         dequantize_constants,  # other weights of float islands
         keep_codebooks,  # those of them that have few values
         narrow_dtypes,
-        unsign_activations,  # before the layouts: its nodes are free wherever they end up
+        choose_signs,  # before the layouts: its nodes are free wherever they end up
         recognize_codebooks,  # after all that takes weights apart, or moves their zero points
         choose_layout,
         merge_functions,

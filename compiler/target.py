@@ -131,6 +131,14 @@ class Packs(Enum):
     FOR_SPACE = "wherever there are kernels that write and read them so"
 
 
+class Signs(Enum):
+    """The types in which codes of up to 8 bits are stored between layers; weights are signed but for ANY."""
+
+    ANY = "as the model has them"
+    UNSIGNED = "unsigned"
+    SIGNED_BYTES = "8 bits signed, fewer unsigned"
+
+
 @dataclass(frozen=True)
 class TargetFacts:
     """What passes and kernels may ask about a machine."""
@@ -138,7 +146,7 @@ class TargetFacts:
     vector_bits: int = 0
     l1_bytes: int = 32 * 1024
     l2_bytes: int = 256 * 1024
-    unsigned_activations: bool = False  # 8-bit activations are wanted as uint8, weights as int8
+    signs: Signs = Signs.ANY
     has_fpu: bool = True
     bytes_per_second: float = 1e10  # tensors as they come from, and go to, the cache where those of a layer lie
     packs_activations: Packs = Packs.NEVER  # whether codes of 1, 2 and 4 bits share bytes between layers

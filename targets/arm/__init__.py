@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from subbyte.compiler.target import Kernel, Packs, Target, TargetFacts, TargetFamily
+from subbyte.compiler.target import Kernel, Packs, Signs, Target, TargetFacts, TargetFamily
 from subbyte.targets.arm.processors import (
     AARCH64,
     BOARDS,
@@ -38,6 +38,7 @@ def _target(processor: Processor) -> Target:
     l1_bytes, l2_bytes, bytes_per_cycle = _CACHES[processor.core]
     facts = TargetFacts(
         vector_bits=128,
+        signs=Signs.SIGNED_BYTES,
         l1_bytes=l1_bytes,
         l2_bytes=l2_bytes,
         bytes_per_second=bytes_per_cycle / _CYCLE,

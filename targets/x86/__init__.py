@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from subbyte.compiler.target import Packs, Target, TargetFacts, TargetFamily
+from subbyte.compiler.target import Packs, Signs, Target, TargetFacts, TargetFamily
 from subbyte.targets.portable.kernels import KERNELS as PORTABLE_KERNELS
 from subbyte.targets.x86 import (
     kernels_blocks,
@@ -59,7 +59,7 @@ def _target(level: Level) -> Target:
         vector_bits=512 if level.base == "x86-64-v4" else 256,
         l1_bytes=32 * 1024,
         l2_bytes=512 * 1024,
-        unsigned_activations=True,
+        signs=Signs.UNSIGNED,
         bytes_per_second=6.4e10,
         packs_activations=Packs.FOR_SPEED,
         threshold_steps=0,  # vectors of float32 are faster

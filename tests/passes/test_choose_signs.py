@@ -1,4 +1,4 @@
-"""Signed activations of every width become unsigned, and unsigned weights signed, without a change of any number."""
+"""Activations of every width change their sign as a target asks, weights become signed, and no number changes."""
 
 from __future__ import annotations
 
@@ -13,30 +13,34 @@ from subbyte.compiler.ir.graph import Graph, Stage
 from subbyte.compiler.ir.node import Constant, Value
 from subbyte.compiler.numerics.requantize import Requantization
 from subbyte.compiler.target import find_target
-from subbyte.passes.unsign_activations import unsign_activations
+from subbyte.passes.choose_signs import choose_signs
 from tests.passes.builders import codes_input, graph_of, largest_step, only, quant, random_inputs
 
 GENERATOR = np.random.default_rng(2)
 
 
+@pytest.mark.parametrize(("target", "kind"), [("x86-64-v3", "int"), ("armv8-a", "int"), ("armv8-a", "uint")])
 @pytest.mark.parametrize("bits", range(1, 9))
-def test_activations_become_unsigned_and_weights_signed(bits: int) -> None:
-    signed, unsigned = DType("int", bits), DType("uint", bits)
-    x = codes_input("x", (1, 3, 5, 5), 0.1, 0, signed)
-    w = Constant.of(GENERATOR.integers(0, 1 << bits, (4, 3, 3, 3)), unsigned, quant=quant(0.1, 1, unsigned)).out
-    r = Requantization(np.float32(2.0**-bits), None, signed.min, signed.min, signed.max)
+def test_activations_change_their_sign_and_weights_become_signed(target: str, kind: str, bits: int) -> None:
+    signed, given = DType("int", bits), DType(kind, bits)
+    wanted = signed if target == "armv8-a" and bits == 8 else DType("uint", bits)
+    x = codes_input("x", (1, 3, 5, 5), 0.1, 0, given)
+    weights = GENERATOR.integers(0, 1 << bits, (4, 3, 3, 3))
+    unsigned = DType("uint", bits)
+    w = Constant.of(weights, unsigned, quant=quant(0.1, 1, unsigned)).out
+    r = Requantization(np.float32(2.0**-bits), None, given.min, given.min, given.max)
     conv = qops.QConv(
-        x, w, None, r, signed, quant(0.3, signed.min, signed), (1, 1), (1, 1, 1, 1), (1, 1), 1, tensor="conv"
+        x, w, None, r, given, quant(0.3, given.min, given), (1, 1), (1, 1, 1, 1), (1, 1), 1, tensor="conv"
     )
-    table = GENERATOR.integers(signed.min, signed.max + 1, 1 << bits).astype(signed.numpy)
-    looked_up = qops.Lookup(conv.out, table, signed, quant(0.2, 0, signed)).out
+    table = GENERATOR.integers(given.min, given.max + 1, 1 << bits).astype(given.numpy)
+    looked_up = qops.Lookup(conv.out, table, given, quant(0.2, 0, given)).out
     moved = ops.Transpose(looked_up, (0, 2, 3, 1)).out
     graph = graph_of(moved, stage=Stage.QUANTIZED)
-    after = unsign_activations(graph, find_target("x86-64-v3"))
+    after = choose_signs(graph, find_target(target))
     made = only(after, qops.QConv)
-    assert (made.x.type.dtype, made.w.type.dtype, made.dtype) == (unsigned, signed, unsigned)
-    assert made.tensor == ""
-    assert only(after, qops.Lookup).dtype == unsigned
+    assert (made.x.type.dtype, made.w.type.dtype, made.dtype) == (wanted, signed, wanted)
+    assert made.tensor == ("conv" if given == wanted else "")
+    assert only(after, qops.Lookup).dtype == wanted
     assert after.outputs[0].value.type == graph.outputs[0].value.type
     for _ in range(4):
         assert largest_step(graph, after, random_inputs(graph, GENERATOR)) == 0
@@ -130,7 +134,7 @@ def quantized(x: Value, dtype: DType) -> Value:
 @pytest.mark.parametrize("what", AROUND_ZERO)
 def test_codes_around_zero_become_unsigned_codes_of_two_bits(what: str, dtype: DType) -> None:
     graph = graph_of(AROUND_ZERO[what](around_zero(dtype)), stage=Stage.QUANTIZED)
-    after = unsign_activations(graph, find_target("x86-64-v3"))
+    after = choose_signs(graph, find_target("x86-64-v3"))
     assert after.outputs[0].value.type == graph.outputs[0].value.type
     sums = [node for node in after.operations() if isinstance(node, (qops.QConv, qops.QGemm))]
     assert all((node.a if isinstance(node, qops.QGemm) else node.x).type.dtype == UINT2 for node in sums)

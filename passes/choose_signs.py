@@ -1,7 +1,8 @@
-"""Store activations of up to 8 bits unsigned and weights signed, where that is what the target multiplies best."""
+"""Store activations of up to 8 bits with the signs that the target multiplies best, and weights signed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,9 @@ from subbyte.compiler.ir.ops_logic import Where
 from subbyte.compiler.ir.rewrite import Rewriter
 from subbyte.compiler.ir.types import QuantParams, TensorType
 from subbyte.compiler.pass_manager import graph_pass
-from subbyte.compiler.target import Target
+from subbyte.compiler.target import Signs, Target
+
+Wanted = Callable[[Value], Value]
 
 _SUMS = (qops.QConv, qops.QConvTranspose, qops.QGemm)
 _MOVING = (
@@ -34,10 +37,12 @@ _READING = (
 
 
 @graph_pass(requires=Stage.QUANTIZED, ensures=Stage.QUANTIZED)
-def unsign_activations(graph: Graph, target: Target) -> Graph:
-    """Every int8 activation becomes uint8 with code + 128: zero point, range, tables and pad codes move with it.
+def choose_signs(graph: Graph, target: Target) -> Graph:
+    """Activations change between signed and unsigned types as the target's facts ask, weights to signed ones.
 
-    So does every narrower one by half its range. int8 inputs and outputs keep their type through an OffsetCodes each.
+    UNSIGNED: every int8 activation becomes uint8 with code + 128: zero point, range, tables and pad codes move with it.
+    So does every narrower one by half its range. SIGNED_BYTES: uint8 activations become int8 with code - 128, and
+    narrower ones unsigned as before. Inputs and outputs of the model keep their type through an OffsetCodes each.
     uint8 weights become int8 with code - 128.
 
     Bipolar and ternary activations become uint2 with code + 1, through a table where they come in or go out: bipolar
@@ -45,30 +50,36 @@ def unsign_activations(graph: Graph, target: Target) -> Graph:
     could do with it, its weights doubled and their sum taken from its bias; but what pads a convolution is the real 0
     between the two codes, and every border would need a bias of its own. In 2 bits the padding is the code 1, and
     kernels that look sums up take as long for 2 bits of input as for 1.
-    Exact: every code - zero_point stays what it was. Only where the target's facts ask for it.
+    Exact: every code - zero_point stays what it was.
     """
-    if not target.facts.unsigned_activations:
+    signs = target.facts.signs
+    if signs is Signs.ANY:
         return graph
     rewriter = Rewriter(graph)
-    offsets: dict[Value, Value] = {}
+    changed: dict[Value, Value] = {}
 
-    def unsigned(value: Value) -> Value:
-        """The operand unsigned where it is a signed activation."""
+    def wanted(value: Value) -> Value:
+        """The operand with the sign that is asked for."""
         new = rewriter[value]
-        if not _is_signed(new.type):
+        if not _moves(new.type, signs):
             return new
-        if new not in offsets:
-            offsets[new] = _shifted(new.node) if isinstance(new.node, Constant) else _moved(new)
-        return offsets[new]
+        if new not in changed:
+            changed[new] = _shifted(new.node) if isinstance(new.node, Constant) else _moved(new)
+        return changed[new]
 
     for node in graph.nodes():
-        rewriter.replace(node, _unsigned(node, unsigned, rewriter))
+        rewriter.replace(node, _changed(node, wanted, rewriter, signs))
     outputs = (Output(output.name, _as_before(rewriter[output.value], output.value)) for output in graph.outputs)
     return graph.with_outputs(outputs)
 
 
-def _is_signed(of_type: TensorType) -> bool:
-    return of_type.dtype.kind in ("int", *_AROUND_ZERO) and _is_narrow(of_type)
+def _moves(of_type: TensorType, signs: Signs) -> bool:
+    """Whether an activation of this type is one of the other sign where the target can choose."""
+    if not _is_narrow(of_type):
+        return False
+    if of_type.dtype.bits == 8 and signs is Signs.SIGNED_BYTES:
+        return of_type.dtype.kind == "uint"
+    return of_type.dtype.kind in ("int", *_AROUND_ZERO)
 
 
 def _is_narrow(of_type: TensorType) -> bool:
@@ -77,9 +88,12 @@ def _is_narrow(of_type: TensorType) -> bool:
     return of_type.dtype.bits <= 8 and quant is not None and quant.is_static and quant.levels is None
 
 
-def _half(dtype: DType) -> int:
-    """What is added to signed codes: half of how many there are, 1 to those that stand around 0."""
-    return 1 if dtype.kind in _AROUND_ZERO else 1 << (dtype.bits - 1)
+def _offset(dtype: DType) -> int:
+    """What is added to codes that change their sign: half of how many there are, 1 to those that stand around 0."""
+    if dtype.kind in _AROUND_ZERO:
+        return 1
+    half = 1 << (dtype.bits - 1)
+    return -half if dtype.kind == "uint" else half
 
 
 def _other(dtype: DType) -> DType:
@@ -90,7 +104,7 @@ def _other(dtype: DType) -> DType:
 
 
 def _moved(value: Value) -> Value:
-    """Signed codes of an operation or an input that stays as it is, unsigned."""
+    """Codes of an operation or an input that stays as it is, with the other sign."""
     dtype, quant = value.type.dtype, value.type.quant
     if dtype.kind not in _AROUND_ZERO or quant is None:
         return qops.OffsetCodes(value).out
@@ -98,29 +112,30 @@ def _moved(value: Value) -> Value:
     return qops.Lookup(value, table, UINT2, shifted(quant, 1)).out
 
 
-def _unsigned(node: Any, unsigned: Any, rewriter: Rewriter) -> Any:
-    """`node` over unsigned activations, its own result among them."""
+def _changed(node: Any, wanted: Wanted, rewriter: Rewriter, signs: Signs) -> Any:
+    """`node` over activations of the signs that are asked for, its own result among them."""
     if isinstance(node, (Input, Constant)):
         return node
     if isinstance(node, _SUMS):
-        return _sum(node, unsigned, rewriter)
+        return _sum(node, wanted, rewriter, signs)
     keeps_operands = not isinstance(node, (*_MOVING, *_READING))
-    offset = _half(node.types[0].dtype) if _is_signed(node.types[0]) else 0
+    offset = _offset(node.types[0].dtype) if _moves(node.types[0], signs) else 0
     match node:
         case ops.Pad(x=x, value=value) if offset:
-            return node.replace(x=unsigned(x), value=int(value) + offset, tensor="")
+            return node.replace(x=wanted(x), value=int(value) + offset, tensor="")
         case qops.Clamp(x=x, low=low, high=high) if offset:
-            return node.replace(x=unsigned(x), low=low + offset, high=high + offset, tensor="")
+            return node.replace(x=wanted(x), low=low + offset, high=high + offset, tensor="")
     if isinstance(node, (qops.Lookup, qops.QSoftmax)) and node.x.type.dtype.kind in _AROUND_ZERO:
-        current: Any = node.replace(x=unsigned(node.x), table=_with_a_fourth(node.table))
+        current: Any = node.replace(x=wanted(node.x), table=_with_a_fourth(node.table))
     else:
-        current = node.map_operands(rewriter.__getitem__ if keeps_operands else unsigned)
+        current = node.map_operands(rewriter.__getitem__ if keeps_operands else wanted)
     if offset and not keeps_operands:
         current = current.replace(tensor="")  # the ONNX tensor holds other codes
     match current:
         case qops.Lookup(table=table, quant=quant) if offset and quant is not None:
-            moved = (table.astype(np.int64) + offset).astype(np.uint8)
-            return current.replace(table=moved, dtype=_other(current.dtype), quant=shifted(quant, offset))
+            dtype = _other(current.dtype)
+            moved = (table.astype(np.int64) + offset).astype(dtype.numpy)
+            return current.replace(table=moved, dtype=dtype, quant=shifted(quant, offset))
         case ops.QuantizeLinear() | qops.QBinary() | qops.QAveragePool() | qops.QReduce() | qops.QResizeLinear() if (
             current.dtype.kind == "bipolar"
         ):
@@ -137,17 +152,17 @@ def _with_a_fourth(table: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([table, table[..., -1:]], axis=-1)
 
 
-def _sum(node: Any, unsigned: Any, rewriter: Rewriter) -> Any:
+def _sum(node: Any, wanted: Wanted, rewriter: Rewriter, signs: Signs) -> Any:
     data, weights = ("a", "b") if isinstance(node, qops.QGemm) else ("x", "w")
     w = rewriter[getattr(node, weights)]
     if isinstance(w.node, Constant):
         if w.type.dtype.kind == "uint" and _is_narrow(w.type):
             w = _shifted(w.node)
     else:
-        w = unsigned(getattr(node, weights))
-    changes: dict[str, Any] = {data: unsigned(getattr(node, data)), weights: w}
-    if _is_signed(node.type) and node.requantization is not None:
-        offset = _half(node.type.dtype)
+        w = wanted(getattr(node, weights))
+    changes: dict[str, Any] = {data: wanted(getattr(node, data)), weights: w}
+    if _moves(node.type, signs) and node.requantization is not None:
+        offset = _offset(node.type.dtype)
         changes["requantization"] = node.requantization.moved(offset)
         changes.update(dtype=_other(node.type.dtype), quant=shifted(node.quant, offset), tensor="")
     return node.replace(**changes)
@@ -164,7 +179,7 @@ def shifted(quant: QuantParams, offset: int) -> QuantParams:
 def _shifted(node: Constant) -> Value:
     """The constant with all codes moved into the other signedness."""
     quant, before = node.type.quant, node.type.dtype
-    dtype, offset = _other(before), -_half(before) if before.kind == "uint" else _half(before)
+    dtype, offset = _other(before), _offset(before)
     assert quant is not None, "constants without a scale are no activations"
     value = np.asarray(node.value.astype(np.int64) + offset, dtype.numpy)
     of_type = TensorType(dtype, node.type.shape, shifted(quant, offset))
