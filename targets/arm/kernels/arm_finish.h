@@ -1,0 +1,62 @@
+// What becomes of sums on Arm: N4 and codes of a byte, or the sums themselves.
+
+#ifndef SUBBYTE_ARM_FINISH_H
+#define SUBBYTE_ARM_FINISH_H
+
+#include "arm_conv.h"
+#include "subbyte_requantize_neon.h"
+
+// bias: [outputs], the terms of the input's zero point included. multiplier: [outputs], null where the result is the sum
+// itself; shift: [outputs], null where there is none. All are padded to whole panels, and with them to whole vectors.
+struct subbyte_arm_results {
+    void* y;
+    const int32_t* bias;
+    const float* multiplier;
+    const float* shift;
+};
+
+// sums[m * vectors + v] + bias, for pixel m and vector v of four neighbouring outputs, to y[y + m * g->outputs + 4 * v + i].
+//
+// y: the element of the first; output: which of the outputs of a pixel that is; stored: how many of 4 * vectors are stored.
+// pixels and vectors are constants, as is `stored` but for kernels that loop over it. Bytes are int8 where g->qmin < 0. Codes of
+// 1 bit need vectors that are a multiple of 4.
+SUBBYTE_INLINE void subbyte_arm_finish(const struct subbyte_arm_results* r, int32_t y, const int32x4_t* sums,
+                                       int32_t pixels, int32_t vectors, int32_t output, int32_t stored,
+                                       const struct subbyte_arm_conv* g) {
+    const int32_t total = pixels * vectors;
+    int32_t first, i;
+    if (!r->multiplier) {
+        SUBBYTE_UNROLL for (i = 0; i < total; ++i) {
+            const int32_t at = i % vectors * 4, n = subbyte_min_s32(stored - at, 4);
+            const int32x4_t sum = vaddq_s32(sums[i], vld1q_s32(r->bias + output + at));
+            if (n > 0) subbyte_arm_store_s32((int32_t*)r->y + y + i / vectors * g->outputs + at, sum, n);
+        }
+        return;
+    }
+    SUBBYTE_UNROLL for (first = 0; first < total; first += 4) {
+        int32x4_t steps[4];
+        uint8x16_t codes;
+        SUBBYTE_UNROLL for (i = 0; i < 4; ++i) {
+            const int32_t of = subbyte_min_s32(first + i, total - 1), at = output + of % vectors * 4;
+            const int32x4_t sum = vaddq_s32(sums[of], vld1q_s32(r->bias + at));
+            const float32x4_t multiplier = vld1q_f32(r->multiplier + at);
+            steps[i] = r->shift ? subbyte_scale_shift_neon(sum, multiplier, vld1q_f32(r->shift + at))
+                                : subbyte_scale_neon(sum, multiplier);
+        }
+        codes = subbyte_pack_codes_neon(steps[0], steps[1], steps[2], steps[3], g->y_zero, g->qmin, g->qmax);
+        codes = subbyte_arm_join(codes, g->y_bits);
+        if (vectors % 4 == 0) {  // 16 outputs of one pixel
+            const int32_t at = first % vectors * 4, n = subbyte_min_s32(stored - at, 16);
+            uint8_t* to = (uint8_t*)r->y + subbyte_whole_bytes(y + first / vectors * g->outputs + at, g->y_bits);
+            if (n > 0) subbyte_arm_store_part(to, codes, (int32_t)subbyte_whole_bytes(n, g->y_bits));
+            continue;
+        }
+        SUBBYTE_UNROLL for (i = 0; i < 4; ++i) {
+            const int32_t of = first + i, at = of % vectors * 4, n = subbyte_min_s32(stored - at, 4);
+            uint8_t* to = (uint8_t*)r->y + subbyte_whole_bytes(y + of / vectors * g->outputs + at, g->y_bits);
+            if (of < total && n > 0) subbyte_arm_store_bytes(to, codes, i * g->y_bits / 2, n * g->y_bits / 8);
+        }
+    }
+}
+
+#endif  // SUBBYTE_ARM_FINISH_H

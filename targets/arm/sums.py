@@ -1,0 +1,234 @@
+"""What the Arm kernels for exact sums of products have in common: kernels/arm_conv.h and arm_finish.h.
+
+A kernel for sums multiplies signed bytes. Codes of the input that are signed, or at most 127, are such bytes; codes
+0..255 become so as their window is copied, less 128, which the bias makes up for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subbyte.compiler.target import (
+    Argument,
+    Call,
+    ConstantArray,
+    ConstantStruct,
+    Integer,
+    ResultPointer,
+    Special,
+    as_array,
+)
+from subbyte.targets.arm.tiles import WINDOW_BYTES, Window, choose_tiles
+from subbyte.targets.common.c_types import is_signed_byte, is_unsigned_byte
+from subbyte.targets.common.constants import constant_of, has_one_zero_point, operand, zero_point
+from subbyte.targets.common.geometry import stored_bits
+from subbyte.targets.common.remembered import remembered
+from subbyte.targets.common.sums import (
+    Geometry,
+    SumOfProducts,
+    data_of,
+    geometry,
+    is_sum_of_products,
+    per_output,
+    weights_of,
+)
+from subbyte.targets.common.tiles import Tiles, ceil_div, padded_to, scratch_bytes
+
+_FLIP = 128
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A convolution, and how it is cut into register tiles of `pixels` by `panel` outputs, and those into tiles.
+
+    last_panel: outputs that are summed where no whole panel is left, 0 where all are whole; free_bytes: scratch behind
+    the window, for the kernel's own use; in_window: the input is copied, with `beyond` zeros behind it.
+    """
+
+    geometry: Geometry
+    pixels: int
+    panel: int
+    last_panel: int
+    tiles: Tiles
+    in_window: bool
+    beyond: int
+    free_bytes: int = 0
+
+    @property
+    def panels(self) -> int:
+        return ceil_div(self.geometry.outputs, self.panel)
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Of a thread: the largest window, and what stands behind it."""
+        return self.tiles.scratch_bytes + self.free_bytes
+
+
+def accepts_sums(op: SumOfProducts, *, raw: bool) -> bool:
+    """Constant weights of signed bytes, less zero points or from a codebook; bytes with one zero point as the input.
+
+    Group 1, sums in 32 bits: with `raw` the sums themselves, else codes of a byte by N4. How the tensors are stored,
+    `row` of rows.py says.
+    """
+    data = data_of(op).type
+    if not is_sum_of_products(op, raw=raw) or not has_one_zero_point(data):
+        return False
+    if not (is_signed_byte(data.dtype) or is_unsigned_byte(data.dtype)):
+        return False
+    if not raw and not (is_signed_byte(op.dtype) or is_unsigned_byte(op.dtype)):
+        return False
+    if not data.dtype.min <= zero_point(data) <= data.dtype.max:
+        return False
+    least, most = weight_range(op)
+    return least >= -128 and most <= 127
+
+
+@remembered
+def weight_range(op: SumOfProducts) -> tuple[int, int]:
+    """The least and the largest weight, less its zero point."""
+    weights = weights_of(op)
+    return int(weights.min(initial=0)), int(weights.max(initial=0))
+
+
+def flips(op: SumOfProducts) -> bool:
+    """Whether the codes of the input reach beyond 127, so that the window holds them less 128."""
+    data = data_of(op).type
+    return not data.dtype.is_signed and max(data.code_range()[1], zero_point(data)) > 127
+
+
+def input_range(op: SumOfProducts) -> tuple[int, int]:
+    """The least and the largest byte that is multiplied: codes, less 128 where they are flipped, and padding."""
+    data = data_of(op).type
+    low, high = data.code_range()
+    zero, less = zero_point(data), _FLIP if flips(op) else 0
+    return min(low, zero) - less, max(high, zero) - less
+
+
+def cut_into(
+    op: SumOfProducts,
+    pixels: int,
+    panel: int,
+    last_panel: int | None = None,
+    *,
+    reads: int,
+    always_window: bool = False,
+    free_bytes: int = 0,
+    window_bytes: int = WINDOW_BYTES,
+    row_tiles: int | None = None,
+    column_tiles: int | None = None,
+    panel_tiles: int | None = None,
+) -> Cut:
+    """`op` in register tiles of `pixels` by `panel` outputs, of which the last has `last_panel`.
+
+    Args:
+        last_panel: outputs that are summed where no whole panel is left; None: as many as a whole one has.
+        reads: codes that the inner loop reads at a time along a run; a run that is no multiple needs the window.
+        always_window: the kernel reads nothing in place.
+        row_tiles, column_tiles, panel_tiles: as knobs ask, else they are chosen.
+    """
+    g = geometry(op)
+    runs, products = g.runs
+    in_window = (
+        always_window or stored_bits(data_of(op).type) < 8 or flips(op) or not g.stays_inside or products % reads != 0
+    )
+    beyond = reads if in_window else 0
+    window = Window(g.strides, g.reach, g.channels, beyond) if in_window else None
+    panels = ceil_div(g.outputs, panel)
+    weight_bytes = g.outputs * runs * products
+    tiles = choose_tiles(g.results, g.outputs * runs * products, pixels, window, panels, weight_bytes, window_bytes)
+    rows, columns = row_tiles or tiles.rows, column_tiles or tiles.columns
+    scratch = scratch_bytes(g.results, pixels, rows, columns, window)
+    tiles = Tiles(rows, columns, scratch, panel_tiles or tiles.panels)
+    last = 0 if g.outputs % panel == 0 else last_panel or panel
+    return Cut(g, pixels, panel, last, tiles, in_window, beyond, free_bytes)
+
+
+def fits_tiles(cut: Cut) -> bool:
+    """Whether no piece of what was asked for is empty."""
+    g, tiles = cut.geometry, cut.tiles
+    return tiles.rows <= g.results[0] and tiles.columns * cut.pixels <= g.results[1] and tiles.panels <= cut.panels
+
+
+def conv_struct(op: SumOfProducts, cut: Cut) -> ConstantStruct:
+    """The struct subbyte_arm_conv of kernels/arm_conv.h."""
+    g, r, flip = cut.geometry, op.requantization, flips(op)
+    return ConstantStruct(
+        "subbyte_arm_conv",
+        (
+            ("height", g.extents[0]),
+            ("width", g.extents[1]),
+            ("channels", g.channels),
+            ("out_height", g.results[0]),
+            ("out_width", g.results[1]),
+            ("outputs", g.outputs),
+            ("kernel_height", g.kernel[0]),
+            ("kernel_width", g.kernel[1]),
+            ("stride_height", g.strides[0]),
+            ("stride_width", g.strides[1]),
+            ("dilation_height", g.dilations[0]),
+            ("dilation_width", g.dilations[1]),
+            ("pad_top", g.begins[0]),
+            ("pad_left", g.begins[1]),
+            ("row_tiles", cut.tiles.rows),
+            ("column_tiles", cut.tiles.columns),
+            ("panel_tiles", cut.tiles.panels),
+            ("pixels", cut.pixels),
+            ("panel", cut.panel),
+            ("last_panel", cut.last_panel),
+            ("window", int(cut.in_window)),
+            ("beyond", cut.beyond),
+            ("flip", _FLIP if flip else 0),
+            ("x_zero", zero_point(data_of(op).type) - (_FLIP if flip else 0)),
+            ("x_bits", stored_bits(data_of(op).type)),
+            ("y_zero", 0 if r is None else r.zero_point),
+            ("qmin", 0 if r is None else r.qmin),
+            ("qmax", 0 if r is None else r.qmax),
+            ("y_bits", 8 if r is None else stored_bits(op.type)),
+        ),
+    )
+
+
+def bias_of_bytes(op: SumOfProducts, weights: NDArray[np.int64]) -> NDArray[np.int32]:
+    """[outputs]: the bias less what the zero point adds to sums of the bytes that are multiplied, modulo 2^32.
+
+    weights: [outputs, ...]. Sums are exact modulo 2^32 on their way, and fit int32 in the end.
+    """
+    zero = zero_point(data_of(op).type) - (_FLIP if flips(op) else 0)
+    bias = np.zeros(len(weights), np.int64) if op.bias is None else constant_of(op.bias).astype(np.int64)
+    return (bias - zero * weights.reshape(len(weights), -1).sum(axis=1)).astype(np.int32)
+
+
+def results_arrays(op: SumOfProducts, cut: Cut, weights: NDArray[np.int64]) -> tuple[Argument, ...]:
+    """bias, multiplier and shift, or the bias alone where results are the sums: of struct subbyte_arm_results."""
+    bias = ConstantArray("bias", as_array(padded_to(bias_of_bytes(op, weights), 0, cut.panel), np.int32))
+    r, outputs = op.requantization, cut.geometry.outputs
+    if r is None:
+        return (bias,)
+    shift = Integer(0) if r.shift is None else per_output("shift", r.shift, outputs, cut.panel)
+    return bias, per_output("multiplier", r.multiplier, outputs, cut.panel), shift
+
+
+def sums_call(
+    symbol: str, op: SumOfProducts, cut: Cut, weights: tuple[Argument, ...], more: tuple[Argument, ...] = ()
+) -> Call:
+    """symbol(x, weights..., bias[, multiplier, shift], y, geometry, more..., begin, end, scratch)."""
+    return Call(
+        symbol,
+        (
+            operand(op, data_of(op)),
+            *weights,
+            *results_arrays(op, cut, weights_of(op)),
+            ResultPointer(),
+            conv_struct(op, cut),
+            *more,
+            Special.TILE_BEGIN,
+            Special.TILE_END,
+            Special.SCRATCH,
+        ),
+        tiles=cut.geometry.images * cut.tiles.rows * cut.tiles.columns * cut.tiles.panels,
+        scratch_bytes=cut.scratch_bytes,
+        proof="" if op.requantization is None else "N4 in float32",
+    )
