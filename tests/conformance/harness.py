@@ -1,17 +1,20 @@
-"""Runs kernels: many calls in one C file, compiled once for a target, each then given operands and compared.
+"""Runs kernels: many calls in one C file, compiled once for a target into a program that makes them, each compared.
 
-A call gets memory as hard as the contract allows: operands and results aligned to their element alone, constants and
-scratch to 64 bytes, scratch and results filled with rubbish, guards behind every piece of memory that it may write.
+The program (driver.c) runs here, or under the emulator of a processor that is not here. It is fed operands and answers
+with results; a call gets memory as hard as the contract allows, as driver.c says.
 """
 
 from __future__ import annotations
 
-import ctypes
-import mmap
-from collections.abc import Iterable, Mapping, Sequence
+import signal
+import struct
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,51 +37,18 @@ from subbyte.compiler.target import (
     Target,
     header_closure,
 )
-from subbyte.compiler.toolchain.compilers import compile_c, find_compiler
+from subbyte.compiler.toolchain.compilers import Compiler, compile_c, find_compiler
+from tests.conformance.machines import command_of, static
 
 Array = NDArray[Any]
-GUARD = 64
-RUBBISH = 0xA5
-
-
-class Memory:
-    """Bytes that a kernel may touch: `size` of them, then a guard, all rubbish to begin with.
-
-    They begin `skew` bytes after a multiple of 64.
-    """
-
-    def __init__(self, size: int, skew: int = 0) -> None:
-        self._buffer = np.full(size + skew + 64 + GUARD, RUBBISH, np.uint8)
-        start = -self._buffer.ctypes.data % 64 + skew
-        self.bytes = self._buffer[start : start + size]
-        self._guard = self._buffer[start + size : start + size + GUARD]
-
-    def hold(self, content: bytes) -> Memory:
-        self.bytes[:] = np.frombuffer(content, np.uint8)
-        return self
-
-    @property
-    def address(self) -> int:
-        return int(self.bytes.ctypes.data) if self.bytes.size else int(self._guard.ctypes.data)
-
-    @property
-    def overrun(self) -> bool:
-        return bool((self._guard != RUBBISH).any())
-
-
-class FencedMemory:
-    """Bytes that a kernel may read, with a page behind them on which a read ends the process."""
-
-    def __init__(self, content: bytes) -> None:
-        page = mmap.PAGESIZE
-        inner = -(-max(len(content), 1) // page) * page
-        self._map = mmap.mmap(-1, inner + page)
-        base = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.mprotect(ctypes.c_void_p(base + inner), ctypes.c_size_t(page), 0) != 0:
-            raise OSError(ctypes.get_errno(), "mprotect failed")
-        self.address = base + inner - len(content)
-        ctypes.memmove(self.address, content, len(content))
+DRIVER = Path(__file__).parent / "driver.c"
+FAULTS = (
+    "",
+    "{name} returned {number}",
+    "{name} writes beyond its result {number}",
+    "{name} writes beyond its scratch of {scratch} bytes",
+)
+"""What a run did wrong, by the number that driver.c gives it."""
 
 
 @dataclass(eq=False)
@@ -90,13 +60,29 @@ class Prepared:
     op: Node
     operands: Sequence[Array]
     call: Call = field(init=False)
-    constants: dict[int, Memory] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.call = self.kernel.call(self.op)
-        for argument in self.call.arguments:
-            if isinstance(argument, ConstantArray):
-                self.constants[id(argument)] = Memory(argument.data.nbytes).hold(argument.data.tobytes())
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A prepared call, made once for each (begin, end) of `tiles`.
+
+    shared: an operand in whose memory the result stands.
+    """
+
+    prepared: Prepared
+    tiles: Sequence[tuple[int, int]]
+    shared: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a run wrote, in logical order, and what it did wrong; "" where nothing."""
+
+    results: tuple[Array, ...]
+    fault: str = ""
 
 
 class Form:
@@ -148,79 +134,135 @@ def _c_value(value: Any) -> str:
 
 
 class Library:
-    """The calls of a target, compiled into one shared library, with the flags that its models get and then `flags`."""
+    """The calls of a target in one program, compiled with the flags that its models get and then `flags`."""
 
     def __init__(self, target: Target, calls: Sequence[Prepared], folder: Path, flags: tuple[str, ...] = ()) -> None:
         for path in dict.fromkeys(path for call in calls for path in header_closure(call.kernel.header)):
             (folder / path.name).write_bytes(path.read_bytes())
         self._forms = {id(call): Form(call) for call in calls}
-        bodies = {form.body: number for number, form in enumerate(self._forms.values())}
-        source = folder / "calls.c"
-        source.write_text(_source(dict.fromkeys(call.kernel.header.name for call in calls), bodies))
+        self._functions = {body: number for number, body in enumerate({f.body: None for f in self._forms.values()})}
+        source, kernels = folder / "calls.c", folder / "calls.o"
+        source.write_text(_source(dict.fromkeys(call.kernel.header.name for call in calls), self._functions))
+        target = static(target)
         compiler = find_compiler(target)
-        shared = (*compiler.flags_for(target), "-fPIC", "-shared", *flags)
-        compile_c(compiler, shared, [source], folder / "calls.so", warnings=True)
-        library = ctypes.CDLL(str(folder / "calls.so"))
-        pointer, number = ctypes.c_void_p, ctypes.c_int32
-        signature = ctypes.CFUNCTYPE(number, pointer, number, number, pointer)
-        self._functions = {body: signature((f"call_{number}", library)) for body, number in bodies.items()}
+        compile_c(compiler, (*compiler.flags_for(target), *flags, "-c"), [source], kernels, warnings=True)
+        driver = folder / "driver.o"
+        driver.write_bytes(_driver(compiler, compiler.flags_for(target, baseline=True)))
+        self._program = folder / "calls"
+        compile_c(compiler, compiler.flags_for(target, baseline=True), [kernels, driver], self._program)
+        self._command = command_of(target)
+        self._folder = folder
 
-    def _call(self, prepared: Prepared, operands: Sequence[int], results: Sequence[int], begin: int, end: int) -> int:
-        """The call for tiles begin to end, with scratch memory of its own."""
-        form = self._forms[id(prepared)]
-        pointers = []
+    def run(self, prepared: Prepared, tiles: Sequence[tuple[int, int]], shared: int | None = None) -> tuple[Array, ...]:
+        """The results of one run; fails where it did anything wrong."""
+        (answer,) = self.answers([Run(prepared, tiles, shared)])
+        assert not answer.fault, answer.fault
+        return answer.results
+
+    def answers(self, runs: Sequence[Run]) -> Iterator[Answer]:
+        """An answer for each run, all made by one process; the last is of the run that ended it before its time."""
+        with tempfile.TemporaryFile(dir=self._folder) as told, tempfile.TemporaryFile(dir=self._folder) as answered:
+            for run in runs:
+                self._tell(told, run)
+            told.write(_numbers(-1))
+            told.seek(0)
+            done = subprocess.run(
+                [*self._command, str(self._program)],
+                stdin=told,
+                stdout=answered,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=self._folder,
+                timeout=1800,
+                check=False,
+            )
+            answered.seek(0)
+            for run in runs:
+                answer = _read_answer(answered, run.prepared)
+                if answer is None:
+                    yield Answer((), f"{run.prepared.name} ends the process: {_ending(done)}")
+                    return
+                yield answer
+            assert done.returncode == 0, _ending(done)
+
+    def _tell(self, file: IO[bytes], run: Run) -> None:
+        """Writes a run as driver.c reads it."""
+        prepared, op, form = run.prepared, run.prepared.op, self._forms[id(run.prepared)]
+        constants = [argument for argument in form.pointers if isinstance(argument, ConstantArray)]
+        stored = [_stored(array, value.type) for array, value in zip(prepared.operands, op.operands, strict=True)]
+        file.write(_numbers(self._functions[form.body], prepared.call.scratch_bytes))
+        for arrays in (stored, [constant.data.tobytes() for constant in constants]):
+            file.write(_numbers(len(arrays)))
+            for content in arrays:
+                file.write(_numbers(len(content)) + content)
+        file.write(_numbers(len(op.types), *(n for of_type in op.types for n in (of_type.bytes, _skew(of_type)))))
+        file.write(_numbers(len(form.pointers)))
         for argument in form.pointers:
             match argument:
                 case OperandPointer(index):
-                    pointers.append(operands[index])
+                    file.write(_numbers(0, index))
                 case ResultPointer(index):
-                    pointers.append(results[index])
+                    file.write(_numbers(1, index))
                 case ConstantArray():
-                    pointers.append(prepared.constants[id(argument)].address)
-        scratch = Memory(prepared.call.scratch_bytes)
-        status = self._functions[form.body](_pointers(pointers), begin, end, scratch.address)
-        assert not scratch.overrun, f"{prepared.name} writes beyond its scratch of {prepared.call.scratch_bytes} bytes"
-        return int(status)
+                    file.write(_numbers(2, next(i for i, constant in enumerate(constants) if constant is argument)))
+        in_place = [i for i, v in enumerate(op.operands) if run.shared is not None and v == op.operands[run.shared]]
+        spans = [bound for span in run.tiles for bound in span]
+        shared = -1 if run.shared is None else run.shared
+        file.write(_numbers(1, shared, len(in_place), *in_place, len(run.tiles), *spans))
 
-    def run(self, prepared: Prepared, tiles: Sequence[tuple[int, int]], shared: int | None = None) -> tuple[Array, ...]:
-        """The results, in logical order, of the call made once for each (begin, end) of `tiles`.
 
-        shared: an operand in whose memory the result stands.
-        """
-        op = prepared.op
-        operands = [
-            FencedMemory(_stored(array, value.type))
-            for array, value in zip(prepared.operands, op.operands, strict=True)
-        ]
-        results = [Memory(of_type.bytes, skew=of_type.dtype.numpy.itemsize) for of_type in op.types]
-        addresses = [memory.address for memory in operands]
-        if shared is not None:
-            results[0].hold(_stored(prepared.operands[shared], op.operands[shared].type))
-            addresses = [
-                results[0].address if value == op.operands[shared] else address
-                for value, address in zip(op.operands, addresses, strict=True)
-            ]
-        written = [memory.address for memory in results]
-        statuses = [self._call(prepared, addresses, written, begin, end) for begin, end in tiles]
-        assert not any(statuses), f"{prepared.name} returned {statuses}"
-        for memory in results:
-            assert not memory.overrun, f"{prepared.name} writes beyond its result"
-        return tuple(_logical(memory.bytes, of_type) for memory, of_type in zip(results, op.types, strict=True))
+@cache
+def _driver(compiler: Compiler, flags: tuple[str, ...]) -> bytes:
+    """driver.c, compiled."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "driver.o"
+        compile_c(compiler, (*flags, "-D_GNU_SOURCE", "-c"), [DRIVER], made, warnings=True)
+        return made.read_bytes()
+
+
+def _numbers(*numbers: int) -> bytes:
+    return struct.pack(f"={len(numbers)}q", *numbers)
+
+
+def _skew(of_type: TensorType) -> int:
+    """How far after a multiple of 64 a result begins: aligned to its element alone."""
+    return of_type.dtype.numpy.itemsize
+
+
+def _read_answer(file: IO[bytes], prepared: Prepared) -> Answer | None:
+    """The next answer; None where the process ended before it was whole."""
+    verdict = file.read(16)
+    contents = [file.read(of_type.bytes) for of_type in prepared.op.types]
+    if len(verdict) < 16 or any(len(c) < t.bytes for c, t in zip(contents, prepared.op.types, strict=True)):
+        return None
+    fault, number = struct.unpack("=2q", verdict)
+    text = FAULTS[fault].format(name=prepared.name, number=number, scratch=prepared.call.scratch_bytes)
+    return Answer(
+        tuple(_logical(np.frombuffer(c, np.uint8), t) for c, t in zip(contents, prepared.op.types, strict=True)), text
+    )
+
+
+def _ending(done: subprocess.CompletedProcess[str]) -> str:
+    """How a process ended, with what it said."""
+    code = done.returncode
+    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    return f"{how}. {done.stderr.strip()}".strip()
 
 
 def _source(headers: Iterable[str], bodies: Mapping[str, int]) -> str:
-    """The C file: a function for each form of a call."""
+    """The C file: a function for each form of a call, and the table of them."""
     parameters = "void* const* pointers, int32_t begin, int32_t end, void* scratch"
     lines = ["#include <stdint.h>", *(f'#include "{name}"' for name in headers)]
     for body, number in bodies.items():
         lines += [f"int32_t call_{number}({parameters});", f"int32_t call_{number}({parameters}) {{"]
         lines += [f"    (void){name};" for name in ("pointers", "begin", "end", "scratch")]
         lines += [f"    {body}", "}"]
+    table = ", ".join(f"call_{number}" for number in bodies.values())
+    lines += [
+        f"extern int32_t (*const calls[])({parameters});",
+        f"int32_t (*const calls[])({parameters}) = {{{table}}};",
+    ]
     return "\n".join(lines) + "\n"
-
-
-def _pointers(addresses: Sequence[int]) -> Any:
-    return (ctypes.c_void_p * max(len(addresses), 1))(*addresses)
 
 
 def _bits(of_type: TensorType) -> int | None:
