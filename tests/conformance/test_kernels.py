@@ -46,8 +46,6 @@ Arrays = tuple[NDArray[Any], ...]
 
 Table = tuple[Target, type[Node], tuple[Kernel, ...]]
 ROW_BY_ROW = {"arm"}  # families whose rows are compiled one by one: an emulator takes its time
-    "arm"
-}  # families whose rows are compiled one by one: few of them run here, and an emulator takes its time
 
 
 def _tables() -> list[Table]:
