@@ -26,10 +26,12 @@ SUBBYTE_INLINE void subbyte_arm_finish(const struct subbyte_arm_results* r, int3
     const int32_t total = pixels * vectors;
     int32_t first, i;
     if (!r->multiplier) {
-        SUBBYTE_UNROLL for (i = 0; i < total; ++i) {
-            const int32_t at = i % vectors * 4, n = subbyte_min_s32(stored - at, 4);
-            const int32x4_t sum = vaddq_s32(sums[i], vld1q_s32(r->bias + output + at));
-            if (n > 0) subbyte_arm_store_s32((int32_t*)r->y + y + i / vectors * g->outputs + at, sum, n);
+        SUBBYTE_UNROLL for (first = 0; first < total; first += vectors) {  // loops of at most 16 rounds
+            SUBBYTE_UNROLL for (i = 0; i < vectors; ++i) {
+                const int32_t n = subbyte_min_s32(stored - 4 * i, 4);
+                const int32x4_t sum = vaddq_s32(sums[first + i], vld1q_s32(r->bias + output + 4 * i));
+                if (n > 0) subbyte_arm_store_s32((int32_t*)r->y + y + first / vectors * g->outputs + 4 * i, sum, n);
+            }
         }
         return;
     }
