@@ -20,10 +20,11 @@ from subbyte.compiler.target import (
     Special,
     Storage,
 )
+from subbyte.targets.common.binary_forms import Grids
 from subbyte.targets.common.constants import operand, zero_point
 from subbyte.targets.common.geometry import elementwise_loops, pieces, same_order, stored_bits
 from subbyte.targets.common.spans import fits_span, span
-from subbyte.targets.x86.forms import Grids, form_of
+from subbyte.targets.x86.forms import form_of
 from subbyte.targets.x86.registers import REGISTERS
 from subbyte.targets.x86.rows import cost_at, is_unsigned_grid, row
 

@@ -27,11 +27,12 @@ from subbyte.compiler.target import (
     TargetFacts,
     as_array,
 )
+from subbyte.targets.common.binary_forms import Grids
 from subbyte.targets.common.c_types import is_unsigned_byte
 from subbyte.targets.common.constants import operand
 from subbyte.targets.common.geometry import pieces, same_order, stored_bits, tensor_types
 from subbyte.targets.common.lookup_tables import byte_tables
-from subbyte.targets.x86.forms import Grids, form_of
+from subbyte.targets.x86.forms import form_of
 from subbyte.targets.x86.kernels_codes import binary_struct
 from subbyte.targets.x86.registers import REGISTERS
 from subbyte.targets.x86.rows import is_unsigned_grid, row, sharing_seconds

@@ -14,7 +14,8 @@ from subbyte.compiler.ir.node import Input
 from subbyte.compiler.ir.qops import QAdd, QBinary, QMul, QSub
 from subbyte.compiler.ir.types import QuantParams, TensorType
 from subbyte.compiler.target import find_target
-from subbyte.targets.x86.forms import ADD, LINEAR, MULTIPLY, PRODUCT, Grids, form_of, fused_multiply_add
+from subbyte.targets.common.binary_forms import Grids, fused_multiply_add
+from subbyte.targets.x86.forms import ADD, LINEAR, MULTIPLY, PRODUCT, form_of
 from tests.conformance.harness import Library, Prepared
 
 # (a, b, y) as (scale, zero point): of trained networks, with ties everywhere, far apart, out of range.
