@@ -291,7 +291,9 @@ class Target:
     zig_target: str  # for `zig cc -target`
     zig_cpu: str  # for `zig cc -mcpu`
     kernels: tuple[Kernel, ...] = field(repr=False)
-    runs_here: bool = False  # this machine can run what is built for it
+    runs_here: bool = False  # this process can load what is built for it
+    programs_may_run_here: bool = False  # this machine may run its programs: those of 32 bits on an Arm of 64
+    emulator: tuple[str, ...] = ()  # what runs its static programs elsewhere: ("qemu-aarch64", "-cpu", "cortex-a72")
     tuning: tuple[TuningRecord, ...] = field(repr=False, default=())  # choices that were measured, by ONNX node
 
     def kernels_for(self, op: type[Node]) -> Iterator[Kernel]:

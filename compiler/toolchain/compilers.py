@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from subbyte.compiler.errors import ToolchainError
 from subbyte.compiler.target import Target
 
+Libc = Literal["gnu", "musl"]
+INSTALL_CROSS = "pip install 'subbyte[cross]'"
+
 # No contraction, strict floats: the headers guard themselves, the flags say it once more.
 _FLAGS = ("-std=c99", "-O3", "-ffp-contract=off", "-fno-math-errno", "-g0")
 _WARNINGS = ("-Wall", "-Wextra", "-Werror", "-pedantic")
+_OLDEST_GLIBC = "2.17"  # of zig's, the first for aarch64: programs linked with it run on every later one
 
 
 @dataclass(frozen=True)
@@ -26,32 +33,53 @@ class Compiler:
     family: str  # "gcc", "clang" or "zig"
     version: str
 
-    def flags_for(self, target: Target, *, baseline: bool = False) -> tuple[str, ...]:
-        """The flags with which model.c is compiled for `target`; `baseline` without its instruction sets."""
+    def flags_for(self, target: Target, *, baseline: bool = False, libc: Libc = "musl") -> tuple[str, ...]:
+        """The flags with which model.c is compiled for `target`; `baseline` without its instruction sets.
+
+        libc: which one zig brings; other compilers have their own.
+        """
         if self.family == "zig":
-            # -O3 reaches clang as -O2 unless it is said twice; sanitizers are on without the last flag.
-            architecture = ["-target", target.zig_target, *([] if baseline else [f"-mcpu={target.zig_cpu}"])]
-            return (*architecture, *_FLAGS, "-Xclang", "-O3", "-fno-sanitize=undefined", "-fomit-frame-pointer")
+            # -O3 reaches clang as -O2 unless it is said twice; sanitizers are on without the flag after it; without
+            # tables for unwinding, 32-bit Arm needs no symbol of a C++ runtime.
+            architecture = ["-target", zig_triple(target, libc), *([] if baseline else [f"-mcpu={target.zig_cpu}"])]
+            further = ("-Xclang", "-O3", "-fno-sanitize=undefined", "-fomit-frame-pointer", *_NO_UNWINDING)
+            return (*architecture, *_FLAGS, *further)
         return (*(() if baseline else target.compiler_flags), *_FLAGS)
 
 
-def find_compiler(target: Target, command: str | None = None) -> Compiler:
+_NO_UNWINDING = ("-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
+
+
+def zig_triple(target: Target, libc: Libc) -> str:
+    """`aarch64-linux-musl`, `arm-linux-gnueabihf.2.17`; what is not Linux's stays: `native`."""
+    if "-linux-gnu" not in target.zig_target:
+        return target.zig_target
+    if libc == "gnu":
+        return f"{target.zig_target}.{_OLDEST_GLIBC}"
+    return target.zig_target.replace("-linux-gnu", "-linux-musl")
+
+
+def find_compiler(target: Target, command: str | None = None, libc: Libc | None = None) -> Compiler:
     """The compiler for `target`: `command` where one is named, the host's where the target runs here, else zig.
 
+    libc: what a runner is to be linked with; musl comes with zig alone.
     Raises ToolchainError with the way on where there is none.
     """
     if command is not None:
         return _probe(tuple(command.split()))
-    if target.runs_here:
+    if target.runs_here and libc != "musl":
         for name in ("cc", "gcc", "clang"):
             if shutil.which(name):
                 return _probe((name,))
     if importlib.util.find_spec("ziglang") is not None:
         return _probe((sys.executable, "-m", "ziglang", "cc"))
-    need = "a C compiler (gcc or clang)" if target.runs_here else f"a cross compiler for '{target.name}'"
+    if not target.runs_here:
+        need = f"a cross compiler for '{target.name}'"
+    else:
+        need = "a C compiler that brings musl" if libc == "musl" else "a C compiler (gcc or clang)"
     raise ToolchainError(
-        f"{need} is needed to build the bundle, and none was found. Install one, or `pip install 'subbyte[cross]'`, "
-        "which brings one; with --no-build the C sources are written without it."
+        f"{need} is needed to build the bundle, and none was found. `{INSTALL_CROSS}` brings one, and --compiler names "
+        "another; with --no-build the C sources are written without it."
     )
 
 
@@ -77,10 +105,17 @@ def compile_c(
     run_tool(command, f"compiling {', '.join(source.name for source in sources)}")
 
 
-def run_tool(command: list[str], doing: str) -> None:
-    """Run a tool of the toolchain to its end."""
+def run_tool(command: list[str], doing: str, environment: Mapping[str, str] | None = None) -> None:
+    """Run a tool of the toolchain to its end, with `environment` on top of that of this process."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=1800,
+            check=False,
+            env=None if environment is None else {**os.environ, **environment},
+        )
     except (OSError, subprocess.SubprocessError) as error:
         raise ToolchainError(f"{doing} failed: {error}") from error
     if done.returncode != 0:

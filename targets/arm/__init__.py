@@ -59,6 +59,8 @@ def _target(processor: Processor) -> Target:
         zig_cpu=processor.zig_cpu,
         kernels=(*own, *PORTABLE_KERNELS),
         runs_here=execution_state() == processor.state and processor.features <= processor_features(),
+        programs_may_run_here=processor.features <= processor_features(state=processor.state),
+        emulator=processor.emulator,
     )
 
 

@@ -50,6 +50,11 @@ class Processor:
     zig_cpu: str
     part: int | None = None  # as /proc/cpuinfo has it under "CPU part"
 
+    @property
+    def emulator(self) -> tuple[str, ...]:
+        """The command that runs static programs for it, from QEMU 7.1 on."""
+        return ("qemu-aarch64" if self.state == AARCH64 else "qemu-arm", "-cpu", self.qemu)
+
 
 def _core32(name: str, features: frozenset[str], core: str, qemu: str, fpu: str, part: int) -> Processor:
     flags = (f"-mcpu={name}", f"-mfpu={fpu}", "-mfloat-abi=hard")
