@@ -1,4 +1,4 @@
-"""How the rows of the Arm kernel tables beside sums are written, and what their operands are asked for."""
+"""How the rows of the Arm kernel tables are written, and what their operands are asked for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from subbyte.targets.common.constants import has_one_zero_point
 from subbyte.targets.common.geometry import all_plain, is_packed, is_plain, stored_bits, tensor_types
 
 KERNELS = Path(__file__).parent / "kernels"
+# What rows demand, beside "dotprod" and "i8mm"; AARCH64 and AARCH32 stand for the registers of an execution state.
 NEON = frozenset({"neon"})
+AARCH64 = NEON | {"aarch64"}
+AARCH32 = NEON | {"aarch32"}
 CYCLE = 1e-9  # seconds: costs are those of a nominal 1 GHz
 
 
@@ -66,6 +69,11 @@ def cost_at(
         return (op.types[0].elements * each + 0.4 * shared + per_call) * CYCLE
 
     return cost
+
+
+def sharing_seconds(of_type: TensorType, times: int = 1) -> float:
+    """What it takes to take codes that share bytes apart so many times, or to put them together."""
+    return 0.0 if stored_bits(of_type) == 8 else 0.4 * of_type.elements * times * CYCLE
 
 
 def row(

@@ -152,6 +152,27 @@ def fits_tiles(cut: Cut) -> bool:
     return tiles.rows <= g.results[0] and tiles.columns * cut.pixels <= g.results[1] and tiles.panels <= cut.panels
 
 
+def pitch(cut: Cut) -> int:
+    """Bytes from a row of the window, or of the input where that is read in place, to the next."""
+    g = cut.geometry
+    if not cut.in_window:
+        return g.extents[1] * g.channels
+    whole = g.results[1] // cut.pixels
+    widest = ceil_div(whole, cut.tiles.columns) * cut.pixels + g.results[1] % cut.pixels
+    return ((min(widest, g.results[1]) - 1) * g.strides[1] + g.reach[1]) * g.channels
+
+
+def places(cut: Cut, group: int) -> NDArray[np.int64]:
+    """[groups]: where a group of codes begins in a window, from its first byte on; each run is cut into whole groups."""
+    g = cut.geometry
+    runs, products = g.runs
+    taps = 1 if g.dilations[1] == 1 else g.kernel[1]
+    run = np.arange(runs)
+    first = run // taps * g.dilations[0] * pitch(cut) + run % taps * g.dilations[1] * g.channels
+    starts: NDArray[np.int64] = (first[:, None] + np.arange(0, products, group)).reshape(-1)
+    return starts
+
+
 def conv_struct(op: SumOfProducts, cut: Cut) -> ConstantStruct:
     """The struct subbyte_arm_conv of kernels/arm_conv.h."""
     g, r, flip = cut.geometry, op.requantization, flips(op)
