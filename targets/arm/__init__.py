@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from subbyte.compiler.target import Kernel, Packs, Signs, Target, TargetFacts, TargetFamily
-from subbyte.targets.arm import kernels_codes, kernels_depthwise, kernels_dots
+from subbyte.targets.arm import kernels_codes, kernels_depthwise, kernels_dots, kernels_sums
 from subbyte.targets.arm.processors import (
     AARCH64,
     BOARDS,
@@ -21,6 +21,7 @@ KERNELS: tuple[Kernel, ...] = (
     *kernels_depthwise.ROWS,
     *kernels_codes.ROWS,
     *kernels_dots.ROWS,
+    *kernels_sums.ROWS,
 )
 
 # By pipeline: bytes of the first and second cache level (a core's share), bytes a cycle of a plain pass over tensors.

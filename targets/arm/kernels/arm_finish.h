@@ -18,12 +18,13 @@ struct subbyte_arm_results {
 // sums[m * vectors + v] + bias, for pixel m and vector v of four neighbouring outputs, to y[y + m * g->outputs + 4 * v + i].
 //
 // y: the element of the first; output: which of the outputs of a pixel that is; stored: how many of 4 * vectors are stored.
-// pixels and vectors are constants, as is `stored` but for kernels that loop over it. Bytes are int8 where g->qmin < 0. Codes of
-// 1 bit need vectors that are a multiple of 4.
+// pixels and vectors are constants, as is `stored` but for kernels that loop over it. Bytes are int8 where g->qmin < 0.
+// The codes that are stored, of g->y_bits bits, are whole bytes; those of 4 * vectors outputs are, too.
 SUBBYTE_INLINE void subbyte_arm_finish(const struct subbyte_arm_results* r, int32_t y, const int32x4_t* sums,
                                        int32_t pixels, int32_t vectors, int32_t output, int32_t stored,
                                        const struct subbyte_arm_conv* g) {
     const int32_t total = pixels * vectors;
+    const int32_t together = vectors % 4 == 0 ? 4 : vectors == 2 ? 2 : 1;  // vectors that are neighbours in memory
     int32_t first, i;
     if (!r->multiplier) {
         SUBBYTE_UNROLL for (first = 0; first < total; first += vectors) {  // loops of at most 16 rounds
@@ -47,16 +48,15 @@ SUBBYTE_INLINE void subbyte_arm_finish(const struct subbyte_arm_results* r, int3
         }
         codes = subbyte_pack_codes_neon(steps[0], steps[1], steps[2], steps[3], g->y_zero, g->qmin, g->qmax);
         codes = subbyte_arm_join(codes, g->y_bits);
-        if (vectors % 4 == 0) {  // 16 outputs of one pixel
-            const int32_t at = first % vectors * 4, n = subbyte_min_s32(stored - at, 16);
-            uint8_t* to = (uint8_t*)r->y + subbyte_whole_bytes(y + first / vectors * g->outputs + at, g->y_bits);
-            if (n > 0) subbyte_arm_store_part(to, codes, (int32_t)subbyte_whole_bytes(n, g->y_bits));
-            continue;
-        }
-        SUBBYTE_UNROLL for (i = 0; i < 4; ++i) {
-            const int32_t of = first + i, at = of % vectors * 4, n = subbyte_min_s32(stored - at, 4);
+        SUBBYTE_UNROLL for (i = 0; i < 4; i += together) {
+            const int32_t of = first + i, at = of % vectors * 4, n = subbyte_min_s32(stored - at, 4 * together);
             uint8_t* to = (uint8_t*)r->y + subbyte_whole_bytes(y + of / vectors * g->outputs + at, g->y_bits);
-            if (of < total && n > 0) subbyte_arm_store_bytes(to, codes, i * g->y_bits / 2, n * g->y_bits / 8);
+            const int32_t bytes = (int32_t)subbyte_whole_bytes(n, g->y_bits);
+            if (of >= total || n <= 0) continue;
+            if (together == 4)
+                subbyte_arm_store_part(to, codes, bytes);
+            else
+                subbyte_arm_store_bytes(to, codes, i * g->y_bits / 2, bytes);
         }
     }
 }

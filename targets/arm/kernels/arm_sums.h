@@ -1,0 +1,147 @@
+// Convolutions and matrix products with constant weights of signed bytes on Arm: exact sums, then N4. Products of bytes are
+// added in 16 bits for as long as they provably fit, then in 32.
+//
+// Lanes run along K: a group is 16 codes that lie side by side in the input, and lane i of a sum gains the products of codes
+// i and i + 8 of it. So weights need no more than a load, and codes no copies; the lanes of a sum are added at its end.
+
+#ifndef SUBBYTE_ARM_SUMS_H
+#define SUBBYTE_ARM_SUMS_H
+
+#include "arm_finish.h"
+
+enum { SUBBYTE_ARM_SUMS = 16, SUBBYTE_ARM_PIXELS = 8, SUBBYTE_ARM_OUTPUTS = 8 };  // the most of a register tile
+
+// w: for each panel [groups][outputs][16], of a last panel those that are summed, and 16 bytes behind all. places[i]: where
+// group i begins in a window, from its first byte on. Products are added in 16 bits
+//   * block > 0: of `block` groups, and begin anew after each block;
+//   * block = 0: of `joined` groups, 1 or 2, `groups` being a multiple; or one by one where `joined` is 0.
+struct subbyte_arm_sums {
+    const int8_t* w;
+    const int32_t* places;
+    int32_t groups, joined, block;
+    struct subbyte_arm_results results;
+};
+
+// sums[m] += products of codes[m] * weights of one group, in 16 bits.
+SUBBYTE_INLINE void subbyte_arm_add_group(int16x8_t* sums, const int8x16_t* codes, int8x16_t weights, int32_t pixels) {
+    int32_t m;
+    SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) sums[m] = subbyte_arm_multiply_add_low(sums[m], codes[m], weights);
+    SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) sums[m] = subbyte_arm_multiply_add_high(sums[m], codes[m], weights);
+}
+
+// Adds `joined` groups to sums of 32 bits: sums[j * pixels + m] for output j and pixel m, by way of 16 bits.
+SUBBYTE_INLINE void subbyte_arm_add_joined(int32x4_t* sums, const int8x16_t* codes, const int8_t* w, int32_t joined,
+                                           int32_t pixels, int32_t outputs) {
+    int32_t j, m, k;
+    SUBBYTE_UNROLL for (j = 0; j < outputs; ++j) {
+        const int8x16_t weights = subbyte_arm_load_s8(w + 16 * j);
+        int16x8_t pairs[SUBBYTE_ARM_PIXELS];
+        SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) pairs[m] = subbyte_arm_multiply_low(codes[m], weights);
+        if (!joined) {
+            SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) {
+                sums[j * pixels + m] = vpadalq_s16(sums[j * pixels + m], pairs[m]);
+                pairs[m] = subbyte_arm_multiply_high(codes[m], weights);
+            }
+        } else {
+            SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) {
+                pairs[m] = subbyte_arm_multiply_add_high(pairs[m], codes[m], weights);
+            }
+        }
+        SUBBYTE_UNROLL for (k = 1; k < joined; ++k) {
+            subbyte_arm_add_group(pairs, codes + k * pixels, subbyte_arm_load_s8(w + 16 * (k * outputs + j)), pixels);
+        }
+        SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) {
+            sums[j * pixels + m] = vpadalq_s16(sums[j * pixels + m], pairs[m]);
+        }
+    }
+}
+
+// sums[j * pixels + m] of a register tile, from `joined` groups at a time.
+SUBBYTE_INLINE void subbyte_arm_multiply(int32x4_t* sums, const int8_t* x, int32_t step, const int8_t* w,
+                                         const struct subbyte_arm_sums* s, int32_t pixels, int32_t outputs) {
+    const int32_t at_once = s->joined > 1 ? s->joined : 1;
+    const int32_t* places = s->places;
+    int32_t n, m, k;
+    for (n = s->groups; n > 0; n -= at_once) {
+        int8x16_t codes[2 * SUBBYTE_ARM_PIXELS];
+        SUBBYTE_UNROLL for (k = 0; k < at_once; ++k) {
+            const int8_t* from = x + *places++;
+            SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) codes[k * pixels + m] = subbyte_arm_load_s8(from + m * step);
+        }
+        subbyte_arm_add_joined(sums, codes, w, s->joined, pixels, outputs);
+        w += at_once * outputs * 16;
+    }
+}
+
+// The same from sums that stay in 16 bits for a block of groups.
+SUBBYTE_INLINE void subbyte_arm_multiply_blocks(int32x4_t* sums, const int8_t* x, int32_t step, const int8_t* w,
+                                                const struct subbyte_arm_sums* s, int32_t pixels, int32_t outputs) {
+    const int32_t* places = s->places;
+    int32_t left = s->groups, j, m;
+    while (left > 0) {
+        int16x8_t pairs[SUBBYTE_ARM_SUMS];
+        int32_t n = subbyte_min_s32(left, s->block);
+        left -= n;
+        SUBBYTE_UNROLL for (m = 0; m < pixels * outputs; ++m) pairs[m] = vdupq_n_s16(0);
+        for (; n > 0; --n) {
+            const int8_t* from = x + *places++;
+            int8x16_t codes[SUBBYTE_ARM_PIXELS];
+            SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) codes[m] = subbyte_arm_load_s8(from + m * step);
+            SUBBYTE_UNROLL for (j = 0; j < outputs; ++j) {
+                subbyte_arm_add_group(pairs + j * pixels, codes, subbyte_arm_load_s8(w + 16 * j), pixels);
+            }
+            w += outputs * 16;
+        }
+        SUBBYTE_UNROLL for (m = 0; m < pixels * outputs; ++m) sums[m] = vpadalq_s16(sums[m], pairs[m]);
+    }
+}
+
+// The register tile `tile`: its sums, their lanes added, and what becomes of them.
+SUBBYTE_INLINE void subbyte_arm_sum_tile(const struct subbyte_arm_register_tile* tile, const struct subbyte_arm_conv* g,
+                                         const void* own) {
+    const struct subbyte_arm_sums* s = (const struct subbyte_arm_sums*)own;
+    const int8_t* w = s->w + tile->panel * g->panel * s->groups * 16;
+    const int32_t pixels = g->pixels, outputs = tile->summed, vectors = (outputs + 3) / 4;
+    const int32x4_t zero = vdupq_n_s32(0);
+    int32x4_t sums[SUBBYTE_ARM_SUMS], of_pixels[SUBBYTE_ARM_SUMS];
+    int32_t m, v;
+    SUBBYTE_UNROLL for (m = 0; m < pixels * outputs; ++m) sums[m] = zero;
+    if (s->block)
+        subbyte_arm_multiply_blocks(sums, tile->x, tile->step, w, s, pixels, outputs);
+    else
+        subbyte_arm_multiply(sums, tile->x, tile->step, w, s, pixels, outputs);
+    SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) {
+        SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
+            const int32_t j = 4 * v;
+            of_pixels[m * vectors + v] =
+                subbyte_arm_sums_across(sums[j * pixels + m], j + 1 < outputs ? sums[(j + 1) * pixels + m] : zero,
+                                        j + 2 < outputs ? sums[(j + 2) * pixels + m] : zero,
+                                        j + 3 < outputs ? sums[(j + 3) * pixels + m] : zero);
+        }
+    }
+    subbyte_arm_finish(&s->results, tile->y, of_pixels, pixels, vectors, tile->output, tile->stored, g);
+}
+
+SUBBYTE_INLINE void subbyte_arm_sum_area(const struct subbyte_arm_area* area, const struct subbyte_arm_conv* g,
+                                         const void* own) {
+    subbyte_arm_register_tiles(area, g, subbyte_arm_sum_tile, own);
+}
+
+// y = N4 of x * w + bias, codes of a byte; arguments as in struct subbyte_arm_sums and subbyte_arm_results.
+SUBBYTE_INLINE void subbyte_arm_sums_s8s8(const void* x, const int8_t* w, const int32_t* places, const int32_t* bias,
+                                          const float* multiplier, const float* shift, void* y,
+                                          const struct subbyte_arm_conv* g, int32_t groups, int32_t joined,
+                                          int32_t block, int32_t begin, int32_t end, void* scratch) {
+    const struct subbyte_arm_sums own = {w, places, groups, joined, block, {y, bias, multiplier, shift}};
+    subbyte_arm_areas(x, g, begin, end, scratch, subbyte_arm_sum_area, &own);
+}
+
+// y = x * w + bias, 32 bits.
+SUBBYTE_INLINE void subbyte_arm_sums_s8s8s32(const void* x, const int8_t* w, const int32_t* places, const int32_t* bias,
+                                             int32_t* y, const struct subbyte_arm_conv* g, int32_t groups,
+                                             int32_t joined, int32_t block, int32_t begin, int32_t end, void* scratch) {
+    const struct subbyte_arm_sums own = {w, places, groups, joined, block, {y, bias, 0, 0}};
+    subbyte_arm_areas(x, g, begin, end, scratch, subbyte_arm_sum_area, &own);
+}
+
+#endif  // SUBBYTE_ARM_SUMS_H

@@ -1,0 +1,242 @@
+"""Rows for exact sums of products with constant weights by multiplications of bytes: kernels/arm_sums.h, NEON alone.
+
+Two products of bytes are added in a lane of 16 bits and then widened, which is one instruction of three. The weights at
+hand often prove that more fit: then sums stay in 16 bits for a block of groups, and widening is seldom. That is so for
+weights of few bits, which are stored as bytes here: a load is all they need, for 2 to 8 times their space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subbyte.compiler.errors import NumericsError
+from subbyte.compiler.ir.node import Node
+from subbyte.compiler.ir.qops import QConv, QGemm
+from subbyte.compiler.numerics.accumulate import flush_interval_of_weights
+from subbyte.compiler.target import Call, ConstantArray, Integer, Kernel, KernelKnob, Storage, TargetFacts, as_array
+from subbyte.compiler.tuning import Setting, setting_of
+from subbyte.targets.arm.rows import AARCH32, AARCH64, CYCLE, row, sharing_seconds
+from subbyte.targets.arm.sums import Cut, accepts_sums, cut_into, fits_tiles, input_range, places, sums_call
+from subbyte.targets.arm.tiles import PANEL_PIECES, PIECES
+from subbyte.targets.common.geometry import stored_bits
+from subbyte.targets.common.remembered import remembered
+from subbyte.targets.common.sums import SumOfProducts, data_of, geometry, weights_of
+from subbyte.targets.common.tiles import ceil_div, padded_to
+
+GROUP = 16  # codes of a register
+MOST_SUMS, MOST_PIXELS, MOST_OUTPUTS = 16, 8, 8  # of a register tile, as in arm_sums.h
+_REGISTERS = {"aarch64": 32, "aarch32": 16}
+_LEAST_BLOCK = 6  # groups that repay what it takes to widen all sums of a register tile at once
+KNOBS = (
+    KernelKnob("pixels", "neighbours in a row whose sums are in registers together", tuple(range(1, MOST_PIXELS + 1))),
+    KernelKnob("outputs", "outputs of each of them", tuple(range(1, MOST_OUTPUTS + 1))),
+    KernelKnob("row_tiles", "pieces that the rows of an image are cut into", PIECES),
+    KernelKnob("column_tiles", "pieces that its columns are cut into", PIECES),
+    KernelKnob("panel_tiles", "pieces that its outputs are cut into, each with its own weights", PANEL_PIECES),
+)
+
+
+@dataclass(frozen=True)
+class Adding:
+    """How products are added in 16 bits: see struct subbyte_arm_sums."""
+
+    joined: int
+    block: int = 0
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Cycles of a core: of a multiplication, of widening a sum beside it, of a load, of each group, of a result.
+
+    Source: llvm-mca 19 for the inner loops of arm_sums.h (benchmarks/arm.py); twice those of the A53 for the A7, whose
+    data path is half as wide.
+    """
+
+    multiply: float
+    widen: float
+    load: float
+    group: float
+    result: float
+
+
+_PIPELINES = {
+    "cortex-a7": Pipeline(2.0, 2.0, 2.0, 4.0, 8.0),
+    "cortex-a9": Pipeline(2.0, 1.5, 1.0, 2.0, 6.0),
+    "cortex-a72": Pipeline(1.0, 0.0, 0.0, 0.1, 2.5),
+    "neoverse-n1": Pipeline(1.0, 0.0, 0.0, 0.1, 2.0),
+    "neoverse-n2": Pipeline(0.75, 0.0, 0.0, 0.1, 2.0),
+}
+_CHOSEN_FOR = {"aarch64": "cortex-a53", "aarch32": "cortex-a7"}  # register tiles; others do with them
+_IN_ORDER = Pipeline(1.0, 1.0, 1.0, 4.0, 4.0)  # cortex-a53 and cortex-a55
+
+
+@remembered
+def held(op: SumOfProducts) -> int:
+    """How many groups of products a lane of 16 bits holds, for the weights at hand and all codes; 0: not even one."""
+    weights = grouped(weights_of(op))
+    outputs, groups = weights.shape[:2]
+    lanes = weights.reshape(outputs, groups, 2, 8).transpose(0, 3, 1, 2).reshape(outputs * 8, groups, 2)
+    try:
+        return flush_interval_of_weights(lanes, *input_range(op), 16, signed=True)
+    except NumericsError:
+        return 0
+
+
+def grouped(weights: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[outputs, runs, products] -> [outputs, groups, 16], runs padded with zeros."""
+    padded = padded_to(weights, 2, GROUP)
+    return padded.reshape(len(weights), -1, GROUP)
+
+
+def _groups(op: SumOfProducts) -> int:
+    runs, products = geometry(op).runs
+    return runs * ceil_div(products, GROUP)
+
+
+def _addings(op: SumOfProducts) -> Iterator[Adding]:
+    """The ways that the weights admit; the blocks of a sum are about equal."""
+    groups, most = _groups(op), held(op)
+    if most == 0:
+        yield Adding(0)
+        return
+    yield Adding(1)
+    if most >= 2 and groups >= 2:
+        yield Adding(2)
+    if most >= min(groups, _LEAST_BLOCK):
+        yield Adding(1, ceil_div(groups, ceil_div(groups, most)))
+
+
+def _fits_registers(adding: Adding, pixels: int, outputs: int, state: str) -> bool:
+    """Whether sums, codes, products and two registers of weights are in registers together."""
+    needed = pixels * outputs + (pixels if adding.block else pixels * (max(adding.joined, 1) + 1)) + 2
+    return pixels * outputs <= MOST_SUMS and (needed <= _REGISTERS[state] or pixels * outputs == 1)
+
+
+def _fits_bytes(op: SumOfProducts, outputs: int) -> bool:
+    """Whether the codes of so many outputs of a pixel are whole bytes in memory."""
+    return outputs * stored_bits(op.type) % 8 == 0
+
+
+def _cycles(op: SumOfProducts, adding: Adding, pixels: int, outputs: int, pipeline: Pipeline) -> float:
+    """Of all register tiles, without the window."""
+    g, groups = geometry(op), _groups(op)
+
+    def tile(summed: int) -> float:
+        sums = pixels * summed
+        widened = groups * (2 if adding.joined == 0 else 1 / adding.joined)
+        if adding.block:
+            widened = 3 * ceil_div(groups, adding.block)  # they come from memory and go there
+        taken = ceil_div(groups, max(adding.joined, 1)) * max(adding.joined, 1)
+        step = 2 * pipeline.multiply * sums + pipeline.load * (pixels + summed) + pipeline.group
+        return taken * max(step, 6.0) + pipeline.widen * widened * sums + pipeline.result * sums + 10
+
+    full, rest = divmod(g.outputs, outputs)
+    tiles = g.images * g.results[0] * ceil_div(g.results[1], pixels)
+    return tiles * (full * tile(outputs) + (tile(rest) if rest else 0.0))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A register tile, and how its products are added."""
+
+    pixels: int
+    outputs: int
+    adding: Adding
+    cycles: float
+
+
+def _choose(op: SumOfProducts, state: str, core: str, pixels: int | None, outputs: int | None) -> Choice:
+    """The fastest of those that fit into registers; pixels, outputs: as asked for, where they are."""
+    g, pipeline = geometry(op), _PIPELINES.get(core, _IN_ORDER)
+    choices = [
+        Choice(long, wide, adding, _cycles(op, adding, long, wide, pipeline))
+        for adding in _addings(op)
+        for long in (range(1, min(MOST_PIXELS, g.results[1]) + 1) if pixels is None else (pixels,))
+        for wide in (range(1, min(MOST_OUTPUTS, g.outputs) + 1) if outputs is None else (outputs,))
+        if _fits_registers(adding, long, wide, state) and _fits_bytes(op, wide)
+    ]
+    if not choices:
+        return Choice(pixels or 1, outputs or 1, next(_addings(op)), 0.0)
+    return min(choices, key=lambda choice: choice.cycles)
+
+
+@lru_cache(maxsize=64)
+def _cut(op: SumOfProducts, state: str, setting: Setting = ()) -> tuple[Cut, Adding]:
+    asked = dict(setting)
+    choice = _choose(op, state, _CHOSEN_FOR[state], asked.pop("pixels", None), asked.pop("outputs", None))
+    rest = geometry(op).outputs % choice.outputs
+    cut = cut_into(op, choice.pixels, choice.outputs, rest, reads=GROUP, **asked)
+    return cut, choice.adding
+
+
+def _fits(op: SumOfProducts, setting: Mapping[str, int], state: str) -> bool:
+    """Whether the register tile fits into an area and into the registers, and no piece is empty."""
+    cut, adding = _cut(op, state, setting_of(setting))
+    return (
+        cut.pixels <= cut.geometry.results[1]
+        and cut.panel <= cut.geometry.outputs
+        and _fits_registers(adding, cut.pixels, cut.panel, state)
+        and _fits_bytes(op, cut.panel)
+        and fits_tiles(cut)
+    )
+
+
+def _packed(weights: NDArray[np.int64], panel: int, at_once: int) -> NDArray[np.int8]:
+    """[panels][groups][outputs][16], of the last panel those that are left, and 16 zeros behind all."""
+    groups = padded_to(grouped(weights), 1, at_once)
+    panels = [groups[i : i + panel].transpose(1, 0, 2).reshape(-1) for i in range(0, len(groups), panel)]
+    return as_array(np.concatenate([*panels, np.zeros(GROUP, np.int64)]), np.int8)
+
+
+def _call(op: SumOfProducts, state: str, **knobs: int) -> Call:
+    cut, adding = _cut(op, state, setting_of(knobs))
+    at_once = max(adding.joined, 1)
+    at = places(cut, GROUP)
+    at = np.pad(at, (0, -len(at) % at_once), mode="edge")
+    constants = (
+        ConstantArray("weights", _packed(weights_of(op), cut.panel, at_once), f"o{cut.panel}k{GROUP}"),
+        ConstantArray("places", as_array(at, np.int32)),
+    )
+    more = (Integer(len(at)), Integer(adding.joined), Integer(adding.block))
+    return sums_call(_symbol(raw=op.requantization is None), op, cut, constants, more)
+
+
+def _symbol(*, raw: bool) -> str:
+    return f"subbyte_arm_sums_s8s8{'s32' if raw else ''}"
+
+
+def _cost(op: SumOfProducts, facts: TargetFacts, state: str) -> float:
+    """Cycles of all register tiles, and of the codes that share bytes."""
+    shared = sharing_seconds(data_of(op).type, geometry(op).kernel[0]) + sharing_seconds(op.type)
+    return _choose(op, state, facts.core, None, None).cycles * CYCLE + shared
+
+
+def _rows() -> Iterator[Kernel]:
+    for state, features in (("aarch64", AARCH64), ("aarch32", AARCH32)):
+        for raw in (False, True):
+            kinds: tuple[tuple[type[Node], Storage], ...] = (
+                (QConv, Storage.CHANNELS_LAST),
+                (QGemm, Storage.ROW_MAJOR),
+            )
+            for op, storage in kinds:
+                made = row(
+                    op,
+                    _symbol(raw=raw),
+                    "arm_sums.h",
+                    storage,
+                    partial(_call, state=state),
+                    partial(accepts_sums, raw=raw),
+                    f"b8 s8 -> {'s32' if raw else 'b8'}",
+                    partial(_cost, state=state),
+                    packed=True,
+                    features=features,
+                )
+                yield replace(made, tile=(1, GROUP), knobs=KNOBS, fits=partial(_fits, state=state))
+
+
+ROWS = tuple(_rows())
