@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from subbyte.compiler.target import Kernel, Packs, Signs, Target, TargetFacts, TargetFamily
-from subbyte.targets.arm import kernels_codes, kernels_depthwise, kernels_dots, kernels_sums
+from subbyte.targets.arm import kernels_bit_serial, kernels_codes, kernels_depthwise, kernels_dots, kernels_sums
 from subbyte.targets.arm.processors import (
     AARCH64,
     BOARDS,
@@ -18,6 +18,7 @@ from subbyte.targets.portable.kernels import KERNELS as PORTABLE_KERNELS
 
 KERNELS: tuple[Kernel, ...] = (
     # *kernels_NAME.ROWS, one line for each module
+    *kernels_bit_serial.ROWS,
     *kernels_depthwise.ROWS,
     *kernels_codes.ROWS,
     *kernels_dots.ROWS,

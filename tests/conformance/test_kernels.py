@@ -26,6 +26,7 @@ from tests.conformance import (  # noqa: F401  (each registers its cases)
     cases_indexing,
     cases_logic,
     cases_lookup_sums,
+    cases_low_bits,
     cases_movement,
     cases_normalization,
     cases_packed,
