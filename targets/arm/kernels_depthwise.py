@@ -33,8 +33,8 @@ from subbyte.targets.common.remembered import remembered
 from subbyte.targets.common.tiles import ceil_div
 from subbyte.targets.common.windows import Spatial, is_spatial, spatial
 
-_LANES = {"aarch64": 16, "aarch32": 8}  # SUBBYTE_ARM_CHANNELS of kernels/arm_depthwise.h
-_PIXELS = 4  # SUBBYTE_ARM_PIXELS
+_LANES = {"aarch64": 16, "aarch32": 8}  # SUBBYTE_ARM_DEPTHWISE_LANES of kernels/arm_depthwise.h
+_PIXELS = 4  # SUBBYTE_ARM_DEPTHWISE_PIXELS
 _ENDS_GROUP, _ENDS_BLOCK = 1, 2
 _WINDOW_BYTES = 24 * 1024  # of the first cache level; the rest is for the result and the weights
 _TILE_PRODUCTS = 1 << 17
@@ -44,19 +44,29 @@ Weights = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Blocks:
-    """Which channels stand in the lanes of each block, and how many pixels stand abreast in one."""
+    """Which channels stand in the lanes of each block of `abreast` neighbouring pixels."""
 
     channels: tuple[tuple[int, ...], ...]  # [blocks][lanes]
     abreast: int
 
+    def tiles(self, width: int) -> int:
+        """How many register tiles a row of `width` pixels takes."""
+        return len(self.channels) * ceil_div(ceil_div(width, self.abreast), _PIXELS)
 
-def blocks_of(channels: int, lanes: int, stride: int) -> Blocks:
-    """Whole blocks, the last one over channels that the one before has too; where there are fewer, pixels abreast."""
-    if channels >= lanes:
-        starts = [min(at, channels - lanes) for at in range(0, channels, lanes)]
-        return Blocks(tuple(tuple(range(start, start + lanes)) for start in starts), 1)
-    abreast = lanes // channels if stride == 1 and lanes % channels == 0 else 1
-    return Blocks((tuple(lane % channels for lane in range(lanes)),), abreast)
+
+def blocks_of(channels: int, lanes: int, width: int, stride: int) -> Blocks:
+    """Blocks of the channels of a pixel, the last one over some of the one before; or of as many pixels as fill some.
+
+    width, stride: of a row of the result.
+    """
+    starts = [min(at, max(channels - lanes, 0)) for at in range(0, channels, lanes)]
+    apart = Blocks(tuple(tuple(lane % channels for lane in range(start, start + lanes)) for start in starts), 1)
+    if stride != 1 or channels % lanes == 0:
+        return apart
+    period = math.lcm(channels, lanes)
+    firsts = range(0, period, lanes)
+    joined = tuple(tuple(lane % channels for lane in range(first, first + lanes)) for first in firsts)
+    return min(apart, Blocks(joined, period // channels), key=lambda blocks: blocks.tiles(width))
 
 
 def signed_range(op: QConv) -> tuple[int, int]:
@@ -126,7 +136,7 @@ def packed(op: QConv, lanes: int) -> Packed:
     places: list[tuple[int, int]] = []
     flags: list[int] = []
     count = 0
-    for channels in blocks_of(op.type.shape[1], lanes, s.strides[1]).channels:
+    for channels in blocks_of(op.type.shape[1], lanes, s.results[1], s.strides[1]).channels:
         groups = groups_of(weights[list(channels)], low, high)
         count += len(groups)
         for group in groups:
@@ -167,7 +177,7 @@ def _cut(s: Spatial, channels: int, abreast: int) -> Cut:
 def _call(op: QConv, lanes: int) -> Call:
     s, channels, r = spatial(op), op.type.shape[1], op.requantization
     assert r is not None
-    blocks = blocks_of(channels, lanes, s.strides[1])
+    blocks = blocks_of(channels, lanes, s.results[1], s.strides[1])
     found, cut, flip = packed(op, lanes), _cut(s, channels, blocks.abreast), flip_of(op.x.type)
     bias = np.zeros(channels, np.int64) if op.bias is None else constant_of(op.bias).astype(np.int64)
     zero = zero_point(op.x.type) - flip
@@ -248,9 +258,9 @@ def _accepts(op: QConv) -> bool:
 def _cost(op: QConv, facts: TargetFacts, lanes: int) -> float:
     """By tap and by group for each block of channels of four pixels, with what makes codes of sums, and the copy."""
     s, found = spatial(op), packed(op, lanes)
-    blocks = blocks_of(op.type.shape[1], lanes, s.strides[1])
-    places = math.prod(op.type.shape) // op.type.shape[1] / s.results[1]
-    places *= ceil_div(ceil_div(s.results[1], blocks.abreast), _PIXELS)
+    blocks = blocks_of(op.type.shape[1], lanes, s.results[1], s.strides[1])
+    rows = op.type.shape[0] * s.results[0]
+    places = rows * blocks.tiles(s.results[1]) / len(blocks.channels)  # each takes every block once
     of_tap, of_group, of_block = (14.0, 18.0, 110.0) if in_order(facts) else (10.0, 10.0, 60.0)
     if lanes == 8:
         of_tap, of_group, of_block = (12.0, 18.0, 90.0) if in_order(facts) else (7.0, 10.0, 60.0)

@@ -10,14 +10,15 @@
 #include "codes.h"
 
 #if defined(__aarch64__)
-#define SUBBYTE_ARM_HALVES 2  // of eight channels, that a block has: 32 registers hold the sums of 16 channels
+#define SUBBYTE_ARM_DEPTHWISE_HALVES \
+    2  // of eight channels, that a block has: 32 registers hold the sums of 16 channels
 #else
-#define SUBBYTE_ARM_HALVES 1
+#define SUBBYTE_ARM_DEPTHWISE_HALVES 1
 #endif
 
 enum {
-    SUBBYTE_ARM_CHANNELS = 8 * SUBBYTE_ARM_HALVES,  // of a block
-    SUBBYTE_ARM_PIXELS = 4,                         // whose sums are made at a time
+    SUBBYTE_ARM_DEPTHWISE_LANES = 8 * SUBBYTE_ARM_DEPTHWISE_HALVES,  // of a block
+    SUBBYTE_ARM_DEPTHWISE_PIXELS = 4,                                // whose sums are made at a time
     SUBBYTE_ARM_TAP_ENDS_GROUP = 1,
     SUBBYTE_ARM_TAP_ENDS_BLOCK = 2
 };
@@ -26,9 +27,8 @@ enum {
 //
 // The input of a tile is copied to scratch, `rows` rows of `columns` pixels of `channels` bytes, codes -128..127: `flip` is
 // 0x80 where those of x are 0..255; x_zero stands where there is no input. row_tiles: tiles of an image.
-// blocks: of channels; block b begins with channel b * SUBBYTE_ARM_CHANNELS, or where that is the end, with the last that
-// leaves it whole. abreast: pixels side by side in a block, more than one where `channels` divides it and columns are not
-// skipped.
+// abreast: neighbouring pixels whose bytes are cut into `blocks` blocks; more than one only where no column is skipped. Block
+// b begins with byte b * SUBBYTE_ARM_DEPTHWISE_LANES, or with the last that leaves it whole.
 struct subbyte_arm_depthwise {
     int32_t height, width, channels, multiplier, out_height, out_width;
     int32_t stride_height, stride_width, pad_top, pad_left;
@@ -71,7 +71,7 @@ SUBBYTE_INLINE void subbyte_arm_depthwise_window(uint8_t* to, const uint8_t* ima
 }
 
 #if defined(__aarch64__)
-#define SUBBYTE_ARM_TAPS int8x16_t
+#define SUBBYTE_ARM_DEPTHWISE_TAPS int8x16_t
 SUBBYTE_INLINE int8x16_t subbyte_arm_load_taps(const void* p) { return vld1q_s8((const int8_t*)p); }
 SUBBYTE_INLINE void subbyte_arm_first_taps(int16x8_t* sums, int8x16_t x, int8x16_t w) {
     sums[0] = subbyte_arm_multiply_low(x, w);
@@ -82,7 +82,7 @@ SUBBYTE_INLINE void subbyte_arm_more_taps(int16x8_t* sums, int8x16_t x, int8x16_
     sums[1] = subbyte_arm_multiply_add_high(sums[1], x, w);
 }
 #else
-#define SUBBYTE_ARM_TAPS int8x8_t
+#define SUBBYTE_ARM_DEPTHWISE_TAPS int8x8_t
 SUBBYTE_INLINE int8x8_t subbyte_arm_load_taps(const void* p) { return vld1_s8((const int8_t*)p); }
 SUBBYTE_INLINE void subbyte_arm_first_taps(int16x8_t* sums, int8x8_t x, int8x8_t w) { sums[0] = vmull_s8(x, w); }
 SUBBYTE_INLINE void subbyte_arm_more_taps(int16x8_t* sums, int8x8_t x, int8x8_t w) {
@@ -90,95 +90,138 @@ SUBBYTE_INLINE void subbyte_arm_more_taps(int16x8_t* sums, int8x8_t x, int8x8_t 
 }
 #endif
 
-// The codes of one pixel; n: of its bytes, those that there are.
-SUBBYTE_INLINE void subbyte_arm_depthwise_finish(uint8_t* to, int32_t n, const int32x4_t* sums, const float* multiplier,
-                                                 const float* shift, const struct subbyte_arm_depthwise* g) {
-    int32x4_t steps[2 * SUBBYTE_ARM_HALVES];
-    int32_t i;
-    SUBBYTE_UNROLL for (i = 0; i < 2 * SUBBYTE_ARM_HALVES; ++i) {
-        const float32x4_t factor = vld1q_f32(multiplier + 4 * i);
-        steps[i] = shift ? subbyte_scale_shift_neon(sums[i], factor, vld1q_f32(shift + 4 * i))
-                         : subbyte_scale_neon(sums[i], factor);
-    }
 #if defined(__aarch64__)
-    subbyte_arm_store_part(to, subbyte_arm_pack_16(steps[0], steps[1], steps[2], steps[3], g->y_zero, g->qmin, g->qmax),
-                           n);
+#define SUBBYTE_ARM_DEPTHWISE_CODES uint8x16_t
 #else
-    subbyte_arm_store_part_8(to, subbyte_arm_pack_8(steps[0], steps[1], g->y_zero, g->qmin, g->qmax), n);
+#define SUBBYTE_ARM_DEPTHWISE_CODES uint8x8_t
+#endif
+
+// codes[p] of sums[p], for the pixels of a tile.
+SUBBYTE_INLINE void subbyte_arm_depthwise_codes(SUBBYTE_ARM_DEPTHWISE_CODES* codes,
+                                                int32x4_t sums[][2 * SUBBYTE_ARM_DEPTHWISE_HALVES],
+                                                const float* multiplier, const float* shift,
+                                                const struct subbyte_arm_depthwise* g) {
+    int32_t i, p;
+    SUBBYTE_UNROLL for (i = 0; i < 2 * SUBBYTE_ARM_DEPTHWISE_HALVES; ++i) {
+        const float32x4_t factor = vld1q_f32(multiplier + 4 * i);
+        if (shift) {
+            const float32x4_t summand = vld1q_f32(shift + 4 * i);
+            SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p) sums[p][i] =
+                subbyte_scale_shift_neon(sums[p][i], factor, summand);
+        } else {
+            SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p) sums[p][i] =
+                subbyte_scale_neon(sums[p][i], factor);
+        }
+    }
+    SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p) {
+#if defined(__aarch64__)
+        codes[p] = subbyte_arm_pack_16(sums[p][0], sums[p][1], sums[p][2], sums[p][3], g->y_zero, g->qmin, g->qmax);
+#else
+        codes[p] = subbyte_arm_pack_8(sums[p][0], sums[p][1], g->y_zero, g->qmin, g->qmax);
+#endif
+    }
+}
+
+// The first n bytes of a block; all of them where n is larger.
+SUBBYTE_INLINE void subbyte_arm_depthwise_store(uint8_t* to, SUBBYTE_ARM_DEPTHWISE_CODES codes, int32_t n) {
+#if defined(__aarch64__)
+    subbyte_arm_store_part(to, codes, subbyte_min_s32(n, SUBBYTE_ARM_DEPTHWISE_LANES));
+#else
+    subbyte_arm_store_part_8(to, codes, n);
+#endif
+}
+
+SUBBYTE_INLINE void subbyte_arm_depthwise_store_whole(uint8_t* to, SUBBYTE_ARM_DEPTHWISE_CODES codes) {
+#if defined(__aarch64__)
+    vst1q_u8(to, codes);
+#else
+    vst1_u8(to, codes);
 #endif
 }
 
 // y = N4 of the sums.
 //
-// w: [taps of block 0, those of block 1, ...][SUBBYTE_ARM_CHANNELS]; taps: one for each of them: 4 times its place in the
+// w: [taps of block 0, those of block 1, ...][SUBBYTE_ARM_DEPTHWISE_LANES]; taps: one for each of them: 4 times its place in the
 // window, in bytes from the first, and flags. bias (zero point terms included), multiplier and shift:
-// [blocks][SUBBYTE_ARM_CHANNELS]; shift may be null. Tiles: images * row_tiles. scratch: the window of a tile, and
-// SUBBYTE_ARM_PIXELS * stride_width pixels and a block more.
+// [blocks][SUBBYTE_ARM_DEPTHWISE_LANES]; shift may be null. Tiles: images * row_tiles. scratch: the window of a tile, and
+// SUBBYTE_ARM_DEPTHWISE_PIXELS * stride_width pixels and a block more.
 SUBBYTE_ONE_COPY void subbyte_arm_depthwise(const void* x, const int8_t* w, const int32_t* taps, const int32_t* bias,
                                             const float* multiplier, const float* shift, void* y,
-                                            const struct subbyte_arm_depthwise* g, int32_t begin, int32_t end,
+                                            const struct subbyte_arm_depthwise* geometry, int32_t begin, int32_t end,
                                             void* scratch) {
-    const int32_t pitch = g->columns * g->channels, step = g->stride_width * g->abreast * g->channels;
-    const int32_t out_pitch = g->out_width * g->channels, pixel_bytes = g->abreast * g->channels;
-    const int32_t places = (g->out_width + g->abreast - 1) / g->abreast;
-    const int32_t whole = subbyte_min_s32(pixel_bytes, SUBBYTE_ARM_CHANNELS);
+    const struct subbyte_arm_depthwise g = *geometry;  // no store of a result changes it
+    const int32_t pitch = g.columns * g.channels, step = g.stride_width * g.abreast * g.channels;
+    const int32_t out_pitch = g.out_width * g.channels, pixel_bytes = g.abreast * g.channels;
+    const int32_t places = (g.out_width + g.abreast - 1) / g.abreast;
+    const int32_t overlaps = pixel_bytes < SUBBYTE_ARM_DEPTHWISE_LANES;
     int32_t tile, row, block, place, i, p;
     for (tile = begin; tile < end; ++tile) {
-        const int32_t image = tile / g->row_tiles, row_tile = tile % g->row_tiles;
-        const int32_t row_0 = row_tile * g->out_height / g->row_tiles;
-        const int32_t row_1 = (row_tile + 1) * g->out_height / g->row_tiles;
+        const int32_t image = tile / g.row_tiles, row_tile = tile % g.row_tiles;
+        const int32_t row_0 = row_tile * g.out_height / g.row_tiles;
+        const int32_t row_1 = (row_tile + 1) * g.out_height / g.row_tiles;
         const int8_t* w_block = w;
         const int32_t* taps_block = taps;
+        const uint8_t* stop = (const uint8_t*)y + (image * g.out_height + row_1) * out_pitch;
         subbyte_arm_depthwise_window(
-            (uint8_t*)scratch, (const uint8_t*)x + image * g->height * g->width * (g->channels / g->multiplier),
-            row_0 * g->stride_height - g->pad_top, (row_1 - row_0 - 1) * g->stride_height + g->reach_height, g);
-        for (block = 0; block < g->blocks; ++block) {
-            const int32_t last = g->channels - SUBBYTE_ARM_CHANNELS, at = block * SUBBYTE_ARM_CHANNELS;
-            const int32_t channel = at <= last || last < 0 ? at : last, lane = block * SUBBYTE_ARM_CHANNELS;
+            (uint8_t*)scratch, (const uint8_t*)x + image * g.height * g.width * (g.channels / g.multiplier),
+            row_0 * g.stride_height - g.pad_top, (row_1 - row_0 - 1) * g.stride_height + g.reach_height, &g);
+        for (block = 0; block < g.blocks; ++block) {
+            const int32_t last = pixel_bytes - SUBBYTE_ARM_DEPTHWISE_LANES, at = block * SUBBYTE_ARM_DEPTHWISE_LANES;
+            const int32_t channel = at <= last || last < 0 ? at : last, lane = block * SUBBYTE_ARM_DEPTHWISE_LANES;
             const int8_t* w_next = w_block;
             const int32_t* taps_next = taps_block;
             for (row = row_0; row < row_1; ++row) {
-                const uint8_t* from = (const uint8_t*)scratch + (row - row_0) * g->stride_height * pitch + channel;
-                uint8_t* to = (uint8_t*)y + (image * g->out_height + row) * out_pitch + channel;
+                const uint8_t* from = (const uint8_t*)scratch + (row - row_0) * g.stride_height * pitch + channel;
+                uint8_t* to = (uint8_t*)y + (image * g.out_height + row) * out_pitch + channel;
                 int32_t left = out_pitch - channel;
-                for (place = 0; place < places; place += SUBBYTE_ARM_PIXELS) {
-                    int32x4_t sums[SUBBYTE_ARM_PIXELS][2 * SUBBYTE_ARM_HALVES];
+                for (place = 0; place < places; place += SUBBYTE_ARM_DEPTHWISE_PIXELS) {
+                    int32x4_t sums[SUBBYTE_ARM_DEPTHWISE_PIXELS][2 * SUBBYTE_ARM_DEPTHWISE_HALVES];
+                    SUBBYTE_ARM_DEPTHWISE_CODES codes[SUBBYTE_ARM_DEPTHWISE_PIXELS];
                     int32_t tap;
                     w_next = w_block;
                     taps_next = taps_block;
-                    SUBBYTE_UNROLL for (i = 0; i < 2 * SUBBYTE_ARM_HALVES; ++i) {
+                    SUBBYTE_UNROLL for (i = 0; i < 2 * SUBBYTE_ARM_DEPTHWISE_HALVES; ++i) {
                         const int32x4_t first = vld1q_s32(bias + lane + 4 * i);
-                        SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_PIXELS; ++p) sums[p][i] = first;
+                        SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p) sums[p][i] = first;
                     }
                     do {
-                        int16x8_t shorts[SUBBYTE_ARM_PIXELS][SUBBYTE_ARM_HALVES];
-                        SUBBYTE_ARM_TAPS weights = subbyte_arm_load_taps(w_next);
+                        int16x8_t shorts[SUBBYTE_ARM_DEPTHWISE_PIXELS][SUBBYTE_ARM_DEPTHWISE_HALVES];
+                        SUBBYTE_ARM_DEPTHWISE_TAPS weights = subbyte_arm_load_taps(w_next);
                         const uint8_t* in = from + ((tap = *taps_next++) >> 2);
-                        w_next += SUBBYTE_ARM_CHANNELS;
-                        SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_PIXELS; ++p)
+                        w_next += SUBBYTE_ARM_DEPTHWISE_LANES;
+                        SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p)
                             subbyte_arm_first_taps(shorts[p], subbyte_arm_load_taps(in + p * step), weights);
                         while (!(tap & SUBBYTE_ARM_TAP_ENDS_GROUP)) {
                             weights = subbyte_arm_load_taps(w_next);
                             in = from + ((tap = *taps_next++) >> 2);
-                            w_next += SUBBYTE_ARM_CHANNELS;
-                            SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_PIXELS; ++p)
+                            w_next += SUBBYTE_ARM_DEPTHWISE_LANES;
+                            SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p)
                                 subbyte_arm_more_taps(shorts[p], subbyte_arm_load_taps(in + p * step), weights);
                         }
-                        SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_PIXELS; ++p) {
-                            SUBBYTE_UNROLL for (i = 0; i < SUBBYTE_ARM_HALVES; ++i) {
+                        SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p) {
+                            SUBBYTE_UNROLL for (i = 0; i < SUBBYTE_ARM_DEPTHWISE_HALVES; ++i) {
                                 sums[p][2 * i] = vaddw_s16(sums[p][2 * i], vget_low_s16(shorts[p][i]));
                                 sums[p][2 * i + 1] = vaddw_s16(sums[p][2 * i + 1], vget_high_s16(shorts[p][i]));
                             }
                         }
                     } while (!(tap & SUBBYTE_ARM_TAP_ENDS_BLOCK));
-                    SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_PIXELS; ++p) {
-                        if (left > 0)
-                            subbyte_arm_depthwise_finish(to, subbyte_min_s32(left, whole), sums[p], multiplier + lane,
-                                                         shift ? shift + lane : shift, g);
-                        to += pixel_bytes;
-                        left -= pixel_bytes;
+                    subbyte_arm_depthwise_codes(codes, sums, multiplier + lane, shift ? shift + lane : shift, &g);
+                    if (left >= (SUBBYTE_ARM_DEPTHWISE_PIXELS - 1) * pixel_bytes + SUBBYTE_ARM_DEPTHWISE_LANES &&
+                        !overlaps) {
+                        SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p)
+                            subbyte_arm_depthwise_store_whole(to + p * pixel_bytes, codes[p]);
+                    } else {
+                        SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p) {
+                            const int32_t rest = left - p * pixel_bytes;
+                            // Pixels of fewer bytes than a block are written in order, each over the excess of the last.
+                            if (rest > 0)
+                                subbyte_arm_depthwise_store(to + p * pixel_bytes, codes[p],
+                                                            overlaps ? (int32_t)(stop - to) - p * pixel_bytes : rest);
+                        }
                     }
-                    from += SUBBYTE_ARM_PIXELS * step;
+                    to += SUBBYTE_ARM_DEPTHWISE_PIXELS * pixel_bytes;
+                    left -= SUBBYTE_ARM_DEPTHWISE_PIXELS * pixel_bytes;
+                    from += SUBBYTE_ARM_DEPTHWISE_PIXELS * step;
                 }
             }
             w_block = w_next;
@@ -187,6 +230,7 @@ SUBBYTE_ONE_COPY void subbyte_arm_depthwise(const void* x, const int8_t* w, cons
     }
 }
 
-#undef SUBBYTE_ARM_TAPS
+#undef SUBBYTE_ARM_DEPTHWISE_TAPS
+#undef SUBBYTE_ARM_DEPTHWISE_CODES
 
 #endif  // SUBBYTE_ARM_DEPTHWISE_H
