@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from subbyte.compiler.codegen.bundle import Bundle, make_bundle, write_bundle
 from subbyte.compiler.codegen.program import build_program
+from subbyte.compiler.errors import ToolchainError
 from subbyte.compiler.ir.graph import Graph
+from subbyte.compiler.manifest import read_manifest
 from subbyte.compiler.pipeline import Options, lowered, quantized
+from subbyte.compiler.runner import Program, RunnerModule
 from subbyte.compiler.runtime import Module
 from subbyte.compiler.target import Target, find_target
-from subbyte.compiler.toolchain.build import SHARED, build_bundle
-from subbyte.compiler.toolchain.compilers import find_compiler
+from subbyte.compiler.toolchain.build import RUNNER, SHARED, build_bundle
+from subbyte.compiler.toolchain.compilers import Compiler, find_compiler
+from subbyte.compiler.toolchain.emulators import command_before
 from subbyte.compiler.tuning import TuningRecord, read_tuning
 from subbyte.compiler.version import VERSION
 
@@ -66,7 +70,8 @@ def compile(
         activation_bits: 8: float activations of weight-only matrix products become 8-bit codes while the model runs.
         integer_only: float islands become integer functions at most one step from the real ones; fail where one cannot.
         tuning: records of kernels and their knobs by ONNX node, or the file of them (compiler/tuning.py).
-    Returns: the module; it runs where its target is this machine, and can be saved everywhere.
+    Returns: the module. It can be saved everywhere; it runs in this process where its target is this machine, and else
+        under an emulator, by a runner that is built for the first run.
     Raises: ModelError, UnsupportedError, NumericsError, ToolchainError.
     """
     goal = find_target(target)
@@ -81,14 +86,38 @@ def compile(
         tuning=read_tuning(tuning) if isinstance(tuning, (str, os.PathLike)) else tuple(tuning),
     )
     bundle = compile_bundle(model, goal, options)
-    built = build_bundle(bundle, goal, find_compiler(goal, compiler), (SHARED,))
-    if output is not None:
-        write_bundle(bundle, Path(output), built)
-        return Module(output, threads)
+    found = find_compiler(goal, compiler)
+    built = build_bundle(bundle, goal, found, (SHARED,))
     keep = tempfile.TemporaryDirectory(prefix="subbyte-")
-    folder = Path(keep.name) / bundle.name
+    folder = Path(keep.name) / bundle.name if output is None else Path(output)
     write_bundle(bundle, folder, built)
-    return Module(folder, threads, keep=keep)
+    if goal.runs_here or not goal.emulator:
+        return Module(folder, threads, keep=keep)
+    return RunnerModule(folder, lambda: _built_runner(bundle, goal, found, Path(keep.name)), threads, keep=keep)
+
+
+def load_runner(path: str | os.PathLike[str], threads: int = 1) -> RunnerModule:
+    """The bundle in the folder `path`, run by its runner: a bundle for another processor than this machine's.
+
+    Raises: ModelError: not a bundle, or one that was changed. ToolchainError: it has no runner.
+    """
+    folder = Path(path)
+    manifest = read_manifest(folder)
+    program = folder / RUNNER
+    if not program.is_file():
+        raise ToolchainError(
+            f"The bundle '{folder}' is for {manifest.target}; this machine runs it by its runner, and it has none. "
+            "Compile the model again with --emit so --emit runner."
+        )
+    target = find_target(manifest.target)
+    return RunnerModule(folder, lambda: Program(program, command_before(target, program)), threads)
+
+
+def _built_runner(bundle: Bundle, target: Target, compiler: Compiler, folder: Path) -> Program:
+    program = folder / RUNNER
+    program.write_bytes(build_bundle(bundle, target, compiler, (RUNNER,))[RUNNER])
+    program.chmod(0o755)
+    return Program(program, command_before(target, program))
 
 
 def evaluate(

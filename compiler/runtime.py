@@ -83,6 +83,11 @@ class Module:
     def __repr__(self) -> str:
         return f"<Module '{self.name}' for {self.target} in '{self.path}'>"
 
+    @property
+    def emulator(self) -> str:
+        """The command of the emulator that runs it; "" where this machine does."""
+        return ""
+
     def prepare(self) -> None:
         """Load the library now.  Raises ModelError, ToolchainError: as `load`."""
         _ = self._loaded
@@ -94,6 +99,10 @@ class Module:
         Raises: ModelError: a name, dtype, shape or code is not the model's, or a step refused its operands.
         """
         return dict(zip(self._output_names, self._loaded.run(self._ordered(inputs)), strict=True))
+
+    def run_all(self, samples: Iterable[Mapping[str, NDArray[Any]]]) -> list[dict[str, NDArray[Any]]]:
+        """The outputs of each sample, one after the other; raises as `run`."""
+        return [self.run(sample) for sample in samples]
 
     def profile(self, inputs: Mapping[str, NDArray[Any]] | None = None, repeats: int = 20) -> list[StepProfile]:
         """The median time of each step, in nanoseconds, with its ONNX nodes, kernel, multiply-adds and bytes.
@@ -143,8 +152,10 @@ class Module:
         found = set(runtime.cpu_features())
         if missing := [feature for feature in manifest.features if feature not in found]:
             raise ToolchainError(
-                f"The bundle '{self.path}' was compiled for {manifest.target}, and this processor lacks "
-                f"{', '.join(missing)}. Compile the model for a target that it has, for instance --target native."
+                f"The bundle '{self.path}' was compiled for {manifest.target}, which needs "
+                f"{', '.join(manifest.features)}; this processor lacks {', '.join(missing)}: it has "
+                f"{', '.join(sorted(found)) or 'none that is known'}. Compile the model for a target that it can run, "
+                "for instance --target native."
             )
         if not library.is_file():
             raise ToolchainError(

@@ -15,7 +15,7 @@ PACKAGES = ("compiler", "passes", "targets")
 _NUMBERS = {"errors", "dtype"}
 _GRAPHS = _NUMBERS | {"numerics", "ir"}
 _TARGETED = _GRAPHS | {"target", "tuning"}
-_BUNDLE = {"version", "manifest", "runtime", "_runtime"}
+_BUNDLE = {"version", "manifest", "runtime", "runner", "_runtime"}
 _EVERYTHING = _TARGETED | _BUNDLE | {"importer", "pass_manager", "passes", "targets", "codegen", "toolchain", "knobs"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "manifest": _NUMBERS,
     "_runtime": {"errors"},
     "runtime": _NUMBERS | {"manifest", "_runtime"},
+    "runner": _NUMBERS | {"manifest", "runtime", "_runtime"},
     "knobs": {"errors"},
     "samples": _GRAPHS,
     "compare": _GRAPHS,

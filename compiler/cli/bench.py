@@ -19,7 +19,10 @@ def bench(
     model: ModelOrBundle,
     target: Annotated[str | None, typer.Option("--target", "-t", help="What to compile a MODEL for; native.")] = None,
     threads: Threads = 1,
-    repeats: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many inferences are timed.")] = 200,
+    repeats: Annotated[
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="How many inferences are timed; 200, under an emulator 10."),
+    ] = None,
     per_op: Annotated[bool, typer.Option("--per-op", help="Time each step as well.")] = False,
     dim: Dims = None,
     no_remove_work: NoRemoveWork = False,
@@ -29,7 +32,8 @@ def bench(
     """Time inferences of random inputs on this machine: median, 10th and 90th percentile, in microseconds.
 
     With --per-op each step stands beside the machine's peak: what it computes and moves a second, and how close that is
-    to the least time that the processor's multiplications and its memory allow.
+    to the least time that the processor's multiplications and its memory allow. What is compiled for another processor
+    runs under an emulator, and the times are the emulator's: they say nothing of a board.
     """
     dims = parse_dims(dim)
 
@@ -40,17 +44,21 @@ def bench(
 
     module = module_of(model, target, threads, dims, compiler=compiler, remove_work=not no_remove_work)
     inputs = list(random_samples(input_types(module), 3))[2]
+    emulated = bool(module.emulator)
+    repeats = repeats or (10 if emulated else 200)
     with progress(f"timing {repeats} inferences"):
-        times = np.asarray(module.benchmark(inputs, repeats=repeats, warmup=max(10, repeats // 10))) / 1000
-        steps = module.profile(inputs, repeats=max(20, repeats // 4)) if per_op else []
+        warmup = 1 if emulated else max(10, repeats // 10)
+        times = np.asarray(module.benchmark(inputs, repeats=repeats, warmup=warmup)) / 1000
+        steps = module.profile(inputs, repeats=repeats if emulated else max(20, repeats // 4)) if per_op else []
     low, median, high = (float(value) for value in np.percentile(times, (10, 50, 90)))
-    peak = _peak(module.target, compiler) if per_op else None
-    ops = [_op(step, peak, threads) for step in steps]
+    peak = _peak(module.target, compiler) if per_op and not emulated else None
+    ops = [_op(step, peak, threads, rated=not emulated) for step in steps]
     if json:
         print_json(
             {
                 "target": module.target,
                 "threads": threads,
+                "emulated": emulated,
                 "median_us": median,
                 "p10_us": low,
                 "p90_us": high,
@@ -70,10 +78,15 @@ def bench(
         f"{module.name} for {module.target}, {threads} thread{'s' if threads > 1 else ''}: median {median:.2f} us, "
         f"p10 {low:.2f}, p90 {high:.2f} over {repeats} inferences"
     )
+    if emulated:
+        typer.echo(
+            f"These are times of the emulator, `{module.emulator}`, not of a board, and do not even rank models. "
+            "docs/boards.md has the commands that time it on a board."
+        )
 
 
-def _op(step: StepProfile, peak: Peak | None, threads: int) -> dict[str, Any]:
-    """A step as --json prints it."""
+def _op(step: StepProfile, peak: Peak | None, threads: int, *, rated: bool) -> dict[str, Any]:
+    """A step as --json prints it; rates only where the time is a processor's."""
     us, macs, moved = step["median_ns"] / 1000, step["macs"], step["bytes"]
     roof = None if peak is None else peak.roof_us(macs, moved, threads)
     return {
@@ -83,8 +96,8 @@ def _op(step: StepProfile, peak: Peak | None, threads: int) -> dict[str, Any]:
         "median_us": us,
         "macs": macs,
         "bytes": moved,
-        "gmac_per_s": macs / us / 1000 if us else None,
-        "gb_per_s": moved / us / 1000 if us else None,
+        "gmac_per_s": macs / us / 1000 if us and rated else None,
+        "gb_per_s": moved / us / 1000 if us and rated else None,
         "roof_us": roof,
         "percent_of_roof": 100 * roof / us if roof is not None and us else None,
     }

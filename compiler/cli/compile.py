@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -47,6 +47,12 @@ def compile_command(
     emit: Annotated[
         list[str] | None, typer.Option(help="What to build: c | so | a | runner; may be repeated; so by default.")
     ] = None,
+    libc: Annotated[
+        str | None,
+        typer.Option(
+            help="The runner's C library: gnu (dynamic) | musl (static, of zig); the compiler's, static, by default."
+        ),
+    ] = None,
     no_build: Annotated[bool, typer.Option("--no-build", help="Write the C sources and build nothing.")] = False,
     strict: Strict = False,
     integer_only: IntegerOnly = False,
@@ -60,6 +66,7 @@ def compile_command(
     for value, choices, option in (
         (io, ("model", "quantized"), "--io"),
         (weights, ("inline", "file", None), "--weights"),
+        (libc, ("gnu", "musl", None), "--libc"),
     ):
         if value not in choices:
             raise typer.BadParameter(f"'{value}' is none of {', '.join(filter(None, choices))}", param_hint=option)
@@ -72,8 +79,8 @@ def compile_command(
     from subbyte.compiler.codegen.bundle import write_bundle
     from subbyte.compiler.pipeline import Options
     from subbyte.compiler.target import find_target
-    from subbyte.compiler.toolchain.build import build_bundle
-    from subbyte.compiler.toolchain.compilers import find_compiler
+    from subbyte.compiler.toolchain.build import build_bundle, first_link
+    from subbyte.compiler.toolchain.compilers import Libc, find_compiler
     from subbyte.compiler.tuning import read_tuning
 
     goal = find_target(target)
@@ -94,9 +101,11 @@ def compile_command(
     products = tuple(dict.fromkeys(p for kind in kinds if (p := _PRODUCTS[kind]) is not None))
     built: dict[str, bytes] = {}
     if products and not no_build:
-        found = find_compiler(goal, compiler)
-        with progress(f"building {', '.join(products)} with {found.version}"):
-            built = build_bundle(bundle, goal, found, products)
+        linked = cast("Libc | None", libc)
+        found = find_compiler(goal, compiler, linked)
+        note = first_link(found, goal, products, linked)
+        with progress(f"building {', '.join(products)} with {found.family} {found.version}{note}"):
+            built = build_bundle(bundle, goal, found, products, libc=linked)
     folder = output or Path(bundle.name)
     write_bundle(bundle, folder, built)
     memory = bundle.manifest["memory"]

@@ -17,7 +17,7 @@ from subbyte.compiler.samples import Samples, read_npz
 
 def compare_outputs(module: Module, graph: Graph, model: Path, samples: Samples, against: str) -> dict[str, Comparison]:
     """Each output of `module` over all samples beside the reference `against`."""
-    found = _stack([module.run(sample) for sample in samples])
+    found = _stack(module.run_all(samples))
     reference = _reference(graph, model, samples, against)
     scales = output_scales(graph)
     comparisons = {}

@@ -36,7 +36,7 @@ def run(
     module = module_of(model, target, threads, dims, compiler=compiler)
     samples = read_samples(inputs, input_types(module))
     with progress(f"running {samples.count} samples"):
-        results = [module.run(sample) for sample in samples]
+        results = module.run_all(samples)
     stacked = {name: np.stack([result[name] for result in results]) for name in results[0]} if results else {}
     if not stacked:
         raise ModelError(f"'{inputs}' holds no sample; at least one is needed.")

@@ -59,8 +59,11 @@ def verify(
     from subbyte.compiler.pipeline import Options, quantized
     from subbyte.compiler.samples import random_samples, read_samples
     from subbyte.compiler.target import find_target
+    from subbyte.compiler.toolchain.emulators import find_emulator, needs_emulator
 
     goal = find_target(target)
+    if not per_node and needs_emulator(goal):
+        find_emulator(goal)  # before the work, not after it
     with progress(f"importing {model.name}"):
         options = Options(dims=dims, activation_bits=bits, integer_only=integer_only)
         graph = quantized(model, options)
@@ -75,12 +78,14 @@ def verify(
         report_nodes(goal.name, nodes, passed, json)
     else:
         from subbyte.compiler.api import compile
+        from subbyte.compiler.cli.loaded import prepare
         from subbyte.compiler.cli.reference import compare_outputs
 
         with progress(f"compiling for {goal.name}"):
             module = compile(
                 model, target=target, dims=dims, compiler=compiler, activation_bits=bits, integer_only=integer_only
             )
+        prepare(module)
         with progress(f"comparing {stimulus.count} samples with {against}"):
             comparisons = compare_outputs(module, graph, model, stimulus, against)
         exact = against == "interpreter"

@@ -19,6 +19,7 @@ const char USAGE[] =
     "  --repeats N        timed runs of each sample (1)\n"
     "  --warmup N         runs before the first timed one (0)\n"
     "  --profile          time each step too, in as many runs again on the last sample\n"
+    "  --times            list the time of every run too, the shortest first\n"
     "\n"
     "It exits with 0, with 1 where the model or a file is not right, with 2 where the command line is not.\n";
 
@@ -58,6 +59,8 @@ int parse_arguments(int count, char** values, struct arguments* arguments, const
             arguments->help = 1;
         } else if (strcmp(option, "--profile") == 0) {
             arguments->profile = 1;
+        } else if (strcmp(option, "--times") == 0) {
+            arguments->times = 1;
         } else if (strcmp(option, "--inputs") == 0) {
             arguments->inputs = files_at(values, count, &i, &arguments->input_count);
         } else if (strcmp(option, "--outputs") == 0) {

@@ -17,6 +17,7 @@ struct arguments {
     int32_t repeats;
     int32_t warmup;
     int profile;
+    int times;
     int help;
 };
 

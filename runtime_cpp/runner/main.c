@@ -22,7 +22,7 @@ struct session {
 };
 
 static void check_model(const subbyte_model* model, const struct arguments* arguments) {
-    char message[512];
+    char message[1280];
     subbyte_float_environment saved;
     if (subbyte_check_model(model, arguments->digest, message, sizeof message) != SUBBYTE_CHECK_OK) {
         fail("the model cannot run: %s", message);
@@ -101,7 +101,7 @@ int main(int count, char** values) {
         write_sample(&outputs);
     }
     for (size_t run = 0; run < profiled; ++run) infer(&session, step_ns + run * steps);
-    print_report(model, arguments.threads, samples, run_ns, runs, step_ns, profiled);
+    print_report(model, arguments.threads, samples, run_ns, runs, arguments.times, step_ns, profiled);
 
     free(run_ns);
     free(step_ns);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "subbyte/cpu_features.h"
 #include "subbyte/execute.h"
 #include "tensors.h"
 
@@ -35,18 +36,44 @@ static void print_step(const subbyte_model* model, int32_t index, const int64_t*
     free(times);
 }
 
-void print_report(const subbyte_model* model, int32_t threads, size_t samples, int64_t* run_ns, size_t runs,
+/* "Raspberry Pi 4 Model B Rev 1.4" */
+static void read_board(char* name, size_t bytes) {
+    FILE* file = fopen("/proc/device-tree/model", "rb");
+    size_t read = 0;
+    if (file != NULL) {
+        read = fread(name, 1, bytes - 1, file);
+        fclose(file);
+    }
+    name[read] = '\0';
+}
+
+static void print_machine(void) {
+    char text[512];
+    read_board(text, sizeof text);
+    print_text("board", text);
+    subbyte_cpu_feature_names(text, sizeof text);
+    print_text("features", text);
+}
+
+void print_report(const subbyte_model* model, int32_t threads, size_t samples, int64_t* run_ns, size_t runs, int times,
                   const int64_t* step_ns, size_t profiled) {
     printf("{");
     print_text("model", model->name);
     print_text("target", model->target);
     print_text("digest", model->digest);
+    print_machine();
     printf("\"threads\": %" PRId32 ", \"samples\": %zu, \"runs\": %zu, ", threads, samples, runs);
     printf("\"min_ns\": %" PRId64 ", \"p10_ns\": %" PRId64 ", \"median_ns\": %" PRId64 ", \"p90_ns\": %" PRId64 ", ",
            subbyte_percentile(run_ns, runs, 0), subbyte_percentile(run_ns, runs, 10),
            subbyte_percentile(run_ns, runs, 50), subbyte_percentile(run_ns, runs, 90));
-    printf("\"arena_bytes\": %zu, \"scratch_bytes\": %zu, \"weights_bytes\": %zu, \"steps\": ", model->arena_bytes,
+    printf("\"arena_bytes\": %zu, \"scratch_bytes\": %zu, \"weights_bytes\": %zu, ", model->arena_bytes,
            model->scratch_bytes, model->weights_bytes);
+    if (times) {
+        for (size_t run = 0; run < runs; ++run) printf("%s%" PRId64, run > 0 ? ", " : "\"run_ns\": [", run_ns[run]);
+        printf("], \"steps\": ");
+    } else {
+        printf("\"run_ns\": null, \"steps\": ");
+    }
     if (step_ns == NULL) {
         printf("null}\n");
     } else {

@@ -155,7 +155,7 @@ static int32_t check_digest(const struct complaint* complaint, const char* diges
 int32_t subbyte_check_model(const subbyte_model* model, const char* expected_digest, char* message,
                             size_t message_bytes) {
     const struct complaint complaint = {message, message_bytes};
-    char missing[256];
+    char missing[256], present[480];
     int32_t kind;
     if (model == NULL) return complain(&complaint, SUBBYTE_CHECK_BROKEN, "it describes no model");
     if (model->abi_version != SUBBYTE_ABI_VERSION) {
@@ -182,11 +182,11 @@ int32_t subbyte_check_model(const subbyte_model* model, const char* expected_dig
     if (kind == SUBBYTE_CHECK_OK) kind = check_steps(&complaint, model);
     if (kind != SUBBYTE_CHECK_OK) return kind;
     if (subbyte_missing_features(model->features, missing, sizeof missing) > 0) {
-        return complain(
-            &complaint, SUBBYTE_CHECK_MISFIT,
-            "it was compiled for %.80s, and this processor lacks %s; compile the model for a target that the "
-            "processor has, for instance --target native",
-            model->target, missing);
+        subbyte_cpu_feature_names(present, sizeof present);
+        return complain(&complaint, SUBBYTE_CHECK_MISFIT,
+                        "it was compiled for %.80s, which needs %.240s; this processor lacks %s: it has %s. Compile "
+                        "the model for a target that it can run, or on it for the target native",
+                        model->target, model->features, missing, present[0] != '\0' ? present : "none that is known");
     }
     return SUBBYTE_CHECK_OK;
 }

@@ -144,6 +144,24 @@ static int has_feature(const char* const* names, size_t count, const char* name,
     return 0;
 }
 
+/* Adds a name of `length` to the `used` characters of `text`, behind a space; leaves it out where it does not fit. */
+static size_t add_name(char* text, size_t text_bytes, size_t used, const char* name, size_t length) {
+    size_t separator = used > 0 ? 1 : 0;
+    if (used + separator + length + 1 > text_bytes) return used;
+    if (separator) text[used++] = ' ';
+    memcpy(text + used, name, length);
+    text[used + length] = '\0';
+    return used + length;
+}
+
+void subbyte_cpu_feature_names(char* text, size_t text_bytes) {
+    const char* names[SUBBYTE_MAX_FEATURES];
+    size_t count = subbyte_cpu_features(names);
+    size_t used = 0;
+    if (text_bytes > 0) text[0] = '\0';
+    for (size_t i = 0; i < count; ++i) used = add_name(text, text_bytes, used, names[i], strlen(names[i]));
+}
+
 int32_t subbyte_missing_features(const char* required, char* missing, size_t missing_bytes) {
     const char* names[SUBBYTE_MAX_FEATURES];
     size_t count = subbyte_cpu_features(names);
@@ -153,14 +171,8 @@ int32_t subbyte_missing_features(const char* required, char* missing, size_t mis
     for (const char* at = required; *at != '\0';) {
         size_t length = strcspn(at, " ");
         if (length > 0 && !has_feature(names, count, at, length)) {
-            size_t separator = lacking > 0 ? 1 : 0;
             ++lacking;
-            if (used + separator + length + 1 <= missing_bytes) {
-                if (separator) missing[used++] = ' ';
-                memcpy(missing + used, at, length);
-                used += length;
-                missing[used] = '\0';
-            }
+            used = add_name(missing, missing_bytes, used, at, length);
         }
         at += length;
         at += strspn(at, " ");

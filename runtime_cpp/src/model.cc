@@ -8,7 +8,7 @@ namespace subbyte {
 namespace {
 
 void check(const subbyte_model* model, const Options& options) {
-    char message[512];
+    char message[1280];
     const char* digest = options.expected_digest ? options.expected_digest->c_str() : nullptr;
     switch (subbyte_check_model(model, digest, message, sizeof message)) {
         case SUBBYTE_CHECK_OK:

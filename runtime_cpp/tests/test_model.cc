@@ -176,6 +176,24 @@ void test_missing_features_are_listed() {
     const char* names[SUBBYTE_MAX_FEATURES];
     std::size_t count = subbyte_cpu_features(names);
     for (std::size_t i = 0; i < count; ++i) CHECK(subbyte_missing_features(names[i], missing, sizeof missing) == 0);
+    char all[1024];
+    subbyte_cpu_feature_names(all, sizeof all);
+    CHECK(subbyte_missing_features(all, missing, sizeof missing) == 0);
+    std::size_t spaces = 0;
+    for (const char* at = all; *at != '\0'; ++at) spaces += *at == ' ';
+    CHECK(count == 0 ? all[0] == '\0' : spaces == count - 1);
+}
+
+void test_a_model_for_another_processor_is_refused_with_both_lists() {
+    subbyte_model changed = *small_model();
+    char present[480], message[1280];
+    changed.features = "neon no_such_feature dotprod";
+    CHECK(subbyte_check_model(&changed, nullptr, message, sizeof message) == SUBBYTE_CHECK_MISFIT);
+    subbyte_cpu_feature_names(present, sizeof present);
+    const std::string said = message;
+    CHECK(said.find("needs neon no_such_feature dotprod;") != std::string::npos);
+    CHECK(said.find("no_such_feature") != said.rfind("no_such_feature"));
+    CHECK(said.find(present) != std::string::npos);
 }
 
 void test_percentiles() {
@@ -222,6 +240,7 @@ int main(int count, char** values) {
     test_profile_and_benchmark();
     test_other_descriptions_are_refused();
     test_missing_features_are_listed();
+    test_a_model_for_another_processor_is_refused_with_both_lists();
     test_percentiles();
     for (int i = 1; i < count; ++i) test_shared_library(values[i]);
     std::puts("model: ok");

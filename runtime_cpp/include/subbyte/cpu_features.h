@@ -14,6 +14,9 @@ extern "C" {
 /* Fills `names` with the features this processor has ("avx2", "avx512vnni", "dotprod") and returns how many. */
 size_t subbyte_cpu_features(const char* names[SUBBYTE_MAX_FEATURES]);
 
+/* Writes those names to `text`, separated by spaces, as many as fit in `text_bytes`. */
+void subbyte_cpu_feature_names(char* text, size_t text_bytes);
+
 /* Of `required`, names separated by spaces, writes those that this processor lacks to `missing`, separated by spaces
  * and cut to `missing_bytes`, and returns how many they are. A name that is unknown here counts as missing. */
 int32_t subbyte_missing_features(const char* required, char* missing, size_t missing_bytes);

@@ -14,7 +14,7 @@ enum { SUBBYTE_CHECK_OK = 0, SUBBYTE_CHECK_BROKEN = 1, SUBBYTE_CHECK_MISFIT = 2 
 
 /* The ABI version, which is read before anything else, the size of the description, its fields, the digest (unless
  * `expected_digest` is null) and the processor's features. On refusal `message` says in a sentence what was found and
- * expected; `message_bytes` of 512 suffice. */
+ * expected; `message_bytes` of 1280 suffice. */
 int32_t subbyte_check_model(const subbyte_model* model, const char* expected_digest, char* message,
                             size_t message_bytes);
 
