@@ -114,7 +114,7 @@ def groups_of(weights: Weights, low: int, high: int) -> list[list[tuple[int, Wei
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """weights int8 [taps][lanes] and taps int32 [taps], block after block, as the kernel reads them; groups: in all."""
+    """weights [taps][lanes], places and flags [taps], block after block, and one tap behind; groups: in all."""
 
     weights: NDArray[np.int8]
     places: NDArray[np.int64]  # (row, column) of each tap, dilated
@@ -147,7 +147,8 @@ def packed(op: QConv, lanes: int) -> Packed:
                 flags.append(0)
             flags[-1] = _ENDS_GROUP
         flags[-1] = _ENDS_GROUP | _ENDS_BLOCK
-    return Packed(np.array(rows, np.int8), np.array(places), np.array(flags), count)
+    beyond = np.zeros(lanes, np.int64)  # is loaded with the last tap
+    return Packed(np.array([*rows, beyond], np.int8), np.array([*places, (0, 0)]), np.array([*flags, 0]), count)
 
 
 @dataclass(frozen=True)
@@ -264,7 +265,7 @@ def _cost(op: QConv, facts: TargetFacts, lanes: int) -> float:
     of_tap, of_group, of_block = (14.0, 18.0, 110.0) if in_order(facts) else (10.0, 10.0, 60.0)
     if lanes == 8:
         of_tap, of_group, of_block = (12.0, 18.0, 90.0) if in_order(facts) else (7.0, 10.0, 60.0)
-    cycles = places * (found.weights.shape[0] * of_tap + found.groups * of_group + len(blocks.channels) * of_block)
+    cycles = places * ((len(found.flags) - 1) * of_tap + found.groups * of_group + len(blocks.channels) * of_block)
     multiplier = op.type.shape[1] // op.group
     copied = op.x.type.elements * (0.3 if multiplier == 1 else 2.0 * multiplier)
     return (cycles + copied + 500.0) * CYCLE

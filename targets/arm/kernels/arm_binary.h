@@ -77,8 +77,9 @@ SUBBYTE_INLINE uint8x16_t subbyte_arm_repeated(const uint8_t* codes, int32_t str
 // y = a op b, broadcast as `span` says: operands with stride 0 are one code for all of a run, others have stride 1. y may be
 // a or b where that is not broadcast.
 SUBBYTE_INLINE void subbyte_arm_binary(const void* a, const void* b, void* y, int form,
-                                       const struct subbyte_arm_binary* g, const struct subbyte_span* span,
+                                       const struct subbyte_arm_binary* numbers, const struct subbyte_span* span,
                                        int32_t begin, int32_t end) {
+    const struct subbyte_arm_binary g = *numbers;  // no store of a result changes it
     int32_t tile;
     for (tile = begin; tile < end; ++tile) {
         const struct subbyte_run run = subbyte_span_run(span, tile);
@@ -87,13 +88,13 @@ SUBBYTE_INLINE void subbyte_arm_binary(const void* a, const void* b, void* y, in
         int32_t n = run.n;
         for (; n >= 16; n -= 16, left += 16 * run.a_stride, right += 16 * run.b_stride, to += 16)
             vst1q_u8(to, subbyte_arm_binary_16(subbyte_arm_repeated(left, run.a_stride),
-                                               subbyte_arm_repeated(right, run.b_stride), form, g));
+                                               subbyte_arm_repeated(right, run.b_stride), form, &g));
         if (n > 0) {
             const uint8x16_t one = subbyte_arm_load_part(left, run.a_stride ? n : 1);
             const uint8x16_t other = subbyte_arm_load_part(right, run.b_stride ? n : 1);
             const uint8x16_t codes =
                 subbyte_arm_binary_16(run.a_stride ? one : vdupq_n_u8(vgetq_lane_u8(one, 0)),
-                                      run.b_stride ? other : vdupq_n_u8(vgetq_lane_u8(other, 0)), form, g);
+                                      run.b_stride ? other : vdupq_n_u8(vgetq_lane_u8(other, 0)), form, &g);
             subbyte_arm_store_part(to, codes, n);
         }
     }

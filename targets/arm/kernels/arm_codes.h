@@ -123,13 +123,14 @@ SUBBYTE_INLINE uint8x16_t subbyte_arm_quantize_16(const float* x, const struct s
 }
 
 // y = clamp(rne(f32(x / scale)) + zero_point, qmin, qmax), NaN to qmin: N2.
-SUBBYTE_ONE_COPY void subbyte_arm_quantize(const float* x, void* y, const struct subbyte_arm_grid* g, int32_t n,
+SUBBYTE_ONE_COPY void subbyte_arm_quantize(const float* x, void* y, const struct subbyte_arm_grid* grid, int32_t n,
                                            int32_t chunk, int32_t begin, int32_t end) {
+    const struct subbyte_arm_grid g = *grid;  // no store of a result changes it
     const int32_t stop = subbyte_min_s32(end * chunk, n);
     uint8_t* to = (uint8_t*)y;
     int32_t i = begin * chunk;
-    for (; i + 16 <= stop; i += 16) vst1q_u8(to + i, subbyte_arm_quantize_16(x + i, g));
-    if (i < stop) subbyte_arm_quantize_each(x + i, to + i, stop - i, g);
+    for (; i + 16 <= stop; i += 16) vst1q_u8(to + i, subbyte_arm_quantize_16(x + i, &g));
+    if (i < stop) subbyte_arm_quantize_each(x + i, to + i, stop - i, grid);
 }
 
 #endif  // SUBBYTE_ARM_CODES_H

@@ -90,6 +90,51 @@ SUBBYTE_INLINE void subbyte_arm_more_taps(int16x8_t* sums, int8x8_t x, int8x8_t 
 }
 #endif
 
+// One tap of every pixel: shorts[p] gains in[p] * weights, or becomes it; then in[p] and weights are those of the next tap.
+SUBBYTE_INLINE void subbyte_arm_depthwise_tap(int16x8_t shorts[][SUBBYTE_ARM_DEPTHWISE_HALVES],
+                                              SUBBYTE_ARM_DEPTHWISE_TAPS* in, SUBBYTE_ARM_DEPTHWISE_TAPS* weights,
+                                              int32_t first, const uint8_t* next, int32_t step, const int8_t* w_next) {
+    const SUBBYTE_ARM_DEPTHWISE_TAPS w = *weights;
+    int32_t p;
+    *weights = subbyte_arm_load_taps(w_next);
+    SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p) {
+        if (first)
+            subbyte_arm_first_taps(shorts[p], in[p], w);
+        else
+            subbyte_arm_more_taps(shorts[p], in[p], w);
+        in[p] = subbyte_arm_load_taps(next + p * step);
+    }
+}
+
+// sums[p] gains the taps of a block for the pixels that begin at from + p * step. *w and *taps are moved to the next block,
+// whose first are read. The operands of a tap are loaded during the one before: in-order pipelines wait for nothing.
+SUBBYTE_INLINE void subbyte_arm_depthwise_sums(int32x4_t sums[][2 * SUBBYTE_ARM_DEPTHWISE_HALVES], const uint8_t* from,
+                                               int32_t step, const int8_t** w, const int32_t** taps) {
+    SUBBYTE_ARM_DEPTHWISE_TAPS in[SUBBYTE_ARM_DEPTHWISE_PIXELS], weights = subbyte_arm_load_taps(*w);
+    int32_t next = **taps, tap, i, p;
+    SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p) in[p] =
+        subbyte_arm_load_taps(from + (next >> 2) + p * step);
+    do {
+        int16x8_t shorts[SUBBYTE_ARM_DEPTHWISE_PIXELS][SUBBYTE_ARM_DEPTHWISE_HALVES];
+        tap = next;
+        next = *++*taps;
+        *w += SUBBYTE_ARM_DEPTHWISE_LANES;
+        subbyte_arm_depthwise_tap(shorts, in, &weights, 1, from + (next >> 2), step, *w);
+        while (!(tap & SUBBYTE_ARM_TAP_ENDS_GROUP)) {
+            tap = next;
+            next = *++*taps;
+            *w += SUBBYTE_ARM_DEPTHWISE_LANES;
+            subbyte_arm_depthwise_tap(shorts, in, &weights, 0, from + (next >> 2), step, *w);
+        }
+        SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p) {
+            SUBBYTE_UNROLL for (i = 0; i < SUBBYTE_ARM_DEPTHWISE_HALVES; ++i) {
+                sums[p][2 * i] = vaddw_s16(sums[p][2 * i], vget_low_s16(shorts[p][i]));
+                sums[p][2 * i + 1] = vaddw_s16(sums[p][2 * i + 1], vget_high_s16(shorts[p][i]));
+            }
+        }
+    } while (!(tap & SUBBYTE_ARM_TAP_ENDS_BLOCK));
+}
+
 #if defined(__aarch64__)
 #define SUBBYTE_ARM_DEPTHWISE_CODES uint8x16_t
 #else
@@ -141,10 +186,10 @@ SUBBYTE_INLINE void subbyte_arm_depthwise_store_whole(uint8_t* to, SUBBYTE_ARM_D
 
 // y = N4 of the sums.
 //
-// w: [taps of block 0, those of block 1, ...][SUBBYTE_ARM_DEPTHWISE_LANES]; taps: one for each of them: 4 times its place in the
-// window, in bytes from the first, and flags. bias (zero point terms included), multiplier and shift:
+// w: [taps of block 0, those of block 1, ..., one that is only read][SUBBYTE_ARM_DEPTHWISE_LANES]; taps: for each of them 4
+// times its place in the window, in bytes from the first, and flags. bias (zero point terms included), multiplier and shift:
 // [blocks][SUBBYTE_ARM_DEPTHWISE_LANES]; shift may be null. Tiles: images * row_tiles. scratch: the window of a tile, and
-// SUBBYTE_ARM_DEPTHWISE_PIXELS * stride_width pixels and a block more.
+// SUBBYTE_ARM_DEPTHWISE_PIXELS * stride_width * abreast pixels and a block more.
 SUBBYTE_ONE_COPY void subbyte_arm_depthwise(const void* x, const int8_t* w, const int32_t* taps, const int32_t* bias,
                                             const float* multiplier, const float* shift, void* y,
                                             const struct subbyte_arm_depthwise* geometry, int32_t begin, int32_t end,
@@ -177,34 +222,13 @@ SUBBYTE_ONE_COPY void subbyte_arm_depthwise(const void* x, const int8_t* w, cons
                 for (place = 0; place < places; place += SUBBYTE_ARM_DEPTHWISE_PIXELS) {
                     int32x4_t sums[SUBBYTE_ARM_DEPTHWISE_PIXELS][2 * SUBBYTE_ARM_DEPTHWISE_HALVES];
                     SUBBYTE_ARM_DEPTHWISE_CODES codes[SUBBYTE_ARM_DEPTHWISE_PIXELS];
-                    int32_t tap;
                     w_next = w_block;
                     taps_next = taps_block;
                     SUBBYTE_UNROLL for (i = 0; i < 2 * SUBBYTE_ARM_DEPTHWISE_HALVES; ++i) {
                         const int32x4_t first = vld1q_s32(bias + lane + 4 * i);
                         SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p) sums[p][i] = first;
                     }
-                    do {
-                        int16x8_t shorts[SUBBYTE_ARM_DEPTHWISE_PIXELS][SUBBYTE_ARM_DEPTHWISE_HALVES];
-                        SUBBYTE_ARM_DEPTHWISE_TAPS weights = subbyte_arm_load_taps(w_next);
-                        const uint8_t* in = from + ((tap = *taps_next++) >> 2);
-                        w_next += SUBBYTE_ARM_DEPTHWISE_LANES;
-                        SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p)
-                            subbyte_arm_first_taps(shorts[p], subbyte_arm_load_taps(in + p * step), weights);
-                        while (!(tap & SUBBYTE_ARM_TAP_ENDS_GROUP)) {
-                            weights = subbyte_arm_load_taps(w_next);
-                            in = from + ((tap = *taps_next++) >> 2);
-                            w_next += SUBBYTE_ARM_DEPTHWISE_LANES;
-                            SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p)
-                                subbyte_arm_more_taps(shorts[p], subbyte_arm_load_taps(in + p * step), weights);
-                        }
-                        SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p) {
-                            SUBBYTE_UNROLL for (i = 0; i < SUBBYTE_ARM_DEPTHWISE_HALVES; ++i) {
-                                sums[p][2 * i] = vaddw_s16(sums[p][2 * i], vget_low_s16(shorts[p][i]));
-                                sums[p][2 * i + 1] = vaddw_s16(sums[p][2 * i + 1], vget_high_s16(shorts[p][i]));
-                            }
-                        }
-                    } while (!(tap & SUBBYTE_ARM_TAP_ENDS_BLOCK));
+                    subbyte_arm_depthwise_sums(sums, from, step, &w_next, &taps_next);
                     subbyte_arm_depthwise_codes(codes, sums, multiplier + lane, shift ? shift + lane : shift, &g);
                     if (left >= (SUBBYTE_ARM_DEPTHWISE_PIXELS - 1) * pixel_bytes + SUBBYTE_ARM_DEPTHWISE_LANES &&
                         !overlaps) {
