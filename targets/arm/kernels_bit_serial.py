@@ -14,6 +14,7 @@ from subbyte.compiler.target import Call, ConstantArray, ConstantStruct, Kernel,
 from subbyte.targets.arm.bit_planes import MOST_PAIRS, MOST_PLANES, PANEL, VECTOR, PlaneWeights, chunk_of
 from subbyte.targets.arm.processors import AARCH32, AARCH64
 from subbyte.targets.arm.rows import CYCLE, NEON, row
+from subbyte.targets.arm.slabs import LINE_SLACK, is_pointwise, slab_tiles, window_pixels
 from subbyte.targets.arm.sums import Cut, accepts_sums, cut_into, input_range, sums_call
 from subbyte.targets.common.sums import SumOfProducts, geometry, weights_of
 from subbyte.targets.common.tiles import ceil_div
@@ -92,7 +93,7 @@ def plan(op: SumOfProducts, state: str) -> Plan | None:
     pixels, group = min(shapes, key=lambda shape: ceil_div(tiles, shape[0]) / shape[1] * _step_loads(*shape, weights))
     pointwise = g.kernel == (1, 1)
     cut = cut_into(op, pixels, PANEL, reads=_READ_AT_ONCE if pointwise else VECTOR, always_window=not pointwise)
-    slab = max(1, min(_SLAB_BYTES // (weights.steps * pixels * weights.x_planes * VECTOR), ceil_div(tiles, pixels)))
+    slab = slab_tiles(cut, weights.steps * pixels * weights.x_planes * VECTOR, _SLAB_BYTES)
     return Plan(replace(cut, free_bytes=_free_bytes(cut, weights, slab)), weights, group, slab)
 
 
@@ -104,17 +105,11 @@ def _step_loads(pixels: int, group: int, weights: PlaneWeights) -> float:
 
 def _free_bytes(cut: Cut, weights: PlaneWeights, slab: int) -> int:
     """Scratch behind the window: subbyte_arm_bits_scratch of kernels/arm_bit_serial.h."""
-    g = cut.geometry
     counts = slab * cut.pixels * 4
     tiles = (slab * weights.steps + 1) * cut.pixels * weights.x_planes * VECTOR
     line = weights.x_planes * (weights.steps + 1) * VECTOR
-    if g.kernel == (1, 1):
-        return counts + tiles + line
-    whole = g.results[1] // cut.pixels
-    widest = min(ceil_div(whole, cut.tiles.columns) * cut.pixels + g.results[1] - whole * cut.pixels, g.results[1])
-    rows = (ceil_div(g.results[0], cut.tiles.rows) - 1) * g.strides[0] + g.reach[0]
-    columns = (widest - 1) * g.strides[1] + g.reach[1]
-    return counts + tiles + line + weights.x_planes * (rows * columns * weights.lanes + VECTOR)
+    window = 0 if is_pointwise(cut) else weights.x_planes * (window_pixels(cut) * weights.lanes + LINE_SLACK)
+    return counts + tiles + line + window
 
 
 def _accepts(op: SumOfProducts, state: str, *, raw: bool) -> bool:

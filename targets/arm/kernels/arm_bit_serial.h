@@ -11,7 +11,7 @@
 #ifndef SUBBYTE_ARM_BIT_SERIAL_H
 #define SUBBYTE_ARM_BIT_SERIAL_H
 
-#include "arm_finish.h"
+#include "arm_slabs.h"
 
 enum {
     SUBBYTE_ARM_BITS_PIXELS = 4,
@@ -50,22 +50,9 @@ struct subbyte_arm_bits_scratch {
     int32_t* counts;
 };
 
-SUBBYTE_INLINE int32_t subbyte_arm_bits_is_pointwise(const struct subbyte_arm_conv* g) {
-    return g->kernel_height == 1 && g->kernel_width == 1;
-}
-
-// Columns and rows of the largest window of an area.
-SUBBYTE_INLINE int32_t subbyte_arm_bits_columns(const struct subbyte_arm_conv* g) {
-    return (subbyte_arm_widest(g) - 1) * g->stride_width + (g->kernel_width - 1) * g->dilation_width + 1;
-}
-SUBBYTE_INLINE int32_t subbyte_arm_bits_rows(const struct subbyte_arm_conv* g) {
-    const int32_t highest = (g->out_height + g->row_tiles - 1) / g->row_tiles;
-    return (highest - 1) * g->stride_height + (g->kernel_height - 1) * g->dilation_height + 1;
-}
-
 // Bytes of one plane of a window; what is written behind it belongs to no pixel.
 SUBBYTE_INLINE int32_t subbyte_arm_bits_plane(const struct subbyte_arm_conv* g, const struct subbyte_arm_bits* t) {
-    return subbyte_arm_bits_rows(g) * subbyte_arm_bits_columns(g) * t->lanes + SUBBYTE_ARM_BYTES;
+    return subbyte_arm_window_rows(g) * subbyte_arm_window_columns(g) * t->lanes + SUBBYTE_ARM_BYTES;
 }
 
 SUBBYTE_INLINE int32_t subbyte_arm_bits_line(const struct subbyte_arm_bits* t) {
@@ -138,19 +125,6 @@ SUBBYTE_INLINE void subbyte_arm_bits_of_pixels(uint8_t* to, int32_t plane, const
         }
 }
 
-// The window of a pixel of the result, one plane: its taps side by side. Writes up to 15 bytes behind them.
-SUBBYTE_INLINE void subbyte_arm_bits_of_window(uint8_t* to, const uint8_t* from, const struct subbyte_arm_conv* g,
-                                               const struct subbyte_arm_bits* t) {
-    const int32_t columns = subbyte_arm_bits_columns(g), joined = g->dilation_width == 1;
-    const int32_t run = joined ? g->kernel_width * t->lanes : t->lanes;
-    int32_t ky, kx, i;
-    for (ky = 0; ky < g->kernel_height; ++ky)
-        for (kx = 0; kx < (joined ? 1 : g->kernel_width); ++kx, to += run) {
-            const uint8_t* x = from + (ky * g->dilation_height * columns + kx * g->dilation_width) * t->lanes;
-            for (i = 0; i < run; i += SUBBYTE_ARM_BYTES) subbyte_arm_store_u8(to + i, subbyte_arm_load_u8(x + i));
-        }
-}
-
 // The sum of the codes of a window that lies in `line`.
 SUBBYTE_INLINE int32_t subbyte_arm_bits_sum_codes(const uint8_t* line, const uint8_t* known,
                                                   const struct subbyte_arm_bits* t) {
@@ -170,14 +144,6 @@ SUBBYTE_INLINE int32_t subbyte_arm_bits_sum_codes(const uint8_t* line, const uin
     return (int32_t)vget_lane_u32(vpadd_u32(halves, halves), 0);
 }
 
-// Pixel m of register tile `tile` of an area of `total` pixels. The last tile begins early enough to be full; an area of fewer
-// pixels than a tile has repeats its last one.
-SUBBYTE_INLINE int32_t subbyte_arm_bits_pixel(int32_t tile, int32_t m, int32_t total,
-                                              const struct subbyte_arm_conv* g) {
-    const int32_t last = total > g->pixels ? total - g->pixels : 0;
-    return subbyte_min_s32(subbyte_min_s32(tile * g->pixels, last) + m, total - 1);
-}
-
 // The windows of `tiles` register tiles, from tile `first` of the area on.
 SUBBYTE_INLINE void subbyte_arm_bits_lay_out(const struct subbyte_arm_bits_scratch* at, int32_t first, int32_t tiles,
                                              int32_t total, const struct subbyte_arm_area* area,
@@ -187,19 +153,17 @@ SUBBYTE_INLINE void subbyte_arm_bits_lay_out(const struct subbyte_arm_bits_scrat
     int32_t tile, m, j, k;
     for (tile = 0; tile < tiles; ++tile)
         for (m = 0; m < g->pixels; ++m) {
-            const int32_t pixel = subbyte_arm_bits_pixel(first + tile, m, total, g);
-            const int32_t row = g->out_height == 1 ? 0 : pixel / g->out_width;
-            const int32_t column = pixel - row * g->out_width;
+            const int32_t pixel = subbyte_arm_slab_pixel(first + tile, m, total, g);
             uint8_t* to = at->tiles + tile * t->steps * of_tile + m * t->x_planes * SUBBYTE_ARM_BYTES;
-            if (subbyte_arm_bits_is_pointwise(g)) {
-                const int32_t from = row * g->stride_height * area->pitch + column * g->stride_width * g->channels;
-                subbyte_arm_bits_of_pixels(at->line, line, (const uint8_t*)area->x + from, 0, 1, t);
+            if (subbyte_arm_is_pointwise(g)) {
+                const uint8_t* x = (const uint8_t*)area->x + subbyte_arm_slab_at(pixel, area->pitch, g->channels, g);
+                subbyte_arm_bits_of_pixels(at->line, line, x, 0, 1, t);
             } else {
-                const int32_t from =
-                    (row * g->stride_height * subbyte_arm_bits_columns(g) + column * g->stride_width) * t->lanes;
+                const int32_t pitch = subbyte_arm_window_columns(g) * t->lanes;
+                const uint8_t* from = at->planes + subbyte_arm_slab_at(pixel, pitch, t->lanes, g);
                 for (j = 0; j < t->x_planes; ++j)
-                    subbyte_arm_bits_of_window(at->line + j * line,
-                                               at->planes + j * subbyte_arm_bits_plane(g, t) + from, g, t);
+                    subbyte_arm_slab_line(at->line + j * line, from + j * subbyte_arm_bits_plane(g, t), pitch, t->lanes,
+                                          g);
             }
             for (k = 0; k < t->steps; ++k) {
                 SUBBYTE_UNROLL for (j = 0; j < t->x_planes; ++j) {
@@ -340,18 +304,17 @@ SUBBYTE_INLINE void subbyte_arm_bits_finish(int32_t (*sums)[SUBBYTE_ARM_BITS_PAN
     const int32_t output = panel * SUBBYTE_ARM_BITS_PANEL;
     int32_t m, i;
     for (m = 0; m < g->pixels; ++m) {
-        const int32_t pixel = subbyte_arm_bits_pixel(tile, m, total, g);
-        const int32_t y = (area->image * g->out_height + area->row_0) * g->out_width + area->column_0 + pixel;
+        const int32_t y = subbyte_arm_slab_y(subbyte_arm_slab_pixel(tile, m, total, g), output, area, g);
         int32x4_t all[SUBBYTE_ARM_BITS_PANEL / 4];
         SUBBYTE_UNROLL for (i = 0; i < SUBBYTE_ARM_BITS_PANEL / 4; ++i) {
             all[i] = vld1q_s32(sums[m] + 4 * i);
             if (p->t->level) all[i] = vaddq_s32(all[i], vdupq_n_s32(p->t->level * counts[m]));
         }
-        subbyte_arm_finish(&p->results, y * g->outputs + output, all, 1, SUBBYTE_ARM_BITS_PANEL / 4, output, stored, g);
+        subbyte_arm_finish(&p->results, y, all, 1, SUBBYTE_ARM_BITS_PANEL / 4, output, stored, g);
     }
 }
 
-// A subbyte_arm_area_sums. Areas are whole rows, or parts of a single one.
+// A subbyte_arm_area_sums.
 SUBBYTE_INLINE void subbyte_arm_bits_area(const struct subbyte_arm_area* area, const struct subbyte_arm_conv* g,
                                           const void* own) {
     const struct subbyte_arm_bits_sums* p = (const struct subbyte_arm_bits_sums*)own;
@@ -362,16 +325,11 @@ SUBBYTE_INLINE void subbyte_arm_bits_area(const struct subbyte_arm_area* area, c
     const int32_t tile_bytes = t->steps * g->pixels * t->x_planes * SUBBYTE_ARM_BYTES;
     const int32_t panel_bytes = t->steps * SUBBYTE_ARM_BITS_PANEL * t->w_planes * SUBBYTE_ARM_BYTES;
     int32_t first, tile, panel, row;
-    if (!subbyte_arm_bits_is_pointwise(g)) {
-        const int32_t rows =
-            (area->row_1 - area->row_0 - 1) * g->stride_height + (g->kernel_height - 1) * g->dilation_height + 1;
-        const int32_t columns =
-            (area->column_1 - area->column_0 - 1) * g->stride_width + (g->kernel_width - 1) * g->dilation_width + 1;
-        for (row = 0; row < rows; ++row)
-            subbyte_arm_bits_of_pixels(at.planes + row * subbyte_arm_bits_columns(g) * t->lanes,
+    if (!subbyte_arm_is_pointwise(g))
+        for (row = 0; row < subbyte_arm_area_rows(area, g); ++row)
+            subbyte_arm_bits_of_pixels(at.planes + row * subbyte_arm_window_columns(g) * t->lanes,
                                        subbyte_arm_bits_plane(g, t), (const uint8_t*)area->x + row * area->pitch,
-                                       g->channels, columns, t);
-    }
+                                       g->channels, subbyte_arm_area_columns(area, g), t);
     for (first = 0; first < tiles; first += t->slab) {
         const int32_t now = subbyte_min_s32(t->slab, tiles - first);
         subbyte_arm_bits_lay_out(&at, first, now, total, area, g, t, p->known);
