@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from subbyte.compiler.target import Kernel, Packs, Signs, Target, TargetFacts, TargetFamily
-from subbyte.targets.arm import kernels_bit_serial, kernels_codes, kernels_depthwise, kernels_dots, kernels_sums
+from subbyte.targets.arm import (
+    kernels_bit_serial,
+    kernels_codes,
+    kernels_depthwise,
+    kernels_dots,
+    kernels_partial_sums,
+    kernels_sums,
+)
 from subbyte.targets.arm.processors import (
     AARCH64,
     BOARDS,
@@ -22,6 +29,7 @@ KERNELS: tuple[Kernel, ...] = (
     *kernels_depthwise.ROWS,
     *kernels_codes.ROWS,
     *kernels_dots.ROWS,
+    *kernels_partial_sums.ROWS,
     *kernels_sums.ROWS,
 )
 
