@@ -9,6 +9,7 @@ from subbyte.targets.arm import (
     kernels_depthwise,
     kernels_dots,
     kernels_partial_sums,
+    kernels_pools,
     kernels_sums,
 )
 from subbyte.targets.arm.processors import (
@@ -28,6 +29,7 @@ KERNELS: tuple[Kernel, ...] = (
     *kernels_bit_serial.ROWS,
     *kernels_depthwise.ROWS,
     *kernels_codes.ROWS,
+    *kernels_pools.ROWS,
     *kernels_dots.ROWS,
     *kernels_partial_sums.ROWS,
     *kernels_sums.ROWS,
