@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,11 @@ from subbyte.compiler.tuning import TuningRecord
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _STEPS = Path(__file__).with_name("steps.c")
-_MUSL = {True: "aarch64-linux-musl", False: "arm-linux-musleabihf"}
 
 
 @dataclass(frozen=True)
 class Program:
-    """path: of the executable. steps: as the bundle's manifest describes them."""
+    """path: of the executable, with its symbols. steps: as the bundle's manifest describes them."""
 
     path: Path
     steps: tuple[dict[str, Any], ...]
@@ -37,6 +36,7 @@ class StepCounts:
 
     name: str
     kernel: str
+    sources: tuple[str, ...]
     macs: int
     counts: Counts
 
@@ -52,15 +52,14 @@ def build_program(
     options = Options(name="model", io="quantized", remove_work=False, weights=weights, tuning=tuning)
     bundle = compile_bundle(model, target, options)
     write_bundle(bundle, folder, {})
-    compiler = find_compiler(target)
+    compiler = find_compiler(target, libc="musl")
     made, program = folder / "model.o", folder / "steps"
-    compile_c(compiler, (*compiler.flags_for(target), "-c"), [folder / "model.c"], made)
+    compile_c(compiler, (*compiler.flags_for(target), "-fPIC", "-c"), [folder / "model.c"], made)  # as in libraries
     runtime = _REPOSITORY / "runtime_cpp"
     sources = [_STEPS, runtime / "runner" / "tensors.c", *sorted((runtime / "src").glob("*.c")), made]
     includes = [f"-I{runtime / name}" for name in ("include", "src", "runner")]
-    # musl: a program that is static and never moved, whose addresses are those of its listing
-    baseline = compiler.flags_for(replace(target, zig_target=_MUSL[core.is_wide]), baseline=True)
-    flags = (*(flag for flag in baseline if flag != "-std=c99"), "-std=gnu99", "-D_POSIX_C_SOURCE=200809L")
+    flags = (*compiler.flags_for(target, baseline=True), "-std=gnu99", "-D_POSIX_C_SOURCE=200809L")
+    # static: addresses are those of the program's listing
     compile_c(compiler, (*flags, *includes, "-static", "-pthread"), sources, program)
     manifest = json.loads((folder / "manifest.json").read_text())
     weights_file = folder / "weights.bin"
@@ -73,6 +72,6 @@ def count_steps(program: Program, emulator: Sequence[str]) -> list[StepCounts]:
     if len(sections) != len(program.steps) + 2:
         raise EmulationError(f"{program.path} has {len(program.steps)} steps, and {len(sections) - 2} were counted")
     return [
-        StepCounts(step["name"], step["kernel"], step["macs"], counts)
+        StepCounts(step["name"], step["kernel"], tuple(step["sources"]), step["macs"], counts)
         for step, counts in zip(program.steps, sections[1:-1], strict=True)
     ]

@@ -79,14 +79,14 @@ def main(
         if markdown is not None:
             markdown.write_text(text)
         if into is not None:
-            into.write_text(between_marks(into.read_text(), suite, text))
+            into.write_text(between_marks(into.read_text(), f"benchmarks.suite {suite}", text))
     if not render and any(one.name in failures for one in chosen):
         raise typer.Exit(1)
 
 
-def between_marks(page: str, suite: str, text: str) -> str:
-    """`page` with `text` in place of what stands between its marks for `suite`.  Raises ValueError: it has none."""
-    first, last = (f"<!-- {end} of python -m benchmarks.suite {suite} -->\n" for end in ("begin", "end"))
+def between_marks(page: str, program: str, text: str) -> str:
+    """`page` with `text` in place of what stands between its marks for `program`.  Raises ValueError: it has none."""
+    first, last = (f"<!-- {end} of python -m {program} -->\n" for end in ("begin", "end"))
     before, begin, rest = page.partition(first)
     _, end, after = rest.partition(last)
     if not (begin and end):

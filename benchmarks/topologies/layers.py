@@ -1,4 +1,7 @@
-"""Layers by themselves: a few equal ones in a row, so that the way from float to codes and back hardly counts."""
+"""Layers by themselves: a few equal ones in a row, so that the way from float to codes and back hardly counts.
+
+Where steps are looked at one by one, as benchmarks/arm does, one layer is enough: the names that end in "_once".
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,11 @@ LAYERS_IN_A_ROW = 4
 _WIDTHS = (256, 1024, 2048)
 
 
-def convolutions(builder: Builder, size: int, *, channels: int) -> None:
-    """3x3 with as many channels out as in, and ReLU."""
+def convolutions(builder: Builder, size: int, *, channels: int, kernel: int = 3, layers: int = LAYERS_IN_A_ROW) -> None:
+    """kernel x kernel with as many channels out as in, and ReLU."""
     x = builder.quantized(builder.input("input", _positive(builder, (1, channels, size, size))))
-    for _ in range(LAYERS_IN_A_ROW):
-        x = builder.conv(x, channels, 3)
+    for _ in range(layers):
+        x = builder.conv(x, channels, kernel)
     builder.output(x)
 
 
@@ -38,5 +41,7 @@ def _positive(builder: Builder, shape: tuple[int, ...]) -> NDArray[Any]:
 
 LAYERS = {
     "conv3x3_256": Topology(partial(convolutions, channels=256), 14),
+    "conv3x3_256_once": Topology(partial(convolutions, channels=256, layers=1), 14),
+    "conv1x1_512_once": Topology(partial(convolutions, channels=512, kernel=1, layers=1), 14),
     **{f"gemm_{width}": Topology(partial(products, width=width), 128) for width in _WIDTHS},
 }

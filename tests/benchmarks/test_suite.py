@@ -250,15 +250,16 @@ def test_tables_go_between_the_marks_of_their_suite() -> None:
     marks = [f"<!-- {end} of python -m benchmarks.suite x86 -->" for end in ("begin", "end")]
     page = "\n".join(["# Page", marks[0], "old", marks[1], "rest", ""])
     expected = "\n".join(["# Page", marks[0], "", "new", "", marks[1], "rest", ""])
-    assert between_marks(page, "x86", "new\n") == expected
-    assert between_marks(expected, "x86", "new\n") == expected
+    assert between_marks(page, "benchmarks.suite x86", "new\n") == expected
+    assert between_marks(expected, "benchmarks.suite x86", "new\n") == expected
     with pytest.raises(ValueError, match="suite layers"):
-        between_marks(page, "layers", "new\n")
+        between_marks(page, "benchmarks.suite layers", "new\n")
 
 
 def test_the_page_on_performance_has_marks() -> None:
     page = (REPOSITORY / "docs" / "performance.md").read_text()
-    assert all("| new |" in between_marks(page, suite, "| new |\n") for suite in SUITES)
+    programs = ["benchmarks.arm", *(f"benchmarks.suite {suite}" for suite in SUITES)]
+    assert all("| new |" in between_marks(page, program, "| new |\n") for program in programs)
 
 
 def test_what_was_measured_is_printed_again(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.arm.peers import aarch32, aarch64
 
 Array = NDArray[Any]
-_FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent
 _XNNPACK = "XNNPACK, src/qs8-qc8w-gemm/gen/qs8-qc8w-gemm-"
 _PADDING = 64  # bytes behind each row and behind all weights: loops load ahead
 
@@ -131,7 +131,7 @@ def _bit_serial(state: str, unipolar: bool) -> Peer:
     return Peer(
         f"tvm-bit-serial-{name}-{state}", f"TVM bit-serial W2A2, {counts} for a pair of bits",
         "apache/tvm, python/tvm/topi/arm_cpu/bitserial_conv2d.py, commit 3d607ad6", state, frozenset(), 2, 1, 8,
-        (_FOLDER / "bit_serial.c").read_text(), ".c", _planes,
+        (FOLDER / "bit_serial.c").read_text(), ".c", _planes,
         (lambda codes: _planes((codes + 3) // 2)) if unipolar else _planes,
         lambda memory: np.frombuffer(memory, np.int16).astype(np.int32).reshape(1, 8), 16,
         unipolar=unipolar, defines=("-DUNIPOLAR",) if unipolar else (),
@@ -183,7 +183,7 @@ PEERS = (
     Peer(
         "xnnpack-4x16c8", "XNNPACK 4x16c8 smmla",
         f"{_XNNPACK}4x16c8-minmax-fp32-neoni8mm.c, commit 0c8e4a00", "aarch64", frozenset({"i8mm"}), 8, 4, 16,
-        (_FOLDER / "smmla.c").read_text(), ".c", _rows, lambda codes: _blocks(codes, 8), _smmla_sums, 256,
+        (FOLDER / "smmla.c").read_text(), ".c", _rows, lambda codes: _blocks(codes, 8), _smmla_sums, 256,
     ),
     _assembly(
         "xnnpack-4x8-lane-a7", "XNNPACK 4x8 vmlal by element, for the A7",
