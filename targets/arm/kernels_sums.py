@@ -21,7 +21,7 @@ from subbyte.compiler.numerics.accumulate import flush_interval_of_weights
 from subbyte.compiler.target import Call, ConstantArray, Integer, Kernel, KernelKnob, Storage, TargetFacts, as_array
 from subbyte.compiler.tuning import Setting, setting_of
 from subbyte.targets.arm.rows import AARCH32, AARCH64, CYCLE, row, sharing_seconds
-from subbyte.targets.arm.sums import Cut, accepts_sums, cut_into, fits_tiles, input_range, places, sums_call
+from subbyte.targets.arm.sums import Cut, accepts_sums, cut_into, fits_tiles, input_range, places, sums_call, widest
 from subbyte.targets.arm.tiles import PANEL_PIECES, PIECES
 from subbyte.targets.common.geometry import stored_bits
 from subbyte.targets.common.remembered import remembered
@@ -30,6 +30,7 @@ from subbyte.targets.common.tiles import ceil_div, padded_to
 
 GROUP = 16  # codes of a register
 MOST_SUMS, MOST_PIXELS, MOST_OUTPUTS = 16, 8, 8  # of a register tile, as in arm_sums.h
+MOST_CHAINS = 4  # as in arm_sums_in_turn.h
 _REGISTERS = {"aarch64": 32, "aarch32": 16}
 _LEAST_BLOCK = 6  # groups that repay what it takes to widen all sums of a register tile at once
 KNOBS = (
@@ -43,10 +44,12 @@ KNOBS = (
 
 @dataclass(frozen=True)
 class Adding:
-    """How products are added in 16 bits: see struct subbyte_arm_sums."""
+    """Groups of 16 products of a sum, and how they are added in 16 bits: see struct subbyte_arm_sums."""
 
+    groups: int
     joined: int
-    block: int = 0
+    block: int
+    gathered: bool
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Pipeline:
 
 _PIPELINES = {
     "cortex-a7": Pipeline(2.0, 2.0, 2.0, 4.0, 8.0),
-    "cortex-a9": Pipeline(2.0, 1.5, 1.0, 2.0, 6.0),
+    "cortex-a9": Pipeline(1.0, 1.0, 0.0, 6.0, 4.0),
     "cortex-a72": Pipeline(1.0, 0.0, 0.0, 0.1, 2.5),
     "neoverse-n1": Pipeline(1.0, 0.0, 0.0, 0.1, 2.0),
     "neoverse-n2": Pipeline(0.75, 0.0, 0.0, 0.1, 2.0),
@@ -76,9 +79,9 @@ _IN_ORDER = Pipeline(1.0, 1.0, 1.0, 4.0, 4.0)  # cortex-a53 and cortex-a55
 
 
 @remembered
-def held(op: SumOfProducts) -> int:
+def held(op: SumOfProducts, gathered: bool = False) -> int:
     """How many groups of products a lane of 16 bits holds, for the weights at hand and all codes; 0: not even one."""
-    weights = grouped(weights_of(op))
+    weights = grouped(weights_of(op), gathered)
     outputs, groups = weights.shape[:2]
     lanes = weights.reshape(outputs, groups, 2, 8).transpose(0, 3, 1, 2).reshape(outputs * 8, groups, 2)
     try:
@@ -87,34 +90,40 @@ def held(op: SumOfProducts) -> int:
         return 0
 
 
-def grouped(weights: NDArray[np.int64]) -> NDArray[np.int64]:
-    """[outputs, runs, products] -> [outputs, groups, 16], runs padded with zeros."""
-    padded = padded_to(weights, 2, GROUP)
+def grouped(weights: NDArray[np.int64], gathered: bool) -> NDArray[np.int64]:
+    """[outputs, runs, products] -> [outputs, groups, 16]: runs padded with zeros or, gathered, all of them together."""
+    padded = padded_to(weights.reshape(len(weights), 1, -1) if gathered else weights, 2, GROUP)
     return padded.reshape(len(weights), -1, GROUP)
 
 
-def _groups(op: SumOfProducts) -> int:
-    runs, products = geometry(op).runs
-    return runs * ceil_div(products, GROUP)
-
-
-def _addings(op: SumOfProducts) -> Iterator[Adding]:
+def _addings(op: SumOfProducts, state: str) -> Iterator[Adding]:
     """The ways that the weights admit; the blocks of a sum are about equal."""
-    groups, most = _groups(op), held(op)
-    if most == 0:
-        yield Adding(0)
-        return
-    yield Adding(1)
-    if most >= 2 and groups >= 2:
-        yield Adding(2)
-    if most >= min(groups, _LEAST_BLOCK):
-        yield Adding(1, ceil_div(groups, ceil_div(groups, most)))
+    runs, products = geometry(op).runs
+    apart, together = runs * ceil_div(products, GROUP), ceil_div(runs * products, GROUP)
+    for gathered, groups in ((False, apart), *([(True, together)] if together < apart else [])):
+        most = held(op, gathered)
+        yield Adding(groups, min(most, 1), 0, gathered)
+        if most >= 2 and groups >= 2 and state == "aarch64":
+            yield Adding(groups + groups % 2, 2, 0, gathered)
+        if most >= min(groups, _LEAST_BLOCK):
+            yield Adding(groups, 1, ceil_div(groups, ceil_div(groups, most)), gathered)
 
 
 def _fits_registers(adding: Adding, pixels: int, outputs: int, state: str) -> bool:
-    """Whether sums, codes, products and two registers of weights are in registers together."""
-    needed = pixels * outputs + (pixels if adding.block else pixels * (max(adding.joined, 1) + 1)) + 2
-    return pixels * outputs <= MOST_SUMS and (needed <= _REGISTERS[state] or pixels * outputs == 1)
+    """Whether sums, codes, products and weights are in registers together."""
+    sums = pixels * outputs
+    if sums == 1 and adding.joined < 2:
+        return True
+    if adding.block:
+        needed = sums + pixels + 2
+    elif state == "aarch32" and adding.joined == 1:  # arm_sums_in_turn.h: three steps at a time
+        unit = min(2, outputs) if pixels == 1 else 1
+        needed = sums + 3 * unit * pixels + pixels + 2 * unit
+        if unit * pixels > MOST_CHAINS:
+            return False
+    else:
+        needed = sums + max(adding.joined, 1) * pixels + 2 * pixels + 2
+    return sums <= MOST_SUMS and needed <= _REGISTERS[state]
 
 
 def _fits_bytes(op: SumOfProducts, outputs: int) -> bool:
@@ -124,20 +133,20 @@ def _fits_bytes(op: SumOfProducts, outputs: int) -> bool:
 
 def _cycles(op: SumOfProducts, adding: Adding, pixels: int, outputs: int, pipeline: Pipeline) -> float:
     """Of all register tiles, without the window."""
-    g, groups = geometry(op), _groups(op)
+    g = geometry(op)
 
     def tile(summed: int) -> float:
         sums = pixels * summed
-        widened = groups * (2 if adding.joined == 0 else 1 / adding.joined)
+        widened = adding.groups * (2 if adding.joined == 0 else 1 / adding.joined)
         if adding.block:
-            widened = 3 * ceil_div(groups, adding.block)  # they come from memory and go there
-        taken = ceil_div(groups, max(adding.joined, 1)) * max(adding.joined, 1)
+            widened = 3 * ceil_div(adding.groups, adding.block)  # they come from memory and go there
         step = 2 * pipeline.multiply * sums + pipeline.load * (pixels + summed) + pipeline.group
-        return taken * max(step, 6.0) + pipeline.widen * widened * sums + pipeline.result * sums + 10
+        return adding.groups * max(step, 6.0) + pipeline.widen * widened * sums + pipeline.result * sums + 10
 
     full, rest = divmod(g.outputs, outputs)
-    tiles = g.images * g.results[0] * ceil_div(g.results[1], pixels)
-    return tiles * (full * tile(outputs) + (tile(rest) if rest else 0.0))
+    rows = g.images * g.results[0]
+    gathered = g.results[1] * g.runs[0] * ceil_div(g.runs[1], GROUP) * 4.0 if adding.gathered else 0.0
+    return rows * (gathered + ceil_div(g.results[1], pixels) * (full * tile(outputs) + (tile(rest) if rest else 0.0)))
 
 
 @dataclass(frozen=True)
@@ -155,13 +164,13 @@ def _choose(op: SumOfProducts, state: str, core: str, pixels: int | None, output
     g, pipeline = geometry(op), _PIPELINES.get(core, _IN_ORDER)
     choices = [
         Choice(long, wide, adding, _cycles(op, adding, long, wide, pipeline))
-        for adding in _addings(op)
+        for adding in _addings(op, state)
         for long in (range(1, min(MOST_PIXELS, g.results[1]) + 1) if pixels is None else (pixels,))
         for wide in (range(1, min(MOST_OUTPUTS, g.outputs) + 1) if outputs is None else (outputs,))
         if _fits_registers(adding, long, wide, state) and _fits_bytes(op, wide)
     ]
     if not choices:
-        return Choice(pixels or 1, outputs or 1, next(_addings(op)), 0.0)
+        return Choice(pixels or 1, outputs or 1, next(_addings(op, state)), 0.0)
     return min(choices, key=lambda choice: choice.cycles)
 
 
@@ -171,6 +180,8 @@ def _cut(op: SumOfProducts, state: str, setting: Setting = ()) -> tuple[Cut, Add
     choice = _choose(op, state, _CHOSEN_FOR[state], asked.pop("pixels", None), asked.pop("outputs", None))
     rest = geometry(op).outputs % choice.outputs
     cut = cut_into(op, choice.pixels, choice.outputs, rest, reads=GROUP, **asked)
+    if choice.adding.gathered:
+        cut = replace(cut, free_bytes=(widest(cut) * choice.adding.groups + 1) * GROUP)
     return cut, choice.adding
 
 
@@ -186,23 +197,27 @@ def _fits(op: SumOfProducts, setting: Mapping[str, int], state: str) -> bool:
     )
 
 
-def _packed(weights: NDArray[np.int64], panel: int, at_once: int) -> NDArray[np.int8]:
-    """[panels][groups][outputs][16], of the last panel those that are left, and 16 zeros behind all."""
-    groups = padded_to(grouped(weights), 1, at_once)
+def _packed(weights: NDArray[np.int64], panel: int, adding: Adding) -> NDArray[np.int8]:
+    """[panels][groups][outputs][16], of the last panel those that are left."""
+    groups = grouped(weights, adding.gathered)
+    groups = np.pad(groups, [(0, 0), (0, adding.groups - groups.shape[1]), (0, 0)])
     panels = [groups[i : i + panel].transpose(1, 0, 2).reshape(-1) for i in range(0, len(groups), panel)]
-    return as_array(np.concatenate([*panels, np.zeros(GROUP, np.int64)]), np.int8)
+    return as_array(np.concatenate(panels), np.int8)
+
+
+def _places(cut: Cut, adding: Adding) -> NDArray[np.int32]:
+    """Where groups begin in a window, or in what was gathered of one; one of zeros begins where the last does."""
+    at = np.arange(adding.groups) * GROUP if adding.gathered else places(cut, GROUP)
+    return as_array(np.pad(at, (0, adding.groups - len(at)), mode="edge"), np.int32)
 
 
 def _call(op: SumOfProducts, state: str, **knobs: int) -> Call:
     cut, adding = _cut(op, state, setting_of(knobs))
-    at_once = max(adding.joined, 1)
-    at = places(cut, GROUP)
-    at = np.pad(at, (0, -len(at) % at_once), mode="edge")
     constants = (
-        ConstantArray("weights", _packed(weights_of(op), cut.panel, at_once), f"o{cut.panel}k{GROUP}"),
-        ConstantArray("places", as_array(at, np.int32)),
+        ConstantArray("weights", _packed(weights_of(op), cut.panel, adding), f"o{cut.panel}k{GROUP}"),
+        ConstantArray("places", _places(cut, adding)),
     )
-    more = (Integer(len(at)), Integer(adding.joined), Integer(adding.block))
+    more = tuple(map(Integer, (adding.groups, adding.joined, adding.block, int(adding.gathered))))
     return sums_call(_symbol(raw=op.requantization is None), op, cut, constants, more)
 
 

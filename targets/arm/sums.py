@@ -152,18 +152,23 @@ def fits_tiles(cut: Cut) -> bool:
     return tiles.rows <= g.results[0] and tiles.columns * cut.pixels <= g.results[1] and tiles.panels <= cut.panels
 
 
+def widest(cut: Cut) -> int:
+    """Columns of the widest area, of the result."""
+    g = cut.geometry
+    whole = ceil_div(g.results[1] // cut.pixels, cut.tiles.columns) * cut.pixels
+    return min(whole + g.results[1] % cut.pixels, g.results[1])
+
+
 def pitch(cut: Cut) -> int:
     """Bytes from a row of the window, or of the input where that is read in place, to the next."""
     g = cut.geometry
     if not cut.in_window:
         return g.extents[1] * g.channels
-    whole = g.results[1] // cut.pixels
-    widest = ceil_div(whole, cut.tiles.columns) * cut.pixels + g.results[1] % cut.pixels
-    return ((min(widest, g.results[1]) - 1) * g.strides[1] + g.reach[1]) * g.channels
+    return ((widest(cut) - 1) * g.strides[1] + g.reach[1]) * g.channels
 
 
 def places(cut: Cut, group: int) -> NDArray[np.int64]:
-    """[groups]: where a group of codes begins in a window, from its first byte on; each run is cut into whole groups."""
+    """[groups]: where each group of codes begins in a window, from its first byte on; no run shares one with another."""
     g = cut.geometry
     runs, products = g.runs
     taps = 1 if g.dilations[1] == 1 else g.kernel[1]

@@ -30,12 +30,12 @@ struct subbyte_arm_conv {
 };
 
 // Pixels and outputs of one image: rows row_0 to row_1 - 1, columns column_0 to column_1 - 1, panels panel_0 to panel_1 - 1;
-// x: the first byte of the window of its first pixel, whose rows are `pitch` bytes apart; free: scratch behind the window,
-// 64-byte aligned.
+// x: the first byte of the window of its first pixel; rows of it are `pitch` bytes apart, pixels `step`. free: scratch behind
+// the window, 64-byte aligned.
 struct subbyte_arm_area {
     int32_t image, row_0, row_1, column_0, column_1, panel_0, panel_1;
     const int8_t* x;
-    int32_t pitch;
+    int32_t pitch, step;
     void* free;
 };
 
@@ -148,6 +148,7 @@ SUBBYTE_INLINE void subbyte_arm_areas(const void* x, const struct subbyte_arm_co
         area.column_1 =
             column + 1 < g->column_tiles ? (column + 1) * whole / g->column_tiles * g->pixels : g->out_width;
         area.pitch = subbyte_arm_pitch(g);
+        area.step = g->stride_width * g->channels;
         area.free = (uint8_t*)scratch + subbyte_arm_window_bytes(g);
         top = area.row_0 * g->stride_height - g->pad_top;
         left = area.column_0 * g->stride_width - g->pad_left;
@@ -174,7 +175,7 @@ SUBBYTE_INLINE void subbyte_arm_register_tiles(const struct subbyte_arm_area* ar
     struct subbyte_arm_register_tile tile;
     int32_t row, column;
     tile.pitch = area->pitch;
-    tile.step = g->stride_width * g->channels;
+    tile.step = area->step;
     tile.pixels = g->pixels;
     for (tile.panel = area->panel_0; tile.panel < area->panel_1; ++tile.panel) {
         tile.output = tile.panel * g->panel;

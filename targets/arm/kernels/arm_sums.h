@@ -8,17 +8,22 @@
 #define SUBBYTE_ARM_SUMS_H
 
 #include "arm_finish.h"
+#if !defined(__aarch64__)
+#include "arm_sums_in_turn.h"
+#endif
 
 enum { SUBBYTE_ARM_SUMS = 16, SUBBYTE_ARM_PIXELS = 8, SUBBYTE_ARM_OUTPUTS = 8 };  // the most of a register tile
 
-// w: for each panel [groups][outputs][16], of a last panel those that are summed, and 16 bytes behind all. places[i]: where
+// w: for each panel [groups][outputs][16], of a last panel those that are summed. places[i]: where
 // group i begins in a window, from its first byte on. Products are added in 16 bits
 //   * block > 0: of `block` groups, and begin anew after each block;
 //   * block = 0: of `joined` groups, 1 or 2, `groups` being a multiple; or one by one where `joined` is 0.
+// gathered: 1: the runs of each pixel's window are copied to scratch without gaps, so that few groups have a rest; for runs
+// that are no multiple of 16, of windows that are copies themselves.
 struct subbyte_arm_sums {
     const int8_t* w;
     const int32_t* places;
-    int32_t groups, joined, block;
+    int32_t groups, joined, block, gathered;
     struct subbyte_arm_results results;
 };
 
@@ -106,8 +111,11 @@ SUBBYTE_INLINE void subbyte_arm_sum_tile(const struct subbyte_arm_register_tile*
     int32x4_t sums[SUBBYTE_ARM_SUMS], of_pixels[SUBBYTE_ARM_SUMS];
     int32_t m, v;
     SUBBYTE_UNROLL for (m = 0; m < pixels * outputs; ++m) sums[m] = zero;
-    if (s->block)
-        subbyte_arm_multiply_blocks(sums, tile->x, tile->step, w, s, pixels, outputs);
+    if (s->block) subbyte_arm_multiply_blocks(sums, tile->x, tile->step, w, s, pixels, outputs);
+#if !defined(__aarch64__)
+    else if (s->joined == 1)
+        subbyte_arm_multiply_in_turn(sums, tile->x, tile->step, w, s->places, s->groups, pixels, outputs);
+#endif
     else
         subbyte_arm_multiply(sums, tile->x, tile->step, w, s, pixels, outputs);
     SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) {
@@ -122,25 +130,52 @@ SUBBYTE_INLINE void subbyte_arm_sum_tile(const struct subbyte_arm_register_tile*
     subbyte_arm_finish(&s->results, tile->y, of_pixels, pixels, vectors, tile->output, tile->stored, g);
 }
 
+// The runs of a pixel's window, one behind the other. Reads and writes up to 15 bytes behind them.
+SUBBYTE_INLINE void subbyte_arm_gather(int8_t* to, const int8_t* x, int32_t pitch, const struct subbyte_arm_conv* g) {
+    const int32_t run = subbyte_arm_run(g);
+    int32_t r, k;
+    for (r = 0; r < subbyte_arm_runs(g); ++r, to += run) {
+        const int8_t* from = x + subbyte_arm_run_at(g, pitch, r);
+        for (k = 0; k < run; k += 16) vst1q_s8(to + k, subbyte_arm_load_s8(from + k));
+    }
+}
+
 SUBBYTE_INLINE void subbyte_arm_sum_area(const struct subbyte_arm_area* area, const struct subbyte_arm_conv* g,
                                          const void* own) {
-    subbyte_arm_register_tiles(area, g, subbyte_arm_sum_tile, own);
+    const struct subbyte_arm_sums* s = (const struct subbyte_arm_sums*)own;
+    struct subbyte_arm_area row = *area;
+    int32_t column;
+    if (!s->gathered) {
+        subbyte_arm_register_tiles(area, g, subbyte_arm_sum_tile, own);
+        return;
+    }
+    row.x = (const int8_t*)area->free;
+    row.pitch = 0;
+    row.step = s->groups * 16;
+    for (row.row_0 = area->row_0; row.row_0 < area->row_1; ++row.row_0) {
+        const int8_t* x = area->x + (row.row_0 - area->row_0) * g->stride_height * area->pitch;
+        row.row_1 = row.row_0 + 1;
+        for (column = 0; column < area->column_1 - area->column_0; ++column)
+            subbyte_arm_gather((int8_t*)area->free + column * row.step, x + column * area->step, area->pitch, g);
+        subbyte_arm_register_tiles(&row, g, subbyte_arm_sum_tile, own);
+    }
 }
 
 // y = N4 of x * w + bias, codes of a byte; arguments as in struct subbyte_arm_sums and subbyte_arm_results.
 SUBBYTE_INLINE void subbyte_arm_sums_s8s8(const void* x, const int8_t* w, const int32_t* places, const int32_t* bias,
                                           const float* multiplier, const float* shift, void* y,
                                           const struct subbyte_arm_conv* g, int32_t groups, int32_t joined,
-                                          int32_t block, int32_t begin, int32_t end, void* scratch) {
-    const struct subbyte_arm_sums own = {w, places, groups, joined, block, {y, bias, multiplier, shift}};
+                                          int32_t block, int32_t gathered, int32_t begin, int32_t end, void* scratch) {
+    const struct subbyte_arm_sums own = {w, places, groups, joined, block, gathered, {y, bias, multiplier, shift}};
     subbyte_arm_areas(x, g, begin, end, scratch, subbyte_arm_sum_area, &own);
 }
 
 // y = x * w + bias, 32 bits.
 SUBBYTE_INLINE void subbyte_arm_sums_s8s8s32(const void* x, const int8_t* w, const int32_t* places, const int32_t* bias,
                                              int32_t* y, const struct subbyte_arm_conv* g, int32_t groups,
-                                             int32_t joined, int32_t block, int32_t begin, int32_t end, void* scratch) {
-    const struct subbyte_arm_sums own = {w, places, groups, joined, block, {y, bias, 0, 0}};
+                                             int32_t joined, int32_t block, int32_t gathered, int32_t begin,
+                                             int32_t end, void* scratch) {
+    const struct subbyte_arm_sums own = {w, places, groups, joined, block, gathered, {y, bias, 0, 0}};
     subbyte_arm_areas(x, g, begin, end, scratch, subbyte_arm_sum_area, &own);
 }
 
