@@ -41,6 +41,14 @@
 #pragma float_control(precise, on, push)
 #endif
 
+// SUBBYTE_COMPARES_FLOATS: behind the brace of every function that compares floats in a loop. 32-bit NEON takes subnormals
+// for zeros; clang, which leaves arithmetic to VFP for that, would have NEON compare (LLVM 22: loops without arithmetic).
+#if defined(__clang__) && defined(__arm__)
+#define SUBBYTE_COMPARES_FLOATS _Pragma("clang fp exceptions(maytrap)")
+#else
+#define SUBBYTE_COMPARES_FLOATS
+#endif
+
 // SUBBYTE_BARRIER_F32(v): the compiler must hold the float variable v as one rounded float32 here, and knows nothing of
 // where it came from. Costs no instruction. Vector kernels use the form for their register type after each product.
 #if defined(__GNUC__)

@@ -22,6 +22,7 @@ static inline float subbyte_load_real(const void* x, int32_t type, int32_t at) {
 // y = whether a stands in the relation to b; f64 where `doubles`, else of `type`. Tiles: those of the span.
 static inline void subbyte_compare(const void* a, const void* b, void* y, int32_t relation, int32_t type,
                                    int32_t doubles, const struct subbyte_span* span, int32_t begin, int32_t end) {
+    SUBBYTE_COMPARES_FLOATS
     const int32_t reals = type == SUBBYTE_TYPE_F32 || type == SUBBYTE_TYPE_F16;
     const uint64_t turn = type == SUBBYTE_TYPE_U64 ? 0 : (uint64_t)1 << 63;  // s64 in the order of u64
     int32_t tile, i;

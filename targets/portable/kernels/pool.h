@@ -47,6 +47,7 @@ static inline void subbyte_max_pool_codes(const void* x, void* y, int32_t y_type
 // The largest float of each window: NaN where it holds one; a zero is +0.0.
 static inline void subbyte_max_pool_floats(const void* x, void* y, const struct subbyte_pool* g, int32_t begin,
                                            int32_t end) {
+    SUBBYTE_COMPARES_FLOATS
     struct subbyte_grid grid = {0, 1.0f, 0, 0, 0};
     float largest[SUBBYTE_BLOCK], reals[SUBBYTE_BLOCK];
     int32_t row, column, channel, ky, kx, i;

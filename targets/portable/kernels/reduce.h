@@ -45,6 +45,7 @@ static inline void subbyte_reduce_extreme_codes(const void* x, void* y, int32_t 
 static inline void subbyte_reduce_extreme_floats(const void* x, void* y, int32_t type, int32_t sign,
                                                  const struct subbyte_reduce* g, const struct subbyte_span* span,
                                                  int32_t begin, int32_t end) {
+    SUBBYTE_COMPARES_FLOATS
     struct subbyte_grid grid = {0, 1.0f, 0, 0, 0};
     float extreme[SUBBYTE_BLOCK], reals[SUBBYTE_BLOCK];
     int32_t tile, k, i;
