@@ -168,7 +168,7 @@ def pitch(cut: Cut) -> int:
 
 
 def places(cut: Cut, group: int) -> NDArray[np.int64]:
-    """[groups]: where each group of codes begins in a window, from its first byte on; no run shares one with another."""
+    """[groups]: where each group of codes begins in a window, from its first byte on; no run shares its groups."""
     g = cut.geometry
     runs, products = g.runs
     taps = 1 if g.dilations[1] == 1 else g.kernel[1]
