@@ -83,11 +83,16 @@ def _clamp_call(op: Clamp) -> Call:
 # N1 and N2 ------------------------------------------------------------------------------------------------------------
 
 
-def _accepts_dequantize(op: DequantizeLinear) -> bool:
-    if not is_quantized_byte(op.x.type) or op.type.dtype != FLOAT32 or not same_order(op.x.type, op.type):
+def is_normal_grid(of_type: TensorType) -> bool:
+    """Codes of a byte with a scale that is no subnormal number."""
+    if not is_quantized_byte(of_type):
         return False
-    assert op.x.type.quant is not None
-    return op.x.type.quant.scalar()[0] >= float(np.finfo(np.float32).smallest_normal)
+    assert of_type.quant is not None
+    return of_type.quant.scalar()[0] >= float(np.finfo(np.float32).smallest_normal)
+
+
+def _accepts_dequantize(op: DequantizeLinear) -> bool:
+    return is_normal_grid(op.x.type) and op.type.dtype == FLOAT32 and same_order(op.x.type, op.type)
 
 
 def _dequantize_call(op: DequantizeLinear) -> Call:

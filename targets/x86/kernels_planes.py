@@ -3,55 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 
 from subbyte.compiler.dtype import FLOAT32
 from subbyte.compiler.ir.node import Node
 from subbyte.compiler.ir.ops import DequantizeLinear, QuantizeLinear, Repack, Transpose
-from subbyte.compiler.ir.types import TensorType
-from subbyte.compiler.target import Call, ConstantStruct, Integer, Kernel, Real, ResultPointer, Special, Storage
+from subbyte.compiler.target import Call, Integer, Kernel, Real, ResultPointer, Special, Storage
 from subbyte.targets.common.constants import operand
-from subbyte.targets.common.geometry import merge, pieces, stored_strides
+from subbyte.targets.common.geometry import stored_strides
+from subbyte.targets.common.planes import Planes, planes
 from subbyte.targets.x86.registers import REGISTERS
 from subbyte.targets.x86.rows import cost_at, is_unsigned_grid, row
 
-_TILE_BYTES = 16384  # of a tile: some microseconds of work
+_STRUCT = "subbyte_x86_planes"  # of kernels/x86_planes.h
 _BLOCK = 64  # pixels, SUBBYTE_X86_PIXELS of kernels/x86_planes.h: tiles are cut between them
-
-
-@dataclass(frozen=True)
-class Planes:
-    """images of `channels` planes of `pixels` elements, to be stored pixel by pixel."""
-
-    images: int
-    channels: int
-    pixels: int
-
-    @property
-    def turned(self) -> Planes:
-        """What takes pixels to planes: a pixel is a plane then."""
-        return Planes(self.images, self.pixels, self.channels)
-
-    def struct(self) -> tuple[ConstantStruct, int]:
-        """The struct subbyte_x86_planes of kernels/x86_planes.h, and the number of tiles."""
-        tiles = min(pieces(self.channels * self.pixels, _TILE_BYTES), pieces(self.pixels, _BLOCK))
-        fields = (("images", self.images), ("channels", self.channels), ("pixels", self.pixels), ("tiles", tiles))
-        return ConstantStruct("subbyte_x86_planes", fields), self.images * tiles
-
-
-def planes(x: TensorType, along: tuple[int, ...], y: TensorType) -> Planes | None:
-    """The planes of x that are the pixels of y, whose axes step through x by `along`; None where it is another copy."""
-    loops = merge([y.shape[axis] for axis in y.order], [[along[axis] for axis in y.order]])
-    extents, strides = loops.extents, loops.strides[0]
-    if len(extents) == 2:
-        extents, strides = (1, *extents), (x.elements, *strides)
-    if len(extents) != 3:
-        return None
-    images, pixels, channels = extents
-    if strides != (channels * pixels, 1, pixels) or x.elements != images * channels * pixels:
-        return None
-    return Planes(images, channels, pixels)
 
 
 def _copied(op: Repack | Transpose) -> Planes | None:
@@ -74,7 +39,7 @@ def _accepts_copy(op: Repack | Transpose) -> bool:
 def _copy_call(op: Repack | Transpose) -> Call:
     found = _copied(op)
     assert found is not None
-    struct, tiles = found.struct()
+    struct, tiles = found.struct(_STRUCT, _BLOCK)
     arguments = (operand(op, op.x), ResultPointer(), struct, Special.TILE_BEGIN, Special.TILE_END)
     return Call("subbyte_x86_transpose_bytes", arguments, tiles=tiles)
 
@@ -87,7 +52,7 @@ def _accepts_quantize(op: QuantizeLinear) -> bool:
 def _quantize_call(op: QuantizeLinear, isa: str) -> Call:
     found = _converted(op)
     assert found is not None
-    struct, tiles = found.struct()
+    struct, tiles = found.struct(_STRUCT, _BLOCK)
     scale, zero = op.quant.scalar()
     return Call(
         f"subbyte_x86_quantize_planes_u8_{isa}",
@@ -116,7 +81,7 @@ def _dequantize_call(op: DequantizeLinear, isa: str) -> Call:
     found = _converted(op)
     assert found is not None
     assert op.x.type.quant is not None
-    struct, tiles = found.struct()
+    struct, tiles = found.struct(_STRUCT, _BLOCK)
     scale, zero = op.x.type.quant.scalar()
     return Call(
         f"subbyte_x86_dequantize_pixels_u8_{isa}",

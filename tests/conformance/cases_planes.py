@@ -26,6 +26,7 @@ def planes() -> Iterator[Case]:
         yield Case(f"planes_transpose_{label}", lambda v: ops.Transpose(v, (0, 2, 3, 1)), (x,))
         back = codes(f"pixels_{label}", pixels, UINT8, grid)
         yield Case(f"pixels_repack_{label}", lambda v: ops.Repack(v, layout=PLANES), (back,))
+        yield Case(f"pixels_transpose_{label}", lambda v: ops.Transpose(v, (0, 3, 1, 2)), (back,))
         real = reals(f"planes_{label}", (n, c, h, w), FLOAT32, specials=True)
         yield Case(f"planes_quantize_{label}", lambda v: ops.QuantizeLinear(v, UINT8, grid, layout=PIXELS), (real,))
         yield Case(
