@@ -23,6 +23,7 @@ OPTIONAL_CAPABILITIES = {
     "gpu": "an NVIDIA GPU and its driver",
     "benchmark peer": "an engine that benchmarks/ measures subbyte beside and no other test needs, such as OpenVINO",
     "instruction set": "an instruction set of the target that is not this processor's",
+    "pipeline models": "qemu-user and llvm-mca, by which benchmarks/arm counts instructions and cycles",
     "qonnx": "the package qonnx, which for Python 3.10 has no release beside ONNX 1.20",
     "shared models": "the models of ../shared/models, or of the folder that SUBBYTE_SHARED_MODELS names",
 }

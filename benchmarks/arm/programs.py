@@ -44,12 +44,12 @@ class StepCounts:
 def build_program(
     model: Path, core: Core, folder: Path, tuning: tuple[TuningRecord, ...] = (), weights: str = "inline"
 ) -> Program:
-    """Compile `model` for `core` into `folder`: nothing left out of it, inputs and outputs as codes.
+    """Compile `model` for `core` into `folder`: nothing left out of it.
 
     Raises: SubbyteError.
     """
     target = find_target(core.target)
-    options = Options(name="model", io="quantized", remove_work=False, weights=weights, tuning=tuning)
+    options = Options(name="model", remove_work=False, weights=weights, tuning=tuning)
     bundle = compile_bundle(model, target, options)
     write_bundle(bundle, folder, {})
     compiler = find_compiler(target, libc="musl")

@@ -81,7 +81,7 @@ def _beside_bit_serial(layers: Sequence[Row], peers: Sequence[Row]) -> Iterator[
         others = {
             each["kernel"]: each["all"]["cycles"]
             for each in same
-            if each is not row and any(word in each["kernel"] for word in asked.BIT_SERIAL)
+            if each is not row and asked.BIT_SERIAL in each["kernel"]
         } | {
             f"loop of {each['title']}": each["inner"]["cycles"]
             for each in peers
