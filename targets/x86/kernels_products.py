@@ -15,7 +15,6 @@ from subbyte.compiler.errors import NumericsError
 from subbyte.compiler.ir.accumulators import accumulator_of
 from subbyte.compiler.ir.macs import multiply_accumulates
 from subbyte.compiler.ir.qops import QGemm
-from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.target import (
     Argument,
     Call,
@@ -29,9 +28,10 @@ from subbyte.compiler.target import (
     TargetFacts,
     as_array,
 )
+from subbyte.targets.common.batches import firsts_of_batches
 from subbyte.targets.common.c_types import is_unsigned_byte
 from subbyte.targets.common.constants import constant_of, is_constant, operand, zero_point
-from subbyte.targets.common.geometry import broadcast_strides, pieces, stored_strides
+from subbyte.targets.common.geometry import pieces, stored_strides
 from subbyte.targets.common.sums import may_reach_int32
 from subbyte.targets.common.tiles import padded_to
 from subbyte.targets.x86.registers import REGISTERS
@@ -98,16 +98,6 @@ def _accepts(op: QGemm) -> bool:
         return False
 
 
-def _firsts(of_type: TensorType, batches: tuple[int, ...], role: str) -> ConstantArray:
-    """Where the matrix of each batch begins."""
-    strides = broadcast_strides(of_type, len(batches) + 2)[:-2]
-    starts = np.zeros(batches, np.int64)
-    for axis, (extent, stride) in enumerate(zip(batches, strides, strict=True)):
-        shape = [extent if axis == other else 1 for other in range(len(batches))]
-        starts = starts + np.arange(extent).reshape(shape) * stride
-    return ConstantArray(role, as_array(starts.reshape(-1), np.int32))
-
-
 def _call(op: QGemm, product: Product) -> Call:
     r = op.requantization
     assert r is not None, "accepted with a requantization"
@@ -150,9 +140,9 @@ def _call(op: QGemm, product: Product) -> Call:
             per_column("multiplier", r.multiplier, np.float32),
             per_column("shift", r.shift, np.float32),
             ResultPointer(),
-            _firsts(op.a.type, batches, "firsts_of_a"),
-            _firsts(op.b.type, batches, "firsts_of_b"),
-            _firsts(op.type, batches, "firsts_of_y"),
+            firsts_of_batches(op.a.type, batches, "firsts_of_a"),
+            firsts_of_batches(op.b.type, batches, "firsts_of_b"),
+            firsts_of_batches(op.type, batches, "firsts_of_y"),
             ConstantStruct("subbyte_x86_product", fields),
             Special.TILE_BEGIN,
             Special.TILE_END,

@@ -73,27 +73,40 @@ SUBBYTE_INLINE const uint8_t* subbyte_arm_sdot_step(int32x4_t* sums, const int8_
     return w;
 }
 
+// sums[m * vectors + v] = 0 for a register tile.
+SUBBYTE_INLINE void subbyte_arm_sdot_clear(int32x4_t* sums, int32_t pixels, int32_t vectors) {
+    int32_t m, v;
+    SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) {
+        SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) sums[m * vectors + v] = vdupq_n_s32(0);
+    }
+}
+
+// Adds a run of products to all sums of a register tile; returns the weights behind them.
+SUBBYTE_INLINE const uint8_t* subbyte_arm_sdot_run(int32x4_t* sums, const int8_t* x, int32_t step, const uint8_t* w,
+                                                   const struct subbyte_arm_levels* levels, int32_t bits, int32_t run,
+                                                   int32_t pixels, int32_t vectors) {
+    const int32_t rest = (run % 16 + 3) / 4;
+    int32_t k;
+    for (k = run / 16; k > 0; --k, x += 16)
+        w = subbyte_arm_sdot_step(sums, x, step, w, levels, bits, 4, pixels, vectors);
+    return rest ? subbyte_arm_sdot_step(sums, x, step, w, levels, bits, rest, pixels, vectors) : w;
+}
+
 // A subbyte_arm_register_tile_sums.
 SUBBYTE_INLINE void subbyte_arm_sdot_tile(const struct subbyte_arm_register_tile* tile,
                                           const struct subbyte_arm_conv* g, const void* own) {
     const struct subbyte_arm_sdot* p = (const struct subbyte_arm_sdot*)own;
     const struct subbyte_arm_levels levels = subbyte_arm_load_levels(p->levels, p->bits);
-    const int32_t vectors = tile->summed / 4, run = subbyte_arm_run(g), rest = (run % 16 + 3) / 4;
+    const int32_t vectors = tile->summed / 4, run = subbyte_arm_run(g);
     const int32_t groups = p->bits == 8 ? (run + 3) / 4 : (run + 15) / 16 * 4;
     const uint8_t* w =
         p->w + (ptrdiff_t)tile->panel * subbyte_arm_runs(g) * groups * g->panel * 4 / subbyte_arm_sharing(p->bits);
     int32x4_t sums[SUBBYTE_ARM_SDOT_SUMS];
-    int32_t i, k, m, v;
-    SUBBYTE_UNROLL for (m = 0; m < tile->pixels; ++m) {
-        SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) sums[m * vectors + v] = vdupq_n_s32(0);
-    }
+    int32_t i;
+    subbyte_arm_sdot_clear(sums, tile->pixels, vectors);
     for (i = 0; i < subbyte_arm_runs(g); ++i) {
         const int8_t* x = tile->x + subbyte_arm_run_at(g, tile->pitch, i);
-        for (k = run / 16; k > 0; --k) {
-            w = subbyte_arm_sdot_step(sums, x, tile->step, w, &levels, p->bits, 4, tile->pixels, vectors);
-            x += 16;
-        }
-        if (rest) w = subbyte_arm_sdot_step(sums, x, tile->step, w, &levels, p->bits, rest, tile->pixels, vectors);
+        w = subbyte_arm_sdot_run(sums, x, tile->step, w, &levels, p->bits, run, tile->pixels, vectors);
     }
     subbyte_arm_finish(&p->results, tile->y, sums, tile->pixels, vectors, tile->output, tile->stored, g);
 }

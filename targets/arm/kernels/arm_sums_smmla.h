@@ -30,45 +30,70 @@ SUBBYTE_INLINE int32x4_t subbyte_arm_high_halves(int32x4_t a, int32x4_t b) {
     return vreinterpretq_s32_s64(vzip2q_s64(vreinterpretq_s64_s32(a), vreinterpretq_s64_s32(b)));
 }
 
-// A subbyte_arm_register_tile_sums; pixels are even. of_pairs[p * pairs + v]: pixels 2 p and 2 p + 1 by outputs 2 v and 2 v + 1.
-SUBBYTE_INLINE void subbyte_arm_smmla_tile(const struct subbyte_arm_register_tile* tile,
-                                           const struct subbyte_arm_conv* g, const void* own) {
-    const struct subbyte_arm_smmla* p = (const struct subbyte_arm_smmla*)own;
-    const struct subbyte_arm_levels levels = subbyte_arm_load_levels(p->levels, p->bits);
-    const int32_t sharing = subbyte_arm_sharing(p->bits), pairs = tile->summed / 2, pixel_pairs = tile->pixels / 2;
-    const int32_t groups = (subbyte_arm_run(g) + 7) / 8, vectors = tile->summed / 4;
-    const uint8_t* w = p->w + (ptrdiff_t)tile->panel * subbyte_arm_runs(g) * groups * g->panel * 8 / sharing;
-    uint8x16_t bytes = vdupq_n_u8(0);
-    int32x4_t of_pairs[SUBBYTE_ARM_SMMLA_SUMS], sums[SUBBYTE_ARM_SMMLA_SUMS];
-    int32_t i, k, m, v;
-    SUBBYTE_UNROLL for (m = 0; m < pixel_pairs; ++m) {
+// of_pairs[p * pairs + v], two pixels by two outputs: 0 for a register tile.
+SUBBYTE_INLINE void subbyte_arm_smmla_clear(int32x4_t* of_pairs, int32_t pixels, int32_t pairs) {
+    int32_t m, v;
+    SUBBYTE_UNROLL for (m = 0; m < pixels / 2; ++m) {
         SUBBYTE_UNROLL for (v = 0; v < pairs; ++v) of_pairs[m * pairs + v] = vdupq_n_s32(0);
     }
-    for (i = 0; i < subbyte_arm_runs(g); ++i) {
-        const int8_t* x = tile->x + subbyte_arm_run_at(g, tile->pitch, i);
-        for (k = groups; k > 0; --k, x += 8) {
-            int8x16_t of_x[SUBBYTE_ARM_SMMLA_PIXELS / 2];
-            SUBBYTE_UNROLL for (m = 0; m < pixel_pairs; ++m) of_x[m] =
-                vcombine_s8(vld1_s8(x + 2 * m * tile->step), vld1_s8(x + (2 * m + 1) * tile->step));
-            SUBBYTE_UNROLL for (v = 0; v < pairs; ++v) {
-                int8x16_t of_w;
-                if (v % sharing == 0) {
-                    bytes = subbyte_arm_load_u8(w);
-                    w += SUBBYTE_ARM_BYTES;
-                }
-                of_w = subbyte_arm_expand(bytes, &levels, p->bits, v % sharing);
-                SUBBYTE_UNROLL for (m = 0; m < pixel_pairs; ++m) of_pairs[m * pairs + v] =
-                    vmmlaq_s32(of_pairs[m * pairs + v], of_x[m], of_w);
+}
+
+// Adds a run of products, in whole groups of 8, to all sums of a register tile; returns the weights behind them.
+SUBBYTE_INLINE const uint8_t* subbyte_arm_smmla_run(int32x4_t* of_pairs, const int8_t* x, int32_t step,
+                                                    const uint8_t* w, const struct subbyte_arm_levels* levels,
+                                                    int32_t bits, int32_t run, int32_t pixels, int32_t pairs) {
+    const int32_t sharing = subbyte_arm_sharing(bits);
+    uint8x16_t bytes = vdupq_n_u8(0);
+    int32_t k, m, v;
+    for (k = (run + 7) / 8; k > 0; --k, x += 8) {
+        int8x16_t of_x[SUBBYTE_ARM_SMMLA_PIXELS / 2];
+        SUBBYTE_UNROLL for (m = 0; m < pixels / 2; ++m) {
+            of_x[m] = vcombine_s8(vld1_s8(x + 2 * m * step), vld1_s8(x + (2 * m + 1) * step));
+        }
+        SUBBYTE_UNROLL for (v = 0; v < pairs; ++v) {
+            int8x16_t of_w;
+            if (v % sharing == 0) {
+                bytes = subbyte_arm_load_u8(w);
+                w += SUBBYTE_ARM_BYTES;
+            }
+            of_w = subbyte_arm_expand(bytes, levels, bits, v % sharing);
+            SUBBYTE_UNROLL for (m = 0; m < pixels / 2; ++m) {
+                of_pairs[m * pairs + v] = vmmlaq_s32(of_pairs[m * pairs + v], of_x[m], of_w);
             }
         }
     }
-    SUBBYTE_UNROLL for (m = 0; m < pixel_pairs; ++m) {
+    return w;
+}
+
+// sums[m * vectors + v], of one pixel and four outputs each, out of those of pairs.
+SUBBYTE_INLINE void subbyte_arm_smmla_apart(int32x4_t* sums, const int32x4_t* of_pairs, int32_t pixels,
+                                            int32_t vectors) {
+    int32_t m, v;
+    SUBBYTE_UNROLL for (m = 0; m < pixels / 2; ++m) {
         SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
-            const int32x4_t a = of_pairs[m * pairs + 2 * v], b = of_pairs[m * pairs + 2 * v + 1];
+            const int32x4_t a = of_pairs[2 * (m * vectors + v)], b = of_pairs[2 * (m * vectors + v) + 1];
             sums[2 * m * vectors + v] = subbyte_arm_low_halves(a, b);
             sums[(2 * m + 1) * vectors + v] = subbyte_arm_high_halves(a, b);
         }
     }
+}
+
+// A subbyte_arm_register_tile_sums; pixels are even.
+SUBBYTE_INLINE void subbyte_arm_smmla_tile(const struct subbyte_arm_register_tile* tile,
+                                           const struct subbyte_arm_conv* g, const void* own) {
+    const struct subbyte_arm_smmla* p = (const struct subbyte_arm_smmla*)own;
+    const struct subbyte_arm_levels levels = subbyte_arm_load_levels(p->levels, p->bits);
+    const int32_t vectors = tile->summed / 4, run = subbyte_arm_run(g);
+    const uint8_t* w = p->w + (ptrdiff_t)tile->panel * subbyte_arm_runs(g) * ((run + 7) / 8) * g->panel * 8 /
+                                  subbyte_arm_sharing(p->bits);
+    int32x4_t of_pairs[SUBBYTE_ARM_SMMLA_SUMS], sums[SUBBYTE_ARM_SMMLA_SUMS];
+    int32_t i;
+    subbyte_arm_smmla_clear(of_pairs, tile->pixels, 2 * vectors);
+    for (i = 0; i < subbyte_arm_runs(g); ++i) {
+        const int8_t* x = tile->x + subbyte_arm_run_at(g, tile->pitch, i);
+        w = subbyte_arm_smmla_run(of_pairs, x, tile->step, w, &levels, p->bits, run, tile->pixels, 2 * vectors);
+    }
+    subbyte_arm_smmla_apart(sums, of_pairs, tile->pixels, vectors);
     subbyte_arm_finish(&p->results, tile->y, sums, tile->pixels, vectors, tile->output, tile->stored, g);
 }
 
