@@ -5,11 +5,14 @@ from __future__ import annotations
 from subbyte.compiler.target import Kernel, Packs, Signs, Target, TargetFacts, TargetFamily
 from subbyte.targets.arm import (
     kernels_bit_serial,
+    kernels_byte_sums,
     kernels_codes,
     kernels_depthwise,
     kernels_dots,
     kernels_partial_sums,
+    kernels_planes,
     kernels_pools,
+    kernels_products,
     kernels_sums,
 )
 from subbyte.targets.arm.processors import (
@@ -27,11 +30,14 @@ from subbyte.targets.portable.kernels import KERNELS as PORTABLE_KERNELS
 KERNELS: tuple[Kernel, ...] = (
     # *kernels_NAME.ROWS, one line for each module
     *kernels_bit_serial.ROWS,
+    *kernels_byte_sums.ROWS,
     *kernels_depthwise.ROWS,
     *kernels_codes.ROWS,
     *kernels_pools.ROWS,
+    *kernels_planes.ROWS,
     *kernels_dots.ROWS,
     *kernels_partial_sums.ROWS,
+    *kernels_products.ROWS,
     *kernels_sums.ROWS,
 )
 
