@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache, cached_property
@@ -396,11 +396,24 @@ def find_target(name: str) -> Target:
         if (target := family.resolve(name)) is not None:
             return target
     names = ["native", *(n for family in known.values() for n in family.names)]
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
+    boards = [board.name for family in known.values() for board in family.boards]
     raise UnsupportedError(
-        f"there is no target '{name}'.{hint} Targets are {', '.join(names)}; features are added with '+'."
+        f"there is no target '{name}'.{did_you_mean(name, [*names, *boards])} Targets are {', '.join(names)}; features "
+        f"are added with '+'. Boards are {', '.join(boards)}."
     )
+
+
+def did_you_mean(name: str, names: Sequence[str]) -> str:
+    """` Did you mean 'cortex-a72'?` for `cortex-a71`; "" where nothing is near.
+
+    Names of the same length come first, and among them those whose differing letters are neighbours.
+    """
+    near = difflib.get_close_matches(name, names, n=8)
+    alike = [each for each in near if len(each) == len(name)]
+    if alike:
+        best = min(alike, key=lambda each: sum(abs(ord(a) - ord(b)) for a, b in zip(each, name, strict=True)))
+        return f" Did you mean '{best}'?"
+    return f" Did you mean '{near[0]}'?" if near else ""
 
 
 def as_array(data: Any, dtype: Any) -> NDArray[Any]:

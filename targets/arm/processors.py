@@ -10,7 +10,6 @@ arch/{arm,arm64}/include/uapi/asm/hwcap.h.
 
 from __future__ import annotations
 
-import difflib
 import platform
 import re
 import struct
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from subbyte.compiler.errors import UnsupportedError
-from subbyte.compiler.target import Board
+from subbyte.compiler.target import Board, did_you_mean
 
 AARCH32, AARCH64 = "aarch32", "aarch64"
 
@@ -28,8 +27,7 @@ _V7_WITH_FMA = _V7 | {"vfp4"}
 _V7_WITH_DIVISION = _V7_WITH_FMA | {"hwdiv-arm", "hwdiv"}
 _V8 = frozenset({"fp-armv8", "neon"})
 _V8_2 = _V8 | {"crc", "lse", "rdm"}
-_V8_2_HALF = _V8_2 | {"fullfp16", "dotprod"}
-_V8_6 = _V8_2_HALF | {"bf16", "i8mm"}
+_V8_2_DOT = _V8_2 | {"fullfp16", "dotprod"}
 
 
 @dataclass(frozen=True)
@@ -62,9 +60,16 @@ def _core32(name: str, features: frozenset[str], core: str, qemu: str, fpu: str,
 
 
 def _core64(name: str, features: frozenset[str], core: str, qemu: str, part: int) -> Processor:
-    # LLVM's cores of Armv8.0 have the crypto extension, which a Raspberry Pi's have not.
-    without = "-aes-sha2" if features == _V8 else ""
-    return Processor(name, AARCH64, features, core, qemu, (f"-mcpu={name}",), name.replace("-", "_") + without, part)
+    # LLVM's cores have the crypto extension, which the chip may lack: a Raspberry Pi 4 does.
+    zig_cpu = name.replace("-", "_") + "-aes-sha2"
+    return Processor(name, AARCH64, features, core, qemu, (f"-mcpu={name}",), zig_cpu, part)
+
+
+def _core_with_i8mm(name: str, core: str, part: int) -> Processor:
+    """A core of Armv8.4 or 9: compiled for as Armv8.2 with what the kernels use, without scalable vectors."""
+    return Processor(
+        name, AARCH64, _I8MM.features, core, _I8MM.qemu, (*_I8MM.compiler_flags, f"-mtune={name}"), _I8MM.zig_cpu, part
+    )
 
 
 _ARMV7 = Processor(
@@ -108,12 +113,16 @@ _CORES = (
     _core64("cortex-a57", _V8, "cortex-a72", "cortex-a57", 0xD07),
     _core64("cortex-a72", _V8, "cortex-a72", "cortex-a72", 0xD08),
     _core64("cortex-a73", _V8, "cortex-a72", "cortex-a72", 0xD09),
-    _core64("cortex-a55", _V8_2_HALF, "cortex-a55", "cortex-a76", 0xD05),
-    _core64("cortex-a75", _V8_2_HALF, "neoverse-n1", "cortex-a76", 0xD0A),
-    _core64("cortex-a76", _V8_2_HALF, "neoverse-n1", "cortex-a76", 0xD0B),
-    _core64("cortex-a77", _V8_2_HALF, "neoverse-n1", "cortex-a76", 0xD0D),
-    _core64("cortex-a78", _V8_2_HALF, "neoverse-n1", "cortex-a76", 0xD41),
-    _core64("neoverse-n1", _V8_2_HALF, "neoverse-n1", "neoverse-n1", 0xD0C),
+    _core64("cortex-a55", _V8_2_DOT, "cortex-a55", "cortex-a76", 0xD05),
+    _core64("cortex-a75", _V8_2_DOT, "neoverse-n1", "cortex-a76", 0xD0A),
+    _core64("cortex-a76", _V8_2_DOT, "neoverse-n1", "cortex-a76", 0xD0B),
+    _core64("cortex-a77", _V8_2_DOT, "neoverse-n1", "cortex-a76", 0xD0D),
+    _core64("cortex-a78", _V8_2_DOT, "neoverse-n1", "cortex-a76", 0xD41),
+    _core64("neoverse-n1", _V8_2_DOT, "neoverse-n1", "neoverse-n1", 0xD0C),
+    _core_with_i8mm("cortex-a510", "cortex-a55", 0xD46),
+    _core_with_i8mm("cortex-a710", "neoverse-n2", 0xD47),
+    _core_with_i8mm("neoverse-n2", "neoverse-n2", 0xD49),
+    _core_with_i8mm("neoverse-v1", "neoverse-n2", 0xD40),
 )
 # Best last within each of the two states.
 _ARCHITECTURES = (_ARMV7, _ARMV8, _ARMV8_2, _DOTPROD, _I8MM)
@@ -134,6 +143,7 @@ BOARDS = (
 
 _BASE = re.compile(r"(armv[78]|cortex-a\d|neoverse-)")
 _ADDABLE = {"armv7-a": ("neon",), "armv8-a": (), "armv8.2-a": ("dotprod", "i8mm")}
+_KERNELS_USE = ("neon", "dotprod", "i8mm")
 
 
 def parse(name: str) -> Processor | None:
@@ -147,39 +157,40 @@ def parse(name: str) -> Processor | None:
     if base in _ADDABLE:
         return _architecture(name, base, added)
     if base not in _PROCESSORS:
-        known = [processor.name for processor in _CORES]
-        near = difflib.get_close_matches(base, known + list(_ADDABLE), n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise UnsupportedError(f"there is no Arm processor '{base}'.{hint} Those with kernels are {', '.join(known)}.")
+        known = [*_ADDABLE, *(core.name for core in _CORES)]
+        raise UnsupportedError(
+            f"there is no Arm processor '{base}' here.{did_you_mean(base, known)} Those with kernels are "
+            f"{', '.join(known)}; for others, name the architecture."
+        )
     processor = _PROCESSORS[base]
     for feature in added:
         if feature not in processor.features:
-            _refuse(name, base, feature, sorted(processor.features))
+            _refuse(name, feature, _KERNELS_USE, "; a core's features stand with its name")
     return processor
 
 
 def _architecture(name: str, base: str, added: list[str]) -> Processor:
     for feature in added:
+        if base == "armv8-a" and feature in _ADDABLE["armv8.2-a"]:
+            raise UnsupportedError(
+                f"target '{name}': '{feature}' came with Armv8.2; say armv8.2-a+{feature}, or name the core"
+            )
         if feature not in _ADDABLE[base]:
-            if base == "armv8-a" and feature in _ADDABLE["armv8.2-a"]:
-                raise UnsupportedError(
-                    f"target '{name}': '{feature}' came with Armv8.2; use armv8.2-a+{'+'.join(added)}"
-                )
-            _refuse(name, base, feature, _ADDABLE[base] or _ADDABLE["armv8.2-a"])
+            _refuse(name, feature, _ADDABLE[base] or _ADDABLE["armv8.2-a"])
     if base == "armv7-a":
         if not added:
-            raise UnsupportedError("target 'armv7-a': the kernels need NEON; use armv7-a+neon, or 'portable'")
+            raise UnsupportedError("target 'armv7-a': the kernels need NEON; say armv7-a+neon, or 'portable'")
         return _ARMV7
     if base == "armv8-a":
         return _ARMV8
     return _I8MM if "i8mm" in added else _DOTPROD if added else _ARMV8_2  # no processor has i8mm without dotprod
 
 
-def _refuse(name: str, base: str, feature: str, offered: list[str] | tuple[str, ...]) -> None:
-    near = difflib.get_close_matches(feature, [*offered, "dotprod", "i8mm", "neon"], n=1)
-    hint = f" Did you mean '{near[0]}'?" if near and near[0] != feature else ""
+def _refuse(name: str, feature: str, known: tuple[str, ...], reason: str = "") -> None:
+    what = "has not the feature" if feature in known else "names the unknown feature"
+    hint = "" if feature in known else did_you_mean(feature, known)
     raise UnsupportedError(
-        f"target '{name}': {base} has no feature '{feature}'.{hint} Known with it are {', '.join(offered)}."
+        f"target '{name}' {what} '{feature}'.{hint} Features that kernels use are {', '.join(_KERNELS_USE)}{reason}."
     )
 
 
