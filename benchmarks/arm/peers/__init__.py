@@ -18,7 +18,7 @@ from benchmarks.arm.peers import aarch32, aarch64
 
 Array = NDArray[Any]
 FOLDER = Path(__file__).parent
-_XNNPACK = "XNNPACK, src/qs8-qc8w-gemm/gen/qs8-qc8w-gemm-"
+_XNNPACK = "google/XNNPACK, src/qs8-qc8w-gemm/gen/qs8-qc8w-gemm-"
 _PADDING = 64  # bytes behind each row and behind all weights: loops load ahead
 
 
@@ -108,12 +108,6 @@ def _assembly(
     )  # fmt: skip
 
 
-def _xnnpack_rows_of_eight(codes: Array) -> Array:
-    """[8, depth] -> [depth / 16][2][8 columns][8]"""
-    packed = codes.reshape(8, -1, 2, 8).transpose(1, 2, 0, 3).astype(np.uint8).reshape(-1)
-    return np.pad(packed, (0, 8 * _PADDING))
-
-
 def _planes(codes: Array) -> Array:
     """[vectors, depth] of 2 bits -> [depth / 128][2 bits][vectors][16 bytes]"""
     bits = np.stack([codes & 1, codes >> 1])  # [2, vectors, depth]
@@ -149,6 +143,14 @@ PEERS = (
         f"{_XNNPACK}2x8c8-minmax-fp32-asm-aarch64-neon-mlal-cortex-a53.S, commit 01a345b5", "aarch64", 2, 8,
         aarch64.xnnpack_2x8c8_cortex_a53(), 8, _added(2, 8, True), 16,
     ),
+    *(
+        Peer(
+            f"xnnpack-2x8c8-c-{state}", "XNNPACK 2x8c8 in C, as the compiler orders it",
+            "google/XNNPACK, src/qs8-gemm/gen/2x8c8-minmax-rndnu-neon-mlal.c, commit 03efa0f8", state, frozenset(), 8, 2, 8,
+            (FOLDER / "mlal.c").read_text(), ".c", _rows, lambda codes: _blocks(codes, 8), _added(2, 8, True), 256,
+        )
+        for state in ("aarch64", "aarch32")
+    ),
     _assembly(
         "xnnpack-4x16-lane-a53", "XNNPACK 4x16 smlal by element, for the A53",
         f"{_XNNPACK}4x16-minmax-fp32-asm-aarch64-neon-mlal-lane-cortex-a53.S, commit 19938c37", "aarch64", 4, 16,
@@ -172,12 +174,12 @@ PEERS = (
     ),
     _assembly(
         "xnnpack-4x16c4", "XNNPACK 4x16c4 sdot",
-        "XNNPACK, src/qs8-gemm/4x16c4-aarch64-neondot-ld64.S.in, commit 01a345b5", "aarch64", 4, 16,
+        "google/XNNPACK, src/qs8-gemm/4x16c4-aarch64-neondot-ld64.S.in, commit 01a345b5", "aarch64", 4, 16,
         aarch64.xnnpack_4x16c4(), 4, _fours(4, 16, True), 16, ("dotprod",),
     ),
     _assembly(
         "xnnpack-4x16c4-a55", "XNNPACK 4x16c4 sdot, for the A55",
-        "XNNPACK, src/qs8-gemm/4x16c4-aarch64-neondot-cortex-a55.S.in, commit 01a345b5", "aarch64", 4, 16,
+        "google/XNNPACK, src/qs8-gemm/4x16c4-aarch64-neondot-cortex-a55.S.in, commit 01a345b5", "aarch64", 4, 16,
         aarch64.xnnpack_4x16c4_cortex_a55(), 4, _fours(4, 16, True), 16, ("dotprod",),
     ),
     Peer(
@@ -187,7 +189,7 @@ PEERS = (
     ),
     _assembly(
         "xnnpack-4x8-lane-a7", "XNNPACK 4x8 vmlal by element, for the A7",
-        "XNNPACK, src/qs8-gemm/4x8-aarch32-neon-mlal-lane-cortex-a7.S.in, commit 01a345b5", "aarch32", 4, 8,
+        "google/XNNPACK, src/qs8-gemm/4x8-aarch32-neon-mlal-lane-cortex-a7.S.in, commit 01a345b5", "aarch32", 4, 8,
         aarch32.xnnpack_4x8_lane_cortex_a7(), 1, _fours(4, 8, False), 8,
     ),
     _assembly(
