@@ -146,8 +146,9 @@ PEERS = (
     *(
         Peer(
             f"xnnpack-2x8c8-c-{state}", "XNNPACK 2x8c8 in C, as the compiler orders it",
-            "google/XNNPACK, src/qs8-gemm/gen/2x8c8-minmax-rndnu-neon-mlal.c, commit 03efa0f8", state, frozenset(), 8, 2, 8,
-            (FOLDER / "mlal.c").read_text(), ".c", _rows, lambda codes: _blocks(codes, 8), _added(2, 8, True), 256,
+            "google/XNNPACK, src/qs8-gemm/gen/2x8c8-minmax-rndnu-neon-mlal.c, commit 03efa0f8", state, frozenset(), 8,
+            2, 8, (FOLDER / "mlal.c").read_text(), ".c", _rows, lambda codes: _blocks(codes, 8), _added(2, 8, True),
+            256,
         )
         for state in ("aarch64", "aarch32")
     ),
