@@ -61,6 +61,8 @@ def make_bundle(program: Program, name: str, weights: str | None, options: dict[
         "subbyte_model.h": _ABI_HEADER.read_bytes(),
         "CMakeLists.txt": _cmake(program, identifier).encode(),
     }
+    if "-linux-gnu" in program.target.zig_target:
+        files[f"toolchain-{program.target.zig_target}.cmake"] = _cmake_toolchain(program.target.zig_target).encode()
     files |= {f"kernels/{path.name}": path.read_bytes() for path in _kernel_headers(program)}
     if pool.in_file:
         files["weights.bin"] = weights_file
@@ -187,6 +189,26 @@ def _cmake(program: Program, name: str) -> str:
         "set_target_properties(model PROPERTIES C_STANDARD 99 POSITION_INDEPENDENT_CODE ON)\n"
         "target_include_directories(model PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})\n"
         f'target_compile_options(model PRIVATE "{flags}")\n'
+    )
+
+
+def _cmake_toolchain(triple: str) -> str:
+    """For a compiler of another machine: `triple` is what GCC's and Debian's cross compilers are called by."""
+    return (
+        f"# For building on another machine than the target's, with GCC for {triple}\n"
+        f"# (Debian: apt-get install gcc-{triple.replace('_', '-')}):\n"
+        "#\n"
+        f"#   cmake -S . -B build -DCMAKE_TOOLCHAIN_FILE=toolchain-{triple}.cmake && cmake --build build\n"
+        "#\n"
+        "# -DCMAKE_C_COMPILER=... names another compiler.\n"
+        "set(CMAKE_SYSTEM_NAME Linux)\n"
+        f"set(CMAKE_SYSTEM_PROCESSOR {triple.partition('-')[0]})\n"
+        "if(NOT CMAKE_C_COMPILER)\n"
+        f"  set(CMAKE_C_COMPILER {triple}-gcc)\n"
+        "endif()\n"
+        "set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)  # programs are the building machine's, all else the target's\n"
+        "set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)\n"
+        "set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)\n"
     )
 
 
