@@ -6,7 +6,7 @@ import importlib.util
 import platform
 import sys
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -15,12 +15,18 @@ from subbyte.compiler.cli.output import print_json
 from subbyte.compiler.errors import SubbyteError
 from subbyte.compiler.version import VERSION
 
+if TYPE_CHECKING:
+    from subbyte.compiler.target import Target
+
 _EXTRAS = {"onnxruntime": "verify", "ziglang": "cross", "ai_edge_litert": "bench"}
 
 
 def doctor(json: Json = False) -> None:
-    """Check the runtime, the compiler, the targets and optional packages; exit code 1 where a needed one fails."""
-    findings = [_python(), _runtime(), _native(), *_compilers(), *_packages()]
+    """Check the runtime, compilers, targets, emulators and optional packages; exit code 1 where a needed one fails.
+
+    What is missing comes with the command that brings it.
+    """
+    findings = [_python(), _runtime(), _native(), *_compilers(), *_emulators(), *_packages()]
     if json:
         print_json({"version": VERSION, "ok": all(f["ok"] or f["optional"] for f in findings), "findings": findings})
     else:
@@ -57,13 +63,40 @@ def _native() -> dict[str, Any]:
 
 def _compilers() -> list[dict[str, Any]]:
     from subbyte.compiler.target import find_target
-    from subbyte.compiler.toolchain.compilers import find_compiler
+    from subbyte.compiler.toolchain.compilers import INSTALL_CROSS, find_compiler
 
     try:
         found = find_compiler(find_target("native"))
+        findings = [_finding("C compiler", True, f"{' '.join(found.command)}: {found.version}")]
     except SubbyteError as error:
-        return [_finding("C compiler", False, str(error))]
-    return [_finding("C compiler", True, f"{' '.join(found.command)}: {found.version}")]
+        findings = [_finding("C compiler", False, str(error))]
+    text = f"`{INSTALL_CROSS}` brings one for every target"
+    cross = importlib.util.find_spec("ziglang") is not None
+    if cross:
+        text = f"{sys.executable} -m ziglang cc: zig {metadata.version('ziglang')}, for every target"
+    return [*findings, _finding("cross compiler", cross, text, optional=True)]
+
+
+def _emulators() -> list[dict[str, Any]]:
+    """What runs the programs of each target that this machine does not run."""
+    from subbyte.compiler.target import families, find_target
+    from subbyte.compiler.toolchain.emulators import INSTALL_EMULATOR, find_emulator, needs_emulator
+
+    needed: dict[str, list[Target]] = {}
+    for family in families().values():
+        for target in map(find_target, family.names):
+            if needs_emulator(target):
+                needed.setdefault(target.emulator[0], []).append(target)
+    findings = []
+    for name, targets in needed.items():
+        use = f"runs programs for {targets[0].name} and {len(targets) - 1} more targets"
+        try:
+            text = f"{find_emulator(targets[0])[0]} {use}"
+        except SubbyteError:
+            findings.append(_finding(name, False, f"`{INSTALL_EMULATOR}` brings it; it {use}", optional=True))
+        else:
+            findings.append(_finding(name, True, text, optional=True))
+    return findings
 
 
 def _packages() -> list[dict[str, Any]]:
