@@ -17,7 +17,7 @@ from subbyte.compiler.ir.qops import QConv, QGemm
 from subbyte.compiler.target import Argument, Call, Kernel, KernelKnob, Storage, TargetFacts
 from subbyte.targets.arm.packing_dots import STORED_BITS, Order, levels_of, pack_weights, stored_bits
 from subbyte.targets.arm.rows import CYCLE, NEON, in_order, row
-from subbyte.targets.arm.sums import Cut, accepts_sums, cut_into, fits_tiles, sums_call
+from subbyte.targets.arm.sums import Cut, accepts_sums, cut_into, fits_tiles, sums_call, with_weights
 from subbyte.targets.arm.tiles import PANEL_PIECES, PIECES
 from subbyte.targets.common import geometry as shapes
 from subbyte.targets.common.remembered import remembered
@@ -33,8 +33,6 @@ _EXPANDING = {
     1: (8, 1.25),
 }  # registers beside sums and inputs; operations a vector
 _CHAIN = 3.0  # cycles from a sum to the next that is added to it
-_FROM_LEVEL_2 = {True: 4.0, False: 16.0}  # bytes a cycle, by whether the pipeline is in order
-_FROM_MEMORY = {True: 2.0, False: 4.0}
 
 
 @dataclass(frozen=True)
@@ -201,12 +199,9 @@ def _cost(op: SumOfProducts, facts: TargetFacts, form: Form) -> float:
     cycles = _tile_cycles(op, form, cut.pixels, cut.panel // 4, ordered=ordered)
     weight_bytes = g.outputs * runs * products * form.bits / 8
     areas = g.images * tiles.rows * tiles.columns
-    if weight_bytes > facts.l1_bytes / 2:
-        rate = (_FROM_MEMORY if weight_bytes > facts.l2_bytes else _FROM_LEVEL_2)[ordered]
-        streaming = areas * weight_bytes / rate
-        cycles = cycles + streaming if ordered else max(cycles, streaming)
+    cycles = with_weights(cycles, cut, weight_bytes, facts)
     copied = areas * tiles.scratch_bytes * (0.3 if ordered else 0.1)
-    return (cycles + copied + 200.0) * CYCLE
+    return (cycles + copied) * CYCLE
 
 
 def _row(op: type[Node], form: Form, storage: Storage, *, raw: bool) -> Kernel:

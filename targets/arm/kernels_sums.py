@@ -21,7 +21,17 @@ from subbyte.compiler.numerics.accumulate import flush_interval_of_weights
 from subbyte.compiler.target import Call, ConstantArray, Integer, Kernel, KernelKnob, Storage, TargetFacts, as_array
 from subbyte.compiler.tuning import Setting, setting_of
 from subbyte.targets.arm.rows import AARCH32, AARCH64, CYCLE, row, sharing_seconds
-from subbyte.targets.arm.sums import Cut, accepts_sums, cut_into, fits_tiles, input_range, places, sums_call, widest
+from subbyte.targets.arm.sums import (
+    Cut,
+    accepts_sums,
+    cut_into,
+    fits_tiles,
+    input_range,
+    places,
+    sums_call,
+    widest,
+    with_weights,
+)
 from subbyte.targets.arm.tiles import PANEL_PIECES, PIECES
 from subbyte.targets.common.geometry import stored_bits
 from subbyte.targets.common.remembered import remembered
@@ -226,9 +236,10 @@ def _symbol(*, raw: bool) -> str:
 
 
 def _cost(op: SumOfProducts, facts: TargetFacts, state: str) -> float:
-    """Cycles of all register tiles, and of the codes that share bytes."""
+    """Cycles of all register tiles with the weights that come to them, and of the codes that share bytes."""
     shared = sharing_seconds(data_of(op).type, geometry(op).kernel[0]) + sharing_seconds(op.type)
-    return _choose(op, state, facts.core, None, None).cycles * CYCLE + shared
+    cycles = _choose(op, state, facts.core, None, None).cycles
+    return with_weights(cycles, _cut(op, state)[0], weights_of(op).size, facts) * CYCLE + shared
 
 
 def _rows() -> Iterator[Kernel]:

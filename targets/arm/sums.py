@@ -19,8 +19,10 @@ from subbyte.compiler.target import (
     Integer,
     ResultPointer,
     Special,
+    TargetFacts,
     as_array,
 )
+from subbyte.targets.arm.rows import in_order
 from subbyte.targets.arm.tiles import WINDOW_BYTES, Window, choose_tiles
 from subbyte.targets.common.c_types import is_signed_byte, is_unsigned_byte
 from subbyte.targets.common.constants import constant_of, has_one_zero_point, operand, zero_point
@@ -38,6 +40,9 @@ from subbyte.targets.common.sums import (
 from subbyte.targets.common.tiles import Tiles, ceil_div, padded_to, scratch_bytes
 
 _FLIP = 128
+# Bytes of weights a cycle, from the second cache level and from beyond it, by whether the pipeline is in order.
+_FROM_LEVEL_2 = {True: 4.0, False: 16.0}
+_FROM_BEYOND = {True: 2.0, False: 4.0}
 
 
 @dataclass(frozen=True)
@@ -258,3 +263,16 @@ def sums_call(
         scratch_bytes=cut.scratch_bytes,
         proof="" if op.requantization is None else "N4 in float32",
     )
+
+
+def with_weights(cycles: float, cut: Cut, weight_bytes: float, facts: TargetFacts) -> float:
+    """`cycles` of sums whose weights lie in the first cache level; with the time that they take to come there.
+
+    Every area asks for all weights. Pipelines that are not in order multiply meanwhile.
+    """
+    if weight_bytes <= facts.l1_bytes / 2:
+        return cycles
+    ordered = in_order(facts)
+    rate = (_FROM_BEYOND if weight_bytes > facts.l2_bytes else _FROM_LEVEL_2)[ordered]
+    coming = cut.geometry.images * cut.tiles.rows * cut.tiles.columns * weight_bytes / rate
+    return cycles + coming if ordered else max(cycles, coming)
