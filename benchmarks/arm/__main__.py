@@ -19,7 +19,7 @@ from benchmarks.arm.counts import EmulationError
 from benchmarks.arm.disassembly import ToolError, find_tool
 from benchmarks.arm.measure import measure_layer, measure_model, measure_peer, show_steps
 from benchmarks.arm.peers import PEERS
-from benchmarks.arm.rows import LAYERS, MODELS, PRECISIONS
+from benchmarks.arm.rows import EACH_KERNEL, LAYERS, MODELS, PRECISIONS
 from benchmarks.arm.table import as_markdown
 from benchmarks.suite.__main__ import between_marks
 from benchmarks.suite.cache import default_folder, model_file
@@ -39,7 +39,10 @@ def main(
     core: Annotated[list[str] | None, typer.Option(help=f"May be repeated: {', '.join(CORES)}.")] = None,
     row: Annotated[list[str] | None, typer.Option(help="Only the rows that NAME is part of the name of.")] = None,
     precision: Annotated[list[str] | None, typer.Option(help="Of layers; may be repeated.")] = None,
-    chosen: Annotated[bool, typer.Option(help="Of layers only the kernels that the costs choose.")] = False,
+    kernels: Annotated[
+        bool,
+        typer.Option(help=f"Layers in every precision with every kernel that can, not {', '.join(EACH_KERNEL)} alone."),
+    ] = False,
     model: Annotated[Path | None, typer.Option(help="For `steps`: an ONNX model.")] = None,
     cache: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where built models stay.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Keep all figures here.")] = None,
@@ -63,7 +66,7 @@ def main(
     data = _read(json_file)
     precisions, folder, failures = precision or list(PRECISIONS), cache or default_folder(), 0
     for name in [] if render else PARTS if part == "all" else (part,):
-        for found in _measured(name, cores, row or [], precisions, chosen, folder):
+        for found in _measured(name, cores, row or [], precisions, kernels, folder):
             if isinstance(found, str):
                 typer.echo(found, err=True)
                 failures += 1
@@ -80,11 +83,11 @@ def main(
 
 
 def _measured(
-    part: str, cores: list[Core], names: list[str], precisions: list[str], chosen: bool, cache: Path
+    part: str, cores: list[Core], names: list[str], precisions: list[str], kernels: bool, cache: Path
 ) -> Iterator[dict[str, Any] | str]:
     """The rows of a part one by one; a text for each that could not be measured."""
     for core in cores:
-        for name, rows in _subjects(part, core, precisions, chosen, cache):
+        for name, rows in _subjects(part, core, precisions, kernels, cache):
             if names and not any(each in name for each in names):
                 continue
             typer.echo(f"{part} {name} {core.target} ...", err=True)
@@ -95,7 +98,7 @@ def _measured(
 
 
 def _subjects(
-    part: str, core: Core, precisions: list[str], chosen: bool, cache: Path
+    part: str, core: Core, precisions: list[str], kernels: bool, cache: Path
 ) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
     """What is measured of `part` on `core`: names, and the rows, measured as they are asked for."""
     if part == "peers":
@@ -106,8 +109,8 @@ def _subjects(
         for layer in LAYERS:
             for precision in precisions:
                 about = {"layer": layer, "precision": precision}
-                network = Network(layer, precision)
-                yield network.name, (about | found for found in _layer(network, core, not chosen, cache))
+                network, each = Network(layer, precision), kernels or precision in EACH_KERNEL
+                yield network.name, (about | found for found in _layer(network, core, each, cache))
     else:
         for network, title in MODELS.items():
             yield network.name, _model(network, title, core, cache)

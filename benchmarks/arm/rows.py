@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from benchmarks.suite.rows import Network
 
 PRECISIONS = ("w8a8", "w4a8", "w2a8", "w4a4", "w3a3", "w2a2", "w1a2", "w1a1")
+EACH_KERNEL = ("w2a2", "w1a1")  # measured with every kernel that can, the others with the chosen one
 LAYERS = {
     "conv3x3_256_once": "3x3, 256 channels, 14x14",
     "conv1x1_512_once": "1x1, 512 channels, 14x14",

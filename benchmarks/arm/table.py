@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.arm.cores import CORES
@@ -22,8 +22,8 @@ def as_markdown(data: Mapping[str, Any]) -> str:
     for layer, title in LAYERS.items():
         if any(row["layer"] == layer for row in data["layers"]):
             parts += [f"### {title}"]
-            parts += ["Cycles per multiply-accumulate, of llvm-mca's models:", _layer(data, layer, _cycles)]
-            parts += ["Instructions per multiply-accumulate, counted:", _layer(data, layer, _instructions)]
+            parts += ["Cycles / instructions per multiply-accumulate, the whole step:", _layer(data, layer, _whole)]
+            parts += ["Cycles (bound) of the loops alone:", _layer(data, layer, _loop)]
     if data["models"]:
         parts += ["### Whole models", _models(data["models"])]
     if data["peers"]:
@@ -56,7 +56,7 @@ def _verdicts(found: Sequence[Verdict]) -> str:
     return table(heading, lines, "lllllrrrl")
 
 
-def _layer(data: Mapping[str, Any], layer: str, figure: Any) -> str:
+def _layer(data: Mapping[str, Any], layer: str, figure: Callable[[Row], str]) -> str:
     """A line for each precision and kernel, then the peers; what the costs choose is bold."""
     rows = [row for row in data["layers"] if row["layer"] == layer]
     kinds = list(dict.fromkeys((row["precision"], row["kernel"]) for row in rows))
@@ -66,36 +66,29 @@ def _layer(data: Mapping[str, Any], layer: str, figure: Any) -> str:
         cells = []
         for core in CORES:
             row = next((r for r in rows if (r["precision"], r["kernel"], r["core"]) == (precision, kernel, core)), None)
-            cells.append(_MISSING if row is None else figure(row["all"], row["inner"], row["chosen"]))
+            cells.append(_MISSING if row is None else figure(row))
         if any(cell != _MISSING for cell in cells):
             lines.append((precision.upper(), f"`{kernel.removeprefix('subbyte_arm_')}`", *cells))
     for title in dict.fromkeys(peer["title"] for peer in data["peers"]):
         of_peer = {peer["core"]: peer for peer in data["peers"] if peer["title"] == title}
-        cells = [figure(None, of_peer[core]["inner"], False) if core in of_peer else _MISSING for core in CORES]
+        cells = [figure(of_peer[core]) if core in of_peer else _MISSING for core in CORES]
         if any(cell != _MISSING for cell in cells):
             bits = next(iter(of_peer.values()))["bits"]
             lines.append((f"W{bits}A{bits}", f"loop of {title}", *cells))
     return table(("", "kernel", *CORES), lines, "ll" + "r" * len(CORES))
 
 
-def _cycles(whole: Row | None, inner: Row, chosen: bool) -> str:
-    """Simulated, the loop alone, and what the execution units allow; of peers the loop alone."""
-    if inner["cycles"] is None:
-        return _MISSING
-    loop = f"{inner['cycles']:.3f} ({inner['bound']:.3f})"
-    if whole is None:
-        return loop
-    return f"{_bold(whole['cycles'], chosen)}; {loop}"
+def _whole(row: Row) -> str:
+    """Of a peer, its loop: no more is known."""
+    figures = row.get("all", row["inner"])
+    cycles = _MISSING if figures["cycles"] is None else f"{figures['cycles']:.3f}"
+    cell = f"{cycles} / {figures['instructions']:.3f}"
+    return f"**{cell}**" if row.get("chosen") else cell
 
 
-def _instructions(whole: Row | None, inner: Row, chosen: bool) -> str:
-    if whole is None:
-        return f"{inner['instructions']:.3f}"
-    return _bold(whole["instructions"], chosen)
-
-
-def _bold(figure: float, chosen: bool) -> str:
-    return f"**{figure:.3f}**" if chosen else f"{figure:.3f}"
+def _loop(row: Row) -> str:
+    inner = row["inner"]
+    return _MISSING if inner["cycles"] is None else f"{inner['cycles']:.3f} ({inner['bound']:.3f})"
 
 
 def _models(models: Sequence[Row]) -> str:

@@ -334,9 +334,9 @@ def test_ratios_are_judged_beside_floor_and_goal() -> None:
 
 def test_the_table_says_what_the_rows_say() -> None:
     text = as_markdown(_data())
-    assert "| W2A2 | `sums` | - | - | **0.100**; 0.100 (0.050) | - | - | - | - |" in text
-    assert "| W2A2 | `sums_bit_serial` | - | - | 0.140; 0.140 (0.070) | - | - | - | - |" in text
-    assert "| W8A8 | loop of peer of 8 bits | - | - | 0.290 (0.145) | - | - | - | - |" in text
+    assert "| W2A2 | `sums` | - | - | **0.100 / 1.000** | - | - | - | - |" in text
+    assert "| W2A2 | `sums_bit_serial` | - | - | 0.140 (0.070) | - | - | - | - |" in text
+    assert "| W8A8 | loop of peer of 8 bits | - | - | 0.290 / 1.000 | - | - | - | - |" in text
     assert "| resnet18-w2a2 | 1000.0 | 400.0; 800.0 |" in text
 
 
