@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pytest
 
 OPTIONAL_CAPABILITIES = {
+    "emulator": "QEMU's user mode, which runs what is built for another processor (Debian's package qemu-user)",
     "gpu": "an NVIDIA GPU and its driver",
     "benchmark peer": "an engine that benchmarks/ measures subbyte beside and no other test needs, such as OpenVINO",
     "instruction set": "an instruction set of the target that is not this processor's",
@@ -103,6 +104,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the snapshots of tests/golden anew")
+    parser.addoption(
+        "--sweep",
+        action="store_true",
+        help="under emulators, every case of every kernel and every model at every level, not a choice: takes hours",
+    )
     parser.addoption("--random-models", type=int, help="check so many new models of each dialect in tests/fuzz")
 
 

@@ -5,10 +5,11 @@
 // at a page that cannot be read and are aligned to their element alone, constants and scratch begin at multiples of 64,
 // results one element after such a multiple; scratch and results hold rubbish, with guards before and behind them.
 //
-// Input, all numbers int64 of this processor's byte order: for each call its function (-1: the end), bytes of scratch,
-// operands (number; bytes and content of each), constants (likewise), results (number; bytes and skew of each), pointers
-// (number; kind and index of each) and runs: the operand in whose memory result 0 stands (-1: none), the operands that
-// are that one (number; index of each), and the spans of tiles (number; begin and end of each).
+// Input, all numbers int64 of this processor's byte order: for each call its function (-1: the end), its row of the
+// function's tables, bytes of scratch, operands (number; bytes and content of each), constants (likewise), results
+// (number; bytes and skew of each), pointers (number; kind and index of each) and runs: the operand in whose memory
+// result 0 stands (-1: none), the operands that are that one (number; index of each), and the spans of tiles (number;
+// begin and end of each).
 // Output: for each run a fault (enum), a number that belongs to it, and the content of each result.
 
 #include <stddef.h>
@@ -20,7 +21,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-typedef int32_t subbyte_call(void* const* pointers, int32_t begin, int32_t end, void* scratch);
+typedef int32_t subbyte_call(void* const* pointers, int32_t row, int32_t begin, int32_t end, void* scratch);
 extern subbyte_call* const calls[];
 
 enum { MOST = 256, GUARD = 64, RUBBISH = 0xa5 };
@@ -132,7 +133,7 @@ static void read_call(void) {
     }
 }
 
-static void make_run(subbyte_call* call) {
+static void make_run(subbyte_call* call, int32_t row) {
     int64_t shared = number(), verdict[2] = {NONE, 0};
     void* operand[MOST];
     void* passed[MOST];
@@ -149,7 +150,7 @@ static void make_run(subbyte_call* call) {
     for (int64_t left = number(); left; left--) {
         int32_t begin = (int32_t)number(), end = (int32_t)number(), status;
         lay_out(&scratch, scratch_bytes, 0);
-        status = call(passed, begin, end, scratch.bytes);
+        status = call(passed, row, begin, end, scratch.bytes);
         if (verdict[0] == NONE && overrun(&scratch)) verdict[0] = BEYOND_SCRATCH;
         if (verdict[0] == NONE && status) verdict[0] = STATUS, verdict[1] = status;
     }
@@ -165,8 +166,9 @@ int main(void) {
     const struct rlimit no_core = {0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
     for (int64_t function = number(); function >= 0; function = number()) {
+        int32_t row = (int32_t)number();
         read_call();
-        for (int64_t runs = number(); runs; runs--) make_run(calls[function]);
+        for (int64_t runs = number(); runs; runs--) make_run(calls[function], row);
     }
     return 0;
 }

@@ -10,7 +10,7 @@ import signal
 import struct
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -38,7 +38,7 @@ from subbyte.compiler.target import (
     header_closure,
 )
 from subbyte.compiler.toolchain.compilers import Compiler, compile_c, find_compiler
-from tests.conformance.machines import command_of, static
+from subbyte.compiler.toolchain.emulators import command_before
 
 Array = NDArray[Any]
 DRIVER = Path(__file__).parent / "driver.c"
@@ -88,11 +88,15 @@ class Answer:
 class Form:
     """How a call is written in C: as in a model, geometry and numbers constant, so that kernels are specialised alike.
 
-    Pointers to data come out of `pointers`; calls that differ in their data alone share one function.
+    Pointers to data come out of `pointers`; calls that differ in their data alone share one function. A `general` form
+    takes geometry and numbers out of `tables`, (C type, value) each, with a row for each call that shares the function,
+    so that one is compiled for all geometries.
     """
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, general: bool = False) -> None:
         self.pointers: list[OperandPointer | ResultPointer | ConstantArray] = []
+        self.tables: list[tuple[str, str]] = []
+        self._general = general
         self._structs: list[str] = []
         arguments = ", ".join(self._argument(argument, prepared) for argument in prepared.call.arguments)
         call = f"{prepared.call.symbol}({arguments})"
@@ -111,20 +115,34 @@ class Form:
             case ConstantArray(data=data):
                 return self._pointer(f"const {c_type_of(data)}*", argument)
             case ConstantStruct(c_struct=c_struct):
-                name = f"struct_{len(self._structs)}"
                 values = ", ".join(f".{field} = {_c_value(value)}" for field, value in argument.fields)
-                self._structs.append(f"static const struct {c_struct} {name} = {{{values}}};")
-                return f"&{name}"
+                return f"&{self._struct(f'struct {c_struct}', f'{{{values}}}')}"
+            case Integer(0):
+                return "0"  # which may stand for no pointer
             case Integer(value):
-                return c_integer(value)
+                return self._number("int64_t", c_integer(value))
             case Real(value):
-                return c_real(value)
+                return self._number("float", c_real(value))
             case Special():
                 return argument.value
 
     def _pointer(self, c_type: str, argument: OperandPointer | ResultPointer | ConstantArray) -> str:
         self.pointers.append(argument)
         return f"({c_type})pointers[{len(self.pointers) - 1}]"
+
+    def _struct(self, c_type: str, value: str) -> str:
+        if self._general:
+            return self._in_a_table(c_type, value)
+        name = f"struct_{len(self._structs)}"
+        self._structs.append(f"static const {c_type} {name} = {value};")
+        return name
+
+    def _number(self, c_type: str, value: str) -> str:
+        return self._in_a_table(c_type, value) if self._general else value
+
+    def _in_a_table(self, c_type: str, value: str) -> str:
+        self.tables.append((c_type, value))
+        return f"table_{len(self.tables) - 1}[row]"
 
 
 def _c_value(value: Any) -> str:
@@ -133,24 +151,68 @@ def _c_value(value: Any) -> str:
     return c_real(value) if isinstance(value, float) else c_integer(int(value))
 
 
-class Library:
-    """The calls of a target in one program, compiled with the flags that its models get and then `flags`."""
+class Functions:
+    """The C file of calls: a function for each body of a form, with tables of what differs between its calls."""
 
-    def __init__(self, target: Target, calls: Sequence[Prepared], folder: Path, flags: tuple[str, ...] = ()) -> None:
+    def __init__(self, calls: Sequence[Prepared], general: bool = False) -> None:
+        self.forms = {id(call): Form(call, general) for call in calls}
+        self._headers = list(dict.fromkeys(call.kernel.header.name for call in calls))
+        self._numbers: dict[str, int] = {}
+        self._rows: dict[str, dict[tuple[tuple[str, str], ...], int]] = {}
+        for form in self.forms.values():
+            self._numbers.setdefault(form.body, len(self._numbers))
+            rows = self._rows.setdefault(form.body, {})
+            rows.setdefault(tuple(form.tables), len(rows))
+
+    def find(self, call: Prepared) -> tuple[int, int]:
+        """The number of the function of a call, and its row of the tables."""
+        form = self.forms[id(call)]
+        return self._numbers[form.body], self._rows[form.body][tuple(form.tables)]
+
+    @property
+    def source(self) -> str:
+        parameters = "void* const* pointers, int32_t row, int32_t begin, int32_t end, void* scratch"
+        lines = ["#include <stdint.h>", *(f'#include "{name}"' for name in self._headers)]
+        lines += [f"typedef int32_t call({parameters});", "extern call* const calls[];"]
+        for body, number in self._numbers.items():
+            lines += [f"static int32_t call_{number}({parameters}) {{"]
+            for column, cells in enumerate(zip(*self._rows[body], strict=True)):
+                values = ", ".join(value for _, value in cells)
+                lines += [f"    static const {cells[0][0]} table_{column}[] = {{{values}}};"]
+            lines += [f"    (void){name};" for name in ("pointers", "row", "begin", "end", "scratch")]
+            lines += [f"    {body}", "}"]
+        table = ", ".join(f"call_{number}" for number in self._numbers.values())
+        return "\n".join([*lines, f"call* const calls[] = {{{table}}};"]) + "\n"
+
+
+class Library:
+    """The calls of a target in one program, compiled with the flags that its models get and then `flags`.
+
+    general: see Form.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        calls: Sequence[Prepared],
+        folder: Path,
+        flags: tuple[str, ...] = (),
+        *,
+        general: bool = False,
+    ) -> None:
         for path in dict.fromkeys(path for call in calls for path in header_closure(call.kernel.header)):
             (folder / path.name).write_bytes(path.read_bytes())
-        self._forms = {id(call): Form(call) for call in calls}
-        self._functions = {body: number for number, body in enumerate({f.body: None for f in self._forms.values()})}
-        source, kernels = folder / "calls.c", folder / "calls.o"
-        source.write_text(_source(dict.fromkeys(call.kernel.header.name for call in calls), self._functions))
-        target = static(target)
+        self._functions = Functions(calls, general)
+        source, kernels, driver = folder / "calls.c", folder / "calls.o", folder / "driver.o"
+        source.write_text(self._functions.source)
         compiler = find_compiler(target)
+        baseline = compiler.flags_for(target, baseline=True)
         compile_c(compiler, (*compiler.flags_for(target), *flags, "-c"), [source], kernels, warnings=True)
-        driver = folder / "driver.o"
-        driver.write_bytes(_driver(compiler, compiler.flags_for(target, baseline=True)))
+        driver.write_bytes(_driver(compiler, baseline))
         self._program = folder / "calls"
-        compile_c(compiler, compiler.flags_for(target, baseline=True), [kernels, driver], self._program)
-        self._command = command_of(target)
+        # Linked as runners are: zig builds a C library for each choice of these flags.
+        compile_c(compiler, (*baseline, "-static", "-pthread", "-s"), [kernels, driver], self._program)
+        self._command = (*command_before(target, self._program), str(self._program))
         self._folder = folder
 
     def run(self, prepared: Prepared, tiles: Sequence[tuple[int, int]], shared: int | None = None) -> tuple[Array, ...]:
@@ -167,7 +229,7 @@ class Library:
             told.write(_numbers(-1))
             told.seek(0)
             done = subprocess.run(
-                [*self._command, str(self._program)],
+                self._command,
                 stdin=told,
                 stdout=answered,
                 stderr=subprocess.PIPE,
@@ -187,10 +249,10 @@ class Library:
 
     def _tell(self, file: IO[bytes], run: Run) -> None:
         """Writes a run as driver.c reads it."""
-        prepared, op, form = run.prepared, run.prepared.op, self._forms[id(run.prepared)]
+        prepared, op, form = run.prepared, run.prepared.op, self._functions.forms[id(run.prepared)]
         constants = [argument for argument in form.pointers if isinstance(argument, ConstantArray)]
         stored = [_stored(array, value.type) for array, value in zip(prepared.operands, op.operands, strict=True)]
-        file.write(_numbers(self._functions[form.body], prepared.call.scratch_bytes))
+        file.write(_numbers(*self._functions.find(prepared), prepared.call.scratch_bytes))
         for arrays in (stored, [constant.data.tobytes() for constant in constants]):
             file.write(_numbers(len(arrays)))
             for content in arrays:
@@ -247,22 +309,6 @@ def _ending(done: subprocess.CompletedProcess[str]) -> str:
     code = done.returncode
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     return f"{how}. {done.stderr.strip()}".strip()
-
-
-def _source(headers: Iterable[str], bodies: Mapping[str, int]) -> str:
-    """The C file: a function for each form of a call, and the table of them."""
-    parameters = "void* const* pointers, int32_t begin, int32_t end, void* scratch"
-    lines = ["#include <stdint.h>", *(f'#include "{name}"' for name in headers)]
-    for body, number in bodies.items():
-        lines += [f"int32_t call_{number}({parameters});", f"int32_t call_{number}({parameters}) {{"]
-        lines += [f"    (void){name};" for name in ("pointers", "begin", "end", "scratch")]
-        lines += [f"    {body}", "}"]
-    table = ", ".join(f"call_{number}" for number in bodies.values())
-    lines += [
-        f"extern int32_t (*const calls[])({parameters});",
-        f"int32_t (*const calls[])({parameters}) = {{{table}}};",
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def _bits(of_type: TensorType) -> int | None:

@@ -15,7 +15,7 @@ from subbyte.compiler.target import find_target, header_closure
 from subbyte.targets.portable import kernels_functions
 from tests.conformance import cases_functions, cases_normalization  # noqa: F401  (each registers its cases)
 from tests.conformance.cases import all_cases
-from tests.conformance.harness import Form, Prepared, _source
+from tests.conformance.harness import Functions, Prepared
 
 ALLOWED = {"memcpy", "memset", "__udivdi3", "__divdi3"}
 
@@ -24,8 +24,7 @@ def floats_of(calls: list[Prepared], folder: Path, command: str) -> str:
     """What the compiler says of these calls where float registers are forbidden, or the soft float that they call."""
     for path in {path for call in calls for path in header_closure(call.kernel.header)}:
         (folder / path.name).write_bytes(path.read_bytes())
-    bodies = {body: number for number, body in enumerate(dict.fromkeys(Form(call).body for call in calls))}
-    (folder / "calls.c").write_text(_source(dict.fromkeys(call.kernel.header.name for call in calls), bodies))
+    (folder / "calls.c").write_text(Functions(calls).source)
     flags = ["-std=c99", "-O2", "-mgeneral-regs-only", "-c", "-o", str(folder / "calls.o"), str(folder / "calls.c")]
     done = subprocess.run([command, *flags], capture_output=True, text=True, check=False)
     if done.returncode != 0:
