@@ -210,8 +210,9 @@ class Library:
         compile_c(compiler, (*compiler.flags_for(target), *flags, "-c"), [source], kernels, warnings=True)
         driver.write_bytes(_driver(compiler, baseline))
         self._program = folder / "calls"
-        # Linked as runners are: zig builds a C library for each choice of these flags.
-        compile_c(compiler, (*baseline, "-static", "-pthread", "-s"), [kernels, driver], self._program)
+        # zig builds a C library for each choice of flags: these are those of runners.
+        linked = ("-static", "-pthread", "-s") if compiler.family == "zig" else ()
+        compile_c(compiler, (*baseline, *linked), [kernels, driver], self._program)
         self._command = (*command_before(target, self._program), str(self._program))
         self._folder = folder
 

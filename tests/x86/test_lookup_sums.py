@@ -197,7 +197,7 @@ def test_the_innermost_loop_stays_in_registers(
     assert made is not None
     Library(target, [prepared], tmp_path)
     listed = subprocess.run(
-        [tool, "-d", "--no-show-raw-insn", str(tmp_path / "calls")], capture_output=True, text=True, check=True
+        [tool, "-d", "--no-show-raw-insn", str(tmp_path / "calls.o")], capture_output=True, text=True, check=True
     )
     look_up = "vpermb" if lookup.sextets else "vpshufb"
     tile = made.cut.register_tile
