@@ -21,6 +21,7 @@ from tests.conformance import (  # noqa: F401  (each registers its cases)
     cases_codebooks,
     cases_codes,
     cases_dynamic,
+    cases_few_rows,
     cases_floats,
     cases_functions,
     cases_indexing,
