@@ -26,7 +26,7 @@ from subbyte.compiler.target import (
     TargetFacts,
     as_array,
 )
-from subbyte.targets.arm.code_rows import CYCLE, NEON, flip_of, in_order, is_byte, is_byte_grid, row
+from subbyte.targets.arm.code_rows import CYCLE, NEON, flip_of, is_byte, is_byte_grid, row
 from subbyte.targets.common.constants import centred, constant_of, is_constant, is_signed_weights, operand, zero_point
 from subbyte.targets.common.geometry import is_channels_last
 from subbyte.targets.common.remembered import remembered
@@ -34,8 +34,8 @@ from subbyte.targets.common.tiles import ceil_div
 from subbyte.targets.common.windows import Spatial, is_spatial, spatial
 
 _LANES = {"aarch64": 16, "aarch32": 8}  # SUBBYTE_ARM_DEPTHWISE_LANES of kernels/arm_depthwise.h
-_PIXELS = 4  # SUBBYTE_ARM_DEPTHWISE_PIXELS
-_ENDS_GROUP, _ENDS_BLOCK = 1, 2
+_PIXELS = (4, 3)  # of a register tile; SUBBYTE_ARM_DEPTHWISE_PIXELS is the most
+_CYCLES = {"cortex-a7": 1.0, "cortex-a9": 0.8, "cortex-a72": 0.5, "neoverse-n1": 0.45, "neoverse-n2": 0.4}
 _WINDOW_BYTES = 24 * 1024  # of the first cache level; the rest is for the result and the weights
 _TILE_PRODUCTS = 1 << 17
 
@@ -49,15 +49,15 @@ class Blocks:
     channels: tuple[tuple[int, ...], ...]  # [blocks][lanes]
     abreast: int
 
-    def tiles(self, width: int) -> int:
+    def tiles(self, width: int, pixels: int) -> int:
         """How many register tiles a row of `width` pixels takes."""
-        return len(self.channels) * ceil_div(ceil_div(width, self.abreast), _PIXELS)
+        return len(self.channels) * ceil_div(ceil_div(width, self.abreast), pixels)
 
 
-def blocks_of(channels: int, lanes: int, width: int, stride: int) -> Blocks:
+def blocks_of(channels: int, lanes: int, width: int, stride: int, pixels: int) -> Blocks:
     """Blocks of the channels of a pixel, the last one over some of the one before; or of as many pixels as fill some.
 
-    width, stride: of a row of the result.
+    width, stride: of a row of the result. pixels: of a register tile.
     """
     starts = [min(at, max(channels - lanes, 0)) for at in range(0, channels, lanes)]
     apart = Blocks(tuple(tuple(lane % channels for lane in range(start, start + lanes)) for start in starts), 1)
@@ -66,7 +66,7 @@ def blocks_of(channels: int, lanes: int, width: int, stride: int) -> Blocks:
     period = math.lcm(channels, lanes)
     firsts = range(0, period, lanes)
     joined = tuple(tuple(lane % channels for lane in range(first, first + lanes)) for first in firsts)
-    return min(apart, Blocks(joined, period // channels), key=lambda blocks: blocks.tiles(width))
+    return min(apart, Blocks(joined, period // channels), key=lambda blocks: blocks.tiles(width, pixels))
 
 
 def signed_range(op: QConv) -> tuple[int, int]:
@@ -114,12 +114,22 @@ def groups_of(weights: Weights, low: int, high: int) -> list[list[tuple[int, Wei
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """weights [taps][lanes], places and flags [taps], block after block, and one tap behind; groups: in all."""
+    """weights [taps][lanes] and places (row, column) [taps], block after block, and one tap behind.
+
+    counts: how many groups each block has, and how many taps each group.
+    """
 
     weights: NDArray[np.int8]
-    places: NDArray[np.int64]  # (row, column) of each tap, dilated
-    flags: NDArray[np.int64]
-    groups: int
+    places: NDArray[np.int64]
+    counts: tuple[tuple[int, ...], ...]
+
+    @property
+    def groups(self) -> int:
+        return sum(map(len, self.counts))
+
+    @property
+    def taps(self) -> int:
+        return sum(map(sum, self.counts))
 
 
 def _weights(op: QConv) -> Weights:
@@ -128,27 +138,27 @@ def _weights(op: QConv) -> Weights:
 
 
 @remembered
-def packed(op: QConv, lanes: int) -> Packed:
+def packed(op: QConv, lanes: int, pixels: int) -> Packed:
     """The taps of every block of channels, in groups."""
     s, weights = spatial(op), _weights(op)
     low, high = signed_range(op)
     rows: list[Weights] = []
     places: list[tuple[int, int]] = []
-    flags: list[int] = []
-    count = 0
-    for channels in blocks_of(op.type.shape[1], lanes, s.results[1], s.strides[1]).channels:
+    counts: list[tuple[int, ...]] = []
+    for channels in _blocks(op, lanes, pixels).channels:
         groups = groups_of(weights[list(channels)], low, high)
-        count += len(groups)
-        for group in groups:
-            for tap, part in group:
-                ky, kx = divmod(tap, s.kernel[1])
-                rows.append(part)
-                places.append((ky * s.dilations[0], kx * s.dilations[1]))
-                flags.append(0)
-            flags[-1] = _ENDS_GROUP
-        flags[-1] = _ENDS_GROUP | _ENDS_BLOCK
+        counts.append(tuple(map(len, groups)))
+        for tap, part in (one for group in groups for one in group):
+            ky, kx = divmod(tap, s.kernel[1])
+            rows.append(part)
+            places.append((ky * s.dilations[0], kx * s.dilations[1]))
     beyond = np.zeros(lanes, np.int64)  # is loaded with the last tap
-    return Packed(np.array([*rows, beyond], np.int8), np.array([*places, (0, 0)]), np.array([*flags, 0]), count)
+    return Packed(np.array([*rows, beyond], np.int8), np.array([*places, (0, 0)]), tuple(counts))
+
+
+def _blocks(op: QConv, lanes: int, pixels: int) -> Blocks:
+    s = spatial(op)
+    return blocks_of(op.type.shape[1], lanes, s.results[1], s.strides[1], pixels)
 
 
 @dataclass(frozen=True)
@@ -160,10 +170,9 @@ class Cut:
     scratch_bytes: int
 
 
-def _cut(s: Spatial, channels: int, abreast: int) -> Cut:
-    """Few tiles, whose windows fit the first cache level where they can."""
+def _cut(s: Spatial, channels: int, beyond: int) -> Cut:
+    """Few tiles, whose windows fit the first cache level where they can. beyond: bytes that no result is made of."""
     columns = (s.results[1] - 1) * s.strides[1] + (s.kernel[1] - 1) * s.dilations[1] + 1
-    beyond = (_PIXELS * s.strides[1] * abreast + 1) * channels + 16  # pixels that no result is made of
 
     def window(tiles: int) -> int:
         rows = (ceil_div(s.results[0], tiles) - 1) * s.strides[0] + (s.kernel[0] - 1) * s.dilations[0] + 1
@@ -175,11 +184,12 @@ def _cut(s: Spatial, channels: int, abreast: int) -> Cut:
     return Cut(tiles, columns, window(tiles))
 
 
-def _call(op: QConv, lanes: int) -> Call:
+def _call(op: QConv, lanes: int, pixels: int) -> Call:
     s, channels, r = spatial(op), op.type.shape[1], op.requantization
     assert r is not None
-    blocks = blocks_of(channels, lanes, s.results[1], s.strides[1])
-    found, cut, flip = packed(op, lanes), _cut(s, channels, blocks.abreast), flip_of(op.x.type)
+    blocks, found, flip = _blocks(op, lanes, pixels), packed(op, lanes, pixels), flip_of(op.x.type)
+    cut = _cut(s, channels, (pixels * s.strides[1] * blocks.abreast + 1) * channels + lanes)
+    counts = [len(groups) for groups in found.counts] + [taps for groups in found.counts for taps in groups]
     bias = np.zeros(channels, np.int64) if op.bias is None else constant_of(op.bias).astype(np.int64)
     zero = zero_point(op.x.type) - flip
     offsets = (found.places[:, 0] * cut.columns + found.places[:, 1]) * channels
@@ -215,11 +225,12 @@ def _call(op: QConv, lanes: int) -> Call:
     )
     data: OperandPointer = operand(op, op.x)
     return Call(
-        "subbyte_arm_depthwise",
+        f"subbyte_arm_depthwise_of_{pixels}",
         (
             data,
             ConstantArray("weights", as_array(found.weights, np.int8), f"taps_o{lanes}"),
-            ConstantArray("taps", as_array(offsets * 4 + found.flags, np.int32)),
+            ConstantArray("places", as_array(offsets, np.int32)),
+            ConstantArray("counts", as_array(counts, np.int32)),
             by_lane("bias", bias - zero * _weights(op).sum(axis=1), np.int32),
             by_lane("multiplier", r.multiplier, np.float32),
             Integer(0) if r.shift is None else by_lane("shift", r.shift, np.float32),
@@ -256,32 +267,31 @@ def _accepts(op: QConv) -> bool:
         return False
 
 
-def _cost(op: QConv, facts: TargetFacts, lanes: int) -> float:
-    """By tap and by group for each block of channels of four pixels, with what makes codes of sums, and the copy."""
-    s, found = spatial(op), packed(op, lanes)
-    blocks = blocks_of(op.type.shape[1], lanes, s.results[1], s.strides[1])
-    rows = op.type.shape[0] * s.results[0]
-    places = rows * blocks.tiles(s.results[1]) / len(blocks.channels)  # each takes every block once
-    of_tap, of_group, of_block = (14.0, 18.0, 110.0) if in_order(facts) else (10.0, 10.0, 60.0)
-    if lanes == 8:
-        of_tap, of_group, of_block = (12.0, 18.0, 90.0) if in_order(facts) else (7.0, 10.0, 60.0)
-    cycles = places * ((len(found.flags) - 1) * of_tap + found.groups * of_group + len(blocks.channels) * of_block)
-    multiplier = op.type.shape[1] // op.group
-    copied = op.x.type.elements * (0.3 if multiplier == 1 else 2.0 * multiplier)
-    return (cycles + copied + 500.0) * CYCLE
+def _cost(op: QConv, facts: TargetFacts, lanes: int, pixels: int) -> float:
+    """By the instructions of a tap and of a group in each register tile, of what makes codes of sums, of the copy."""
+    s, found, blocks = spatial(op), packed(op, lanes, pixels), _blocks(op, lanes, pixels)
+    tiles = op.type.shape[0] * s.results[0] * blocks.tiles(s.results[1], pixels) / len(blocks.channels)
+    halves, multiplier = lanes // 8, op.type.shape[1] // op.group
+    of_tap = 8 - halves + pixels * (halves + 1)
+    of_group = 8 + 2 * pixels * halves
+    of_block = 30 + pixels * (14 + 8 * halves)
+    instructions = tiles * (found.taps * of_tap + found.groups * of_group + len(blocks.channels) * of_block)
+    instructions += op.x.type.elements * (0.35 if multiplier == 1 else 3.0 * ceil_div(multiplier, 8))
+    return (instructions * _CYCLES.get(facts.core, 0.7) + 500.0) * CYCLE
 
 
 ROWS: tuple[Kernel, ...] = tuple(
     row(
         QConv,
-        "subbyte_arm_depthwise",
+        f"subbyte_arm_depthwise_of_{pixels}",
         "arm_depthwise.h",
         Storage.CHANNELS_LAST,
-        lambda op, lanes=lanes: _call(op, lanes),
+        lambda op, lanes=lanes, pixels=pixels: _call(op, lanes, pixels),
         _accepts,
         "b8 s8 -> b8, channels apart",
-        lambda op, facts, lanes=lanes: _cost(op, facts, lanes),
+        lambda op, facts, lanes=lanes, pixels=pixels: _cost(op, facts, lanes, pixels),
         features=NEON | {state},
     )
     for state, lanes in _LANES.items()
+    for pixels in _PIXELS
 )

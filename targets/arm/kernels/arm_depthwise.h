@@ -18,9 +18,7 @@
 
 enum {
     SUBBYTE_ARM_DEPTHWISE_LANES = 8 * SUBBYTE_ARM_DEPTHWISE_HALVES,  // of a block
-    SUBBYTE_ARM_DEPTHWISE_PIXELS = 4,                                // whose sums are made at a time
-    SUBBYTE_ARM_TAP_ENDS_GROUP = 1,
-    SUBBYTE_ARM_TAP_ENDS_BLOCK = 2
+    SUBBYTE_ARM_DEPTHWISE_PIXELS = 4                                 // the most whose sums are made at a time
 };
 
 // x [images][height][width][channels / multiplier] -> y [images][out_height][out_width][channels].
@@ -48,8 +46,10 @@ SUBBYTE_INLINE uint8_t* subbyte_arm_depthwise_copy(uint8_t* to, const uint8_t* r
     } else if (g->multiplier == 1) {
         subbyte_arm_copy(to, row, bytes, g->flip);
     } else {
+        // Eight bytes at a time: what is too much, the next channel is written over, and there is room behind the last.
         for (i = 0; i * g->multiplier < bytes; ++i)
-            for (k = 0; k < g->multiplier; ++k) to[i * g->multiplier + k] = (uint8_t)(row[i] ^ g->flip);
+            for (k = 0; k < g->multiplier; k += 8)
+                vst1_u8(to + i * g->multiplier + k, vdup_n_u8((uint8_t)(row[i] ^ g->flip)));
     }
     return to + bytes;
 }
@@ -72,93 +72,95 @@ SUBBYTE_INLINE void subbyte_arm_depthwise_window(uint8_t* to, const uint8_t* ima
 
 #if defined(__aarch64__)
 #define SUBBYTE_ARM_DEPTHWISE_TAPS int8x16_t
-SUBBYTE_INLINE int8x16_t subbyte_arm_load_taps(const void* p) { return vld1q_s8((const int8_t*)p); }
-SUBBYTE_INLINE void subbyte_arm_first_taps(int16x8_t* sums, int8x16_t x, int8x16_t w) {
+SUBBYTE_INLINE int8x16_t subbyte_arm_depthwise_load(const void* p) { return vld1q_s8((const int8_t*)p); }
+SUBBYTE_INLINE void subbyte_arm_depthwise_first(int16x8_t* sums, int8x16_t x, int8x16_t w) {
     sums[0] = subbyte_arm_multiply_low(x, w);
     sums[1] = subbyte_arm_multiply_high(x, w);
 }
-SUBBYTE_INLINE void subbyte_arm_more_taps(int16x8_t* sums, int8x16_t x, int8x16_t w) {
+SUBBYTE_INLINE void subbyte_arm_depthwise_more(int16x8_t* sums, int8x16_t x, int8x16_t w) {
     sums[0] = subbyte_arm_multiply_add_low(sums[0], x, w);
     sums[1] = subbyte_arm_multiply_add_high(sums[1], x, w);
 }
 #else
 #define SUBBYTE_ARM_DEPTHWISE_TAPS int8x8_t
-SUBBYTE_INLINE int8x8_t subbyte_arm_load_taps(const void* p) { return vld1_s8((const int8_t*)p); }
-SUBBYTE_INLINE void subbyte_arm_first_taps(int16x8_t* sums, int8x8_t x, int8x8_t w) { sums[0] = vmull_s8(x, w); }
-SUBBYTE_INLINE void subbyte_arm_more_taps(int16x8_t* sums, int8x8_t x, int8x8_t w) {
+SUBBYTE_INLINE int8x8_t subbyte_arm_depthwise_load(const void* p) { return vld1_s8((const int8_t*)p); }
+SUBBYTE_INLINE void subbyte_arm_depthwise_first(int16x8_t* sums, int8x8_t x, int8x8_t w) { sums[0] = vmull_s8(x, w); }
+SUBBYTE_INLINE void subbyte_arm_depthwise_more(int16x8_t* sums, int8x8_t x, int8x8_t w) {
     sums[0] = vmlal_s8(sums[0], x, w);
 }
 #endif
 
-// One tap of every pixel: shorts[p] gains in[p] * weights, or becomes it; then in[p] and weights are those of the next tap.
-SUBBYTE_INLINE void subbyte_arm_depthwise_tap(int16x8_t shorts[][SUBBYTE_ARM_DEPTHWISE_HALVES],
-                                              SUBBYTE_ARM_DEPTHWISE_TAPS* in, SUBBYTE_ARM_DEPTHWISE_TAPS* weights,
-                                              int32_t first, const uint8_t* next, int32_t step, const int8_t* w_next) {
-    const SUBBYTE_ARM_DEPTHWISE_TAPS w = *weights;
+// What is multiplied next: a tap of every pixel, which begins at from[p], and its weights; and where the taps after it are.
+struct subbyte_arm_depthwise_tap {
+    SUBBYTE_ARM_DEPTHWISE_TAPS in[SUBBYTE_ARM_DEPTHWISE_PIXELS], weights;
+    const uint8_t* from[SUBBYTE_ARM_DEPTHWISE_PIXELS];
+    const int8_t* w;
+    const int32_t* places;
+};
+
+// shorts[p] gains a tap, or becomes it; the next one is loaded meanwhile, so that in-order pipelines wait for nothing.
+SUBBYTE_INLINE void subbyte_arm_depthwise_add_tap(int16x8_t shorts[][SUBBYTE_ARM_DEPTHWISE_HALVES],
+                                                  struct subbyte_arm_depthwise_tap* tap, int first, int pixels) {
+    const ptrdiff_t place = *++tap->places;
     int32_t p;
-    *weights = subbyte_arm_load_taps(w_next);
-    SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p) {
+    tap->w += SUBBYTE_ARM_DEPTHWISE_LANES;
+    SUBBYTE_UNROLL for (p = 0; p < pixels; ++p) {
         if (first)
-            subbyte_arm_first_taps(shorts[p], in[p], w);
+            subbyte_arm_depthwise_first(shorts[p], tap->in[p], tap->weights);
         else
-            subbyte_arm_more_taps(shorts[p], in[p], w);
-        in[p] = subbyte_arm_load_taps(next + p * step);
+            subbyte_arm_depthwise_more(shorts[p], tap->in[p], tap->weights);
+        tap->in[p] = subbyte_arm_depthwise_load(tap->from[p] + place);
     }
+    tap->weights = subbyte_arm_depthwise_load(tap->w);
 }
 
-// sums[p] gains the taps of a block for the pixels that begin at from + p * step. *w and *taps are moved to the next block,
-// whose first are read. The operands of a tap are loaded during the one before: in-order pipelines wait for nothing.
-SUBBYTE_INLINE void subbyte_arm_depthwise_sums(int32x4_t sums[][2 * SUBBYTE_ARM_DEPTHWISE_HALVES], const uint8_t* from,
-                                               int32_t step, const int8_t** w, const int32_t** taps) {
-    SUBBYTE_ARM_DEPTHWISE_TAPS in[SUBBYTE_ARM_DEPTHWISE_PIXELS], weights = subbyte_arm_load_taps(*w);
-    int32_t next = **taps, tap, i, p;
-    SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p) in[p] =
-        subbyte_arm_load_taps(from + (next >> 2) + p * step);
-    do {
-        int16x8_t shorts[SUBBYTE_ARM_DEPTHWISE_PIXELS][SUBBYTE_ARM_DEPTHWISE_HALVES];
-        tap = next;
-        next = *++*taps;
-        *w += SUBBYTE_ARM_DEPTHWISE_LANES;
-        subbyte_arm_depthwise_tap(shorts, in, &weights, 1, from + (next >> 2), step, *w);
-        while (!(tap & SUBBYTE_ARM_TAP_ENDS_GROUP)) {
-            tap = next;
-            next = *++*taps;
-            *w += SUBBYTE_ARM_DEPTHWISE_LANES;
-            subbyte_arm_depthwise_tap(shorts, in, &weights, 0, from + (next >> 2), step, *w);
+// sums[p] gains a group of `count` taps; the first group is added to the bias.
+SUBBYTE_INLINE void subbyte_arm_depthwise_group(int32x4_t sums[][2 * SUBBYTE_ARM_DEPTHWISE_HALVES],
+                                                struct subbyte_arm_depthwise_tap* tap, int32_t count,
+                                                const int32_t* bias, int first, int pixels) {
+    int16x8_t shorts[SUBBYTE_ARM_DEPTHWISE_PIXELS][SUBBYTE_ARM_DEPTHWISE_HALVES];
+    int32_t i, p;
+    subbyte_arm_depthwise_add_tap(shorts, tap, 1, pixels);
+    _Pragma("GCC unroll 1")  // a group has few taps: no copies of this loop for many
+        while (--count > 0) subbyte_arm_depthwise_add_tap(shorts, tap, 0, pixels);
+    SUBBYTE_UNROLL for (i = 0; i < SUBBYTE_ARM_DEPTHWISE_HALVES; ++i) {
+        int32x4_t low = vdupq_n_s32(0), high = low;
+        if (first) {
+            low = vld1q_s32(bias + 8 * i);
+            high = vld1q_s32(bias + 8 * i + 4);
         }
-        SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p) {
-            SUBBYTE_UNROLL for (i = 0; i < SUBBYTE_ARM_DEPTHWISE_HALVES; ++i) {
-                sums[p][2 * i] = vaddw_s16(sums[p][2 * i], vget_low_s16(shorts[p][i]));
-                sums[p][2 * i + 1] = vaddw_s16(sums[p][2 * i + 1], vget_high_s16(shorts[p][i]));
-            }
+        SUBBYTE_UNROLL for (p = 0; p < pixels; ++p) {
+            sums[p][2 * i] = vaddw_s16(first ? low : sums[p][2 * i], vget_low_s16(shorts[p][i]));
+            sums[p][2 * i + 1] = vaddw_s16(first ? high : sums[p][2 * i + 1], vget_high_s16(shorts[p][i]));
         }
-    } while (!(tap & SUBBYTE_ARM_TAP_ENDS_BLOCK));
+    }
 }
 
 #if defined(__aarch64__)
 #define SUBBYTE_ARM_DEPTHWISE_CODES uint8x16_t
+#define SUBBYTE_ARM_DEPTHWISE_STORE vst1q_u8
 #else
 #define SUBBYTE_ARM_DEPTHWISE_CODES uint8x8_t
+#define SUBBYTE_ARM_DEPTHWISE_STORE vst1_u8
 #endif
 
-// codes[p] of sums[p], for the pixels of a tile.
+// codes[p] of sums[p].
 SUBBYTE_INLINE void subbyte_arm_depthwise_codes(SUBBYTE_ARM_DEPTHWISE_CODES* codes,
                                                 int32x4_t sums[][2 * SUBBYTE_ARM_DEPTHWISE_HALVES],
-                                                const float* multiplier, const float* shift,
+                                                const float* multiplier, const float* shift, int pixels,
                                                 const struct subbyte_arm_depthwise* g) {
     int32_t i, p;
     SUBBYTE_UNROLL for (i = 0; i < 2 * SUBBYTE_ARM_DEPTHWISE_HALVES; ++i) {
         const float32x4_t factor = vld1q_f32(multiplier + 4 * i);
         if (shift) {
             const float32x4_t summand = vld1q_f32(shift + 4 * i);
-            SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p) sums[p][i] =
+            SUBBYTE_UNROLL for (p = 0; p < pixels; ++p) sums[p][i] =
                 subbyte_scale_shift_neon(sums[p][i], factor, summand);
         } else {
-            SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p) sums[p][i] =
-                subbyte_scale_neon(sums[p][i], factor);
+            SUBBYTE_UNROLL for (p = 0; p < pixels; ++p) sums[p][i] = subbyte_scale_neon(sums[p][i], factor);
         }
     }
-    SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p) {
+    SUBBYTE_UNROLL for (p = 0; p < pixels; ++p) {
 #if defined(__aarch64__)
         codes[p] = subbyte_arm_pack_16(sums[p][0], sums[p][1], sums[p][2], sums[p][3], g->y_zero, g->qmin, g->qmax);
 #else
@@ -176,85 +178,108 @@ SUBBYTE_INLINE void subbyte_arm_depthwise_store(uint8_t* to, SUBBYTE_ARM_DEPTHWI
 #endif
 }
 
-SUBBYTE_INLINE void subbyte_arm_depthwise_store_whole(uint8_t* to, SUBBYTE_ARM_DEPTHWISE_CODES codes) {
-#if defined(__aarch64__)
-    vst1q_u8(to, codes);
-#else
-    vst1_u8(to, codes);
-#endif
+// The parameters of a block of channels: taps in groups (`counts` of them each), and what makes codes of sums.
+struct subbyte_arm_depthwise_filter {
+    const int8_t* w;
+    const int32_t *places, *counts, *bias;
+    const float *multiplier, *shift;
+    int32_t groups;
+};
+
+// One row of the result from `to` on, of the window from `from` on, for a block of channels: `left` bytes of the row, and
+// `writable` up to the end of the tile.
+SUBBYTE_INLINE void subbyte_arm_depthwise_row(uint8_t* to, const uint8_t* from, int32_t left, int32_t writable,
+                                              const struct subbyte_arm_depthwise_filter* f, int pixels,
+                                              const struct subbyte_arm_depthwise* g) {
+    const int32_t pixel_bytes = g->abreast * g->channels;
+    const ptrdiff_t step = g->stride_width * pixel_bytes;
+    int32_t k, p;
+    while (left > 0) {
+        int32x4_t sums[SUBBYTE_ARM_DEPTHWISE_PIXELS][2 * SUBBYTE_ARM_DEPTHWISE_HALVES];
+        SUBBYTE_ARM_DEPTHWISE_CODES codes[SUBBYTE_ARM_DEPTHWISE_PIXELS];
+        struct subbyte_arm_depthwise_tap tap;
+        tap.w = f->w;
+        tap.places = f->places;
+        tap.weights = subbyte_arm_depthwise_load(tap.w);
+        SUBBYTE_UNROLL for (p = 0; p < pixels; ++p) {
+            tap.from[p] = from + p * step;
+            tap.in[p] = subbyte_arm_depthwise_load(tap.from[p] + *tap.places);
+        }
+        subbyte_arm_depthwise_group(sums, &tap, f->counts[0], f->bias, 1, pixels);
+        _Pragma("GCC unroll 1") for (k = 1; k < f->groups; ++k)
+            subbyte_arm_depthwise_group(sums, &tap, f->counts[k], f->bias, 0, pixels);
+        subbyte_arm_depthwise_codes(codes, sums, f->multiplier, f->shift, pixels, g);
+        if (left >= (pixels - 1) * pixel_bytes + SUBBYTE_ARM_DEPTHWISE_LANES) {
+            SUBBYTE_UNROLL for (p = 0; p < pixels; ++p) SUBBYTE_ARM_DEPTHWISE_STORE(to + p * pixel_bytes, codes[p]);
+        } else {
+            // Pixels of fewer bytes than a block are written in order, each over the excess of the last.
+            const int32_t most = pixel_bytes < SUBBYTE_ARM_DEPTHWISE_LANES ? writable : left;
+            SUBBYTE_UNROLL for (p = 0; p < pixels; ++p) if (left > p * pixel_bytes)
+                subbyte_arm_depthwise_store(to + p * pixel_bytes, codes[p], most - p * pixel_bytes);
+        }
+        to += pixels * pixel_bytes;
+        left -= pixels * pixel_bytes;
+        writable -= pixels * pixel_bytes;
+        from += pixels * step;
+    }
 }
 
-// y = N4 of the sums.
-//
-// w: [taps of block 0, those of block 1, ..., one that is only read][SUBBYTE_ARM_DEPTHWISE_LANES]; taps: for each of them 4
-// times its place in the window, in bytes from the first, and flags. bias (zero point terms included), multiplier and shift:
-// [blocks][SUBBYTE_ARM_DEPTHWISE_LANES]; shift may be null. Tiles: images * row_tiles. scratch: the window of a tile, and
-// SUBBYTE_ARM_DEPTHWISE_PIXELS * stride_width * abreast pixels and a block more.
-SUBBYTE_ONE_COPY void subbyte_arm_depthwise(const void* x, const int8_t* w, const int32_t* taps, const int32_t* bias,
-                                            const float* multiplier, const float* shift, void* y,
-                                            const struct subbyte_arm_depthwise* geometry, int32_t begin, int32_t end,
-                                            void* scratch) {
+// y = N4 of the sums, `pixels` neighbours in a row at a time.
+SUBBYTE_INLINE void subbyte_arm_depthwise(const void* x, const int8_t* w, const int32_t* places, const int32_t* counts,
+                                          const int32_t* bias, const float* multiplier, const float* shift, void* y,
+                                          int pixels, const struct subbyte_arm_depthwise* geometry, int32_t begin,
+                                          int32_t end, void* scratch) {
     const struct subbyte_arm_depthwise g = *geometry;  // no store of a result changes it
-    const int32_t pitch = g.columns * g.channels, step = g.stride_width * g.abreast * g.channels;
-    const int32_t out_pitch = g.out_width * g.channels, pixel_bytes = g.abreast * g.channels;
-    const int32_t places = (g.out_width + g.abreast - 1) / g.abreast;
-    const int32_t overlaps = pixel_bytes < SUBBYTE_ARM_DEPTHWISE_LANES;
-    int32_t tile, row, block, place, i, p;
+    const int32_t pitch = g.columns * g.channels, out_pitch = g.out_width * g.channels;
+    const int32_t last = g.abreast * g.channels - SUBBYTE_ARM_DEPTHWISE_LANES;
+    int32_t tile, row, block, k;
     for (tile = begin; tile < end; ++tile) {
         const int32_t image = tile / g.row_tiles, row_tile = tile % g.row_tiles;
         const int32_t row_0 = row_tile * g.out_height / g.row_tiles;
         const int32_t row_1 = (row_tile + 1) * g.out_height / g.row_tiles;
-        const int8_t* w_block = w;
-        const int32_t* taps_block = taps;
-        const uint8_t* stop = (const uint8_t*)y + (image * g.out_height + row_1) * out_pitch;
+        struct subbyte_arm_depthwise_filter f = {w, places, counts + g.blocks, bias, multiplier, shift, 0};
         subbyte_arm_depthwise_window(
             (uint8_t*)scratch, (const uint8_t*)x + image * g.height * g.width * (g.channels / g.multiplier),
             row_0 * g.stride_height - g.pad_top, (row_1 - row_0 - 1) * g.stride_height + g.reach_height, &g);
         for (block = 0; block < g.blocks; ++block) {
-            const int32_t last = pixel_bytes - SUBBYTE_ARM_DEPTHWISE_LANES, at = block * SUBBYTE_ARM_DEPTHWISE_LANES;
-            const int32_t channel = at <= last || last < 0 ? at : last, lane = block * SUBBYTE_ARM_DEPTHWISE_LANES;
-            const int8_t* w_next = w_block;
-            const int32_t* taps_next = taps_block;
-            for (row = row_0; row < row_1; ++row) {
-                const uint8_t* from = (const uint8_t*)scratch + (row - row_0) * g.stride_height * pitch + channel;
-                uint8_t* to = (uint8_t*)y + (image * g.out_height + row) * out_pitch + channel;
-                int32_t left = out_pitch - channel;
-                for (place = 0; place < places; place += SUBBYTE_ARM_DEPTHWISE_PIXELS) {
-                    int32x4_t sums[SUBBYTE_ARM_DEPTHWISE_PIXELS][2 * SUBBYTE_ARM_DEPTHWISE_HALVES];
-                    SUBBYTE_ARM_DEPTHWISE_CODES codes[SUBBYTE_ARM_DEPTHWISE_PIXELS];
-                    w_next = w_block;
-                    taps_next = taps_block;
-                    SUBBYTE_UNROLL for (i = 0; i < 2 * SUBBYTE_ARM_DEPTHWISE_HALVES; ++i) {
-                        const int32x4_t first = vld1q_s32(bias + lane + 4 * i);
-                        SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p) sums[p][i] = first;
-                    }
-                    subbyte_arm_depthwise_sums(sums, from, step, &w_next, &taps_next);
-                    subbyte_arm_depthwise_codes(codes, sums, multiplier + lane, shift ? shift + lane : shift, &g);
-                    if (left >= (SUBBYTE_ARM_DEPTHWISE_PIXELS - 1) * pixel_bytes + SUBBYTE_ARM_DEPTHWISE_LANES &&
-                        !overlaps) {
-                        SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p)
-                            subbyte_arm_depthwise_store_whole(to + p * pixel_bytes, codes[p]);
-                    } else {
-                        SUBBYTE_UNROLL for (p = 0; p < SUBBYTE_ARM_DEPTHWISE_PIXELS; ++p) {
-                            const int32_t rest = left - p * pixel_bytes;
-                            // Pixels of fewer bytes than a block are written in order, each over the excess of the last.
-                            if (rest > 0)
-                                subbyte_arm_depthwise_store(to + p * pixel_bytes, codes[p],
-                                                            overlaps ? (int32_t)(stop - to) - p * pixel_bytes : rest);
-                        }
-                    }
-                    to += SUBBYTE_ARM_DEPTHWISE_PIXELS * pixel_bytes;
-                    left -= SUBBYTE_ARM_DEPTHWISE_PIXELS * pixel_bytes;
-                    from += SUBBYTE_ARM_DEPTHWISE_PIXELS * step;
-                }
+            const int32_t at = block * SUBBYTE_ARM_DEPTHWISE_LANES;
+            const int32_t channel = at <= last || last < 0 ? at : last;
+            uint8_t* to = (uint8_t*)y + (image * g.out_height + row_0) * out_pitch + channel;
+            const uint8_t* from = (const uint8_t*)scratch + channel;
+            f.groups = counts[block];
+            for (row = row_0; row < row_1; ++row, to += out_pitch, from += g.stride_height * pitch)
+                subbyte_arm_depthwise_row(to, from, out_pitch - channel, (row_1 - row) * out_pitch - channel, &f,
+                                          pixels, &g);
+            for (k = 0; k < f.groups; ++k) {
+                f.w += f.counts[k] * SUBBYTE_ARM_DEPTHWISE_LANES;
+                f.places += f.counts[k];
             }
-            w_block = w_next;
-            taps_block = taps_next;
+            f.counts += f.groups;
+            f.bias += SUBBYTE_ARM_DEPTHWISE_LANES;
+            f.multiplier += SUBBYTE_ARM_DEPTHWISE_LANES;
+            if (f.shift) f.shift += SUBBYTE_ARM_DEPTHWISE_LANES;
         }
     }
 }
 
+// The kernels: y = N4 of the sums, four or three pixels at a time.
+//
+// w: [taps of block 0, those of block 1, ..., one that is only read][SUBBYTE_ARM_DEPTHWISE_LANES]; places: of each of these in
+// the window, in bytes from its first. counts: groups of every block, then taps of every group. bias (zero point terms
+// included), multiplier and shift: [blocks][SUBBYTE_ARM_DEPTHWISE_LANES]; shift may be null. Tiles: images * row_tiles.
+// scratch: the window of a tile, and SUBBYTE_ARM_DEPTHWISE_PIXELS * stride_width * abreast pixels and a block more.
+#define SUBBYTE_ARM_DEPTHWISE(name, pixels)                                                                        \
+    SUBBYTE_ONE_COPY void name(const void* x, const int8_t* w, const int32_t* places, const int32_t* counts,       \
+                               const int32_t* bias, const float* multiplier, const float* shift, void* y,          \
+                               const struct subbyte_arm_depthwise* g, int32_t begin, int32_t end, void* scratch) { \
+        subbyte_arm_depthwise(x, w, places, counts, bias, multiplier, shift, y, pixels, g, begin, end, scratch);   \
+    }
+SUBBYTE_ARM_DEPTHWISE(subbyte_arm_depthwise_of_4, 4)
+SUBBYTE_ARM_DEPTHWISE(subbyte_arm_depthwise_of_3, 3)
+#undef SUBBYTE_ARM_DEPTHWISE
+
 #undef SUBBYTE_ARM_DEPTHWISE_TAPS
 #undef SUBBYTE_ARM_DEPTHWISE_CODES
+#undef SUBBYTE_ARM_DEPTHWISE_STORE
 
 #endif  // SUBBYTE_ARM_DEPTHWISE_H
