@@ -25,7 +25,7 @@ from subbyte.compiler.target import (
     Storage,
 )
 from subbyte.targets.arm.binary_forms import Form, form_of
-from subbyte.targets.arm.code_rows import NEON, cost_at, is_byte, is_byte_grid, row
+from subbyte.targets.arm.rows import NEON, cost_at, is_byte, is_byte_grid, row
 from subbyte.targets.common.binary_forms import Grids
 from subbyte.targets.common.c_types import is_affine, is_unsigned_byte
 from subbyte.targets.common.constants import operand, zero_point

@@ -26,7 +26,7 @@ from subbyte.compiler.target import (
     TargetFacts,
     as_array,
 )
-from subbyte.targets.arm.code_rows import CYCLE, NEON, flip_of, is_byte, is_byte_grid, row
+from subbyte.targets.arm.rows import CYCLE, NEON, flip_of, is_byte, is_byte_grid, row
 from subbyte.targets.common.constants import centred, constant_of, is_constant, is_signed_weights, operand, zero_point
 from subbyte.targets.common.geometry import is_channels_last
 from subbyte.targets.common.remembered import remembered

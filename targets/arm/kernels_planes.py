@@ -6,8 +6,8 @@ from subbyte.compiler.dtype import FLOAT32
 from subbyte.compiler.ir.node import Node
 from subbyte.compiler.ir.ops import DequantizeLinear, QuantizeLinear, Repack, Transpose
 from subbyte.compiler.target import Call, Integer, Kernel, Real, ResultPointer, Special, Storage
-from subbyte.targets.arm.code_rows import cost_at, row
 from subbyte.targets.arm.kernels_codes import grid_struct, has_reciprocal, is_normal_grid, quant_flip
+from subbyte.targets.arm.rows import cost_at, row
 from subbyte.targets.common.constants import operand
 from subbyte.targets.common.geometry import stored_strides
 from subbyte.targets.common.planes import Planes, planes

@@ -20,8 +20,8 @@ from subbyte.compiler.target import (
     TargetFacts,
     as_array,
 )
-from subbyte.targets.arm.code_rows import CYCLE, in_order, is_byte, row
 from subbyte.targets.arm.kernels_codes import is_quantized_byte, quant_flip
+from subbyte.targets.arm.rows import CYCLE, in_order, is_byte, row
 from subbyte.targets.common.c_types import is_unsigned_byte
 from subbyte.targets.common.constants import operand
 from subbyte.targets.common.geometry import is_channels_last, merge, stored_strides

@@ -39,11 +39,6 @@ def flip_of(of_type: TensorType) -> int:
     return 0x80 if is_unsigned_byte(of_type.dtype) and of_type.code_range()[1] > 127 else 0
 
 
-def moved_by(of_type: TensorType) -> int:
-    """What turning bits over by `flip_of` takes from every code."""
-    return flip_of(of_type)
-
-
 def all_plain_or_packed(op: Node) -> bool:
     """Whether every operand and result is plain, or unsigned codes that share bytes, and no result is empty."""
 
