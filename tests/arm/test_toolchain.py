@@ -1,0 +1,146 @@
+"""What zig builds for Arm: libraries that need nothing, programs for either C library, the same bytes every time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+
+from subbyte.compiler.api import compile_bundle
+from subbyte.compiler.codegen.bundle import Bundle, write_bundle
+from subbyte.compiler.errors import ToolchainError
+from subbyte.compiler.pipeline import Options
+from subbyte.compiler.target import find_target
+from subbyte.compiler.toolchain import compilers
+from subbyte.compiler.toolchain.build import RUNNER, SHARED, STATIC, build_bundle, first_link
+from subbyte.compiler.toolchain.compilers import find_compiler, zig_triple
+from tests.arm.elf import read_elf
+
+MACHINES = {"cortex-a7": "arm", "cortex-a72": "aarch64"}
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # pip's cmake lies beside Python
+TEXT_BYTES = 60 * 1024  # of a small network's library, without weights
+
+
+@pytest.fixture(scope="module")
+def bundles(digits: Path) -> dict[str, Bundle]:
+    """A small network with a softmax, which divides 64-bit numbers, for each of the two states."""
+    options = Options(name="digits")
+    return {name: compile_bundle(digits / "digits_mlp_int8.onnx", find_target(name), options) for name in MACHINES}
+
+
+@pytest.fixture(scope="module")
+def built(bundles: dict[str, Bundle]) -> dict[str, dict[str, bytes]]:
+    return {name: build(bundle, name) for name, bundle in bundles.items()}
+
+
+def build(bundle: Bundle, name: str, products: tuple[str, ...] = (SHARED, STATIC)) -> dict[str, bytes]:
+    target = find_target(name)
+    return build_bundle(bundle, target, find_compiler(target), products)
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_the_library_needs_nothing(built: dict[str, dict[str, bytes]], name: str) -> None:
+    """Not even a C library, so that programs of glibc, musl and Android load it."""
+    library = read_elf(built[name][SHARED])
+    assert library.machine == MACHINES[name]
+    assert (library.needed, library.undefined) == ([], [])
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_two_builds_have_the_same_bytes(
+    bundles: dict[str, Bundle], built: dict[str, dict[str, bytes]], name: str
+) -> None:
+    assert build(bundles[name], name) == built[name]
+
+
+@pytest.mark.parametrize("name", ["cortex-a53", "cortex-a7"])
+def test_the_code_of_a_residual_network_is_small(shared_model: Callable[[str], Any], name: str) -> None:
+    bundle = compile_bundle(shared_model("resnet8_int8").path, find_target(name), Options(name="resnet8"))
+    library = read_elf(build(bundle, name, (SHARED,))[SHARED])
+    assert 0 < library.size(".text") < TEXT_BYTES
+    assert library.size(".debug_info") == library.size(".symtab") == 0
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_the_runner_is_static_or_of_glibc(bundles: dict[str, Bundle], name: str) -> None:
+    target = find_target(name)
+    compiler = find_compiler(target)
+    static = read_elf(build_bundle(bundles[name], target, compiler, (RUNNER,))[RUNNER])
+    assert (static.machine, static.needed) == (MACHINES[name], [])
+    dynamic = read_elf(build_bundle(bundles[name], target, compiler, (RUNNER,), libc="gnu")[RUNNER])
+    assert "libc.so.6" in dynamic.needed
+
+
+def test_what_the_first_link_costs_is_told() -> None:
+    target = find_target("cortex-a72")
+    compiler = find_compiler(target)
+    assert "aarch64-linux-musl" in first_link(compiler, target, (SHARED, RUNNER), None)
+    assert first_link(compiler, target, (SHARED,), None) == first_link(compiler, target, (RUNNER,), "gnu") == ""
+
+
+def test_triples() -> None:
+    assert zig_triple(find_target("cortex-a7"), "musl") == "arm-linux-musleabihf"
+    assert zig_triple(find_target("cortex-a7"), "gnu") == "arm-linux-gnueabihf.2.17"
+    assert zig_triple(find_target("x86-64-v3"), "musl") == "x86_64-linux-musl"
+    assert zig_triple(find_target("portable"), "musl") == "native"
+
+
+def test_a_missing_cross_compiler_is_named_with_the_command_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilers.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ToolchainError, match=r"cross compiler for 'cortex-a72'.*pip install 'subbyte\[cross\]'"):
+        find_compiler(find_target("cortex-a72"))
+    with pytest.raises(ToolchainError, match="musl"):
+        find_compiler(find_target("native"), libc="musl")
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_the_cross_gcc_of_a_user_builds_the_same_sources(
+    bundles: dict[str, Bundle],
+    emulated: Callable[[str], str],
+    optional_capability: Callable[[str, str], NoReturn],
+    tmp_path: Path,
+    name: str,
+) -> None:
+    """By the bundle's toolchain file; and what GCC makes of them computes the same bytes as zig's."""
+    target = find_target(emulated(name))
+    triple = target.zig_target
+    for program in (f"{triple}-gcc", "cmake"):
+        if not shutil.which(program, path=PATH):
+            optional_capability("cross gcc", f"{program} is not installed")
+    folder, made = tmp_path / "bundle", tmp_path / "build"
+    write_bundle(bundles[name], folder, {})
+    toolchain = f"-DCMAKE_TOOLCHAIN_FILE={folder}/toolchain-{triple}.cmake"
+    cmake("-S", folder, "-B", made, toolchain, "-DBUILD_SHARED_LIBS=OFF")
+    cmake("--build", made)
+    assert (made / "libmodel.a").is_file()
+    answers = []
+    for command in (f"{triple}-gcc", None):
+        compiler = find_compiler(target, command)
+        program = tmp_path / "runner"
+        program.write_bytes(build_bundle(bundles[name], target, compiler, (RUNNER,))[RUNNER])
+        program.chmod(0o755)
+        before = [] if target.runs_here else list(target.emulator)
+        files = [tmp_path / f"output{index}" for index in range(len(bundles[name].manifest["outputs"]))]
+        subprocess.run([*before, program, "--random", "7", "--outputs", *files], check=True, capture_output=True)
+        answers.append([np.fromfile(file, np.uint8).tobytes() for file in files])
+    assert answers[0] == answers[1]
+    assert any(map(any, answers[0]))
+
+
+def cmake(*arguments: str | Path) -> None:
+    done = subprocess.run(
+        ["cmake", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": PATH},
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
