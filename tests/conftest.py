@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pytest
 
 OPTIONAL_CAPABILITIES = {
+    "cross gcc": "GCC for Arm and CMake (Debian's gcc-aarch64-linux-gnu, gcc-arm-linux-gnueabihf, cmake)",
     "emulator": "QEMU's user mode, which runs what is built for another processor (Debian's package qemu-user)",
     "gpu": "an NVIDIA GPU and its driver",
     "benchmark peer": "an engine that benchmarks/ measures subbyte beside and no other test needs, such as OpenVINO",
