@@ -17,10 +17,10 @@ from subbyte.compiler.api import compile_bundle
 from subbyte.compiler.codegen.bundle import Bundle, write_bundle
 from subbyte.compiler.errors import ToolchainError
 from subbyte.compiler.pipeline import Options
-from subbyte.compiler.target import find_target
+from subbyte.compiler.target import find_target, header_closure
 from subbyte.compiler.toolchain import compilers
 from subbyte.compiler.toolchain.build import RUNNER, SHARED, STATIC, build_bundle, first_link
-from subbyte.compiler.toolchain.compilers import find_compiler, zig_triple
+from subbyte.compiler.toolchain.compilers import compile_c, find_compiler, zig_triple
 from tests.arm.elf import read_elf
 
 MACHINES = {"cortex-a7": "arm", "cortex-a72": "aarch64"}
@@ -144,3 +144,17 @@ def cmake(*arguments: str | Path) -> None:
         timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["cortex-a7", "armv8.2-a+dotprod+i8mm"])
+def test_all_headers_of_the_kernels_may_stand_in_one_file(tmp_path: Path, name: str) -> None:
+    """A model may call any of them: no two define the same name differently."""
+    target = find_target(name)
+    headers = {path.name: path for kernel in target.kernels for path in header_closure(kernel.header)}
+    for path in headers.values():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    source = tmp_path / "all.c"
+    source.write_text("".join(f'#include "{kernel.header.name}"\n' for kernel in target.kernels))
+    compiler = find_compiler(target)
+    flags = (*compiler.flags_for(target), "-Wno-unused-function", "-c")
+    compile_c(compiler, flags, [source], tmp_path / "all.o", warnings=True)

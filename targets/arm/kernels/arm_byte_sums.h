@@ -2,7 +2,7 @@
 //
 // Two kinds of steps add to such sums:
 //   SUBBYTE_ARM_PRODUCTS: `mla` of a vector of weights, a byte each, and a code of the input in all bytes;
-//   SUBBYTE_ARM_NIBBLES, SUBBYTE_ARM_OUTPUTS: `tbl` of weights that share bytes in the row of a table of tables that the codes
+//   SUBBYTE_ARM_NIBBLES, SUBBYTE_ARM_OUTPUT_TABLES: `tbl` of weights that share bytes in the row of a table of tables that the codes
 //     of a few neighbouring channels choose: x86 has the same, docs/lookup-sums.md.
 // What is added between two widenings fits 8 bits, and between two further ones 16: of the sums of whole chunks this is
 // proved from the weights; on the way there sums are exact modulo 256.
@@ -12,7 +12,7 @@
 
 #include "arm_slabs.h"
 
-enum { SUBBYTE_ARM_PRODUCTS = 0, SUBBYTE_ARM_NIBBLES = 1, SUBBYTE_ARM_OUTPUTS = 2 };
+enum { SUBBYTE_ARM_PRODUCTS = 0, SUBBYTE_ARM_NIBBLES = 1, SUBBYTE_ARM_OUTPUT_TABLES = 2 };
 
 enum {
     SUBBYTE_ARM_BYTE_PIXELS = 4,
@@ -208,7 +208,7 @@ SUBBYTE_INLINE void subbyte_arm_byte_widen_words(int32x4_t (*to)[4 * SUBBYTE_ARM
 SUBBYTE_INLINE void subbyte_arm_byte_panel(int32x4_t (*sums)[4 * SUBBYTE_ARM_BYTE_VECTORS], const uint8_t* const* x,
                                            const uint8_t* w, const uint8_t* tables, int32_t pixels, int32_t vectors,
                                            const struct subbyte_arm_bytes* t) {
-    const int32_t w_step = (t->form == SUBBYTE_ARM_OUTPUTS ? (vectors + 1) / 2 : vectors) * SUBBYTE_ARM_BYTES;
+    const int32_t w_step = (t->form == SUBBYTE_ARM_OUTPUT_TABLES ? (vectors + 1) / 2 : vectors) * SUBBYTE_ARM_BYTES;
     const int32_t block = t->chunk * t->chunks;
     int32_t first, k, m, v;
     for (first = 0; first < t->steps; first += block) {
@@ -247,7 +247,7 @@ SUBBYTE_INLINE void subbyte_arm_byte_tile(const uint8_t* const* x, int32_t tile,
                                           const struct subbyte_arm_conv* g, const struct subbyte_arm_byte_sums* p) {
     const int32_t vectors = summed / SUBBYTE_ARM_BYTES, output = panel * g->panel;
     const int32_t of_panel =
-        p->t->form == SUBBYTE_ARM_OUTPUTS ? (g->panel / SUBBYTE_ARM_BYTES + 1) / 2 * SUBBYTE_ARM_BYTES : g->panel;
+        p->t->form == SUBBYTE_ARM_OUTPUT_TABLES ? (g->panel / SUBBYTE_ARM_BYTES + 1) / 2 * SUBBYTE_ARM_BYTES : g->panel;
     int32x4_t sums[SUBBYTE_ARM_BYTE_PIXELS][4 * SUBBYTE_ARM_BYTE_VECTORS];
     int32_t m, v;
     subbyte_arm_byte_panel(sums, x, p->w + (ptrdiff_t)panel * p->t->steps * of_panel, p->tables, g->pixels, vectors,
