@@ -139,7 +139,7 @@ def _cost(op: SumOfProducts, facts: TargetFacts, way: Way) -> float:
         apart, multiplications = digits.bits * _DIGIT_OPERATIONS[digits.bits], 17 * rows
         widened = 24 * rows / _block(op, digits)
         step = multiplications + apart + widened + loads
-        step = step if ordered else max(multiplications, (multiplications + apart + widened) / 2)
+        step = step + 10.0 if ordered else max(multiplications, (multiplications + apart + widened) / 2)
     if facts.core == "cortex-a7":
         step *= 2
     tile = groups * step + rows * (20.0 if ordered else 10.0) + 15.0

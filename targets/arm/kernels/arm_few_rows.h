@@ -76,19 +76,25 @@ SUBBYTE_INLINE void subbyte_arm_few_rows_sums_neon(int32x4_t* sums, int32x4_t* o
         }
         for (; n > 0; --n, x += 16) {
             int8x16_t from[SUBBYTE_ARM_FEW_ROWS];
+            uint8x16_t bytes[4];
             SUBBYTE_UNROLL for (m = 0; m < rows; ++m) {
                 from[m] = subbyte_arm_load_s8(x + m * pitch);
                 codes[m] = vpadalq_s8(codes[m], from[m]);
             }
-            SUBBYTE_UNROLL for (i = 0; i < 8; i += sharing) {
-                const uint8x16_t bytes = subbyte_arm_load_u8(w);
-                w += SUBBYTE_ARM_BYTES;
-                SUBBYTE_UNROLL for (j = 0; j < sharing; ++j) {
-                    const int8x16_t digit = subbyte_arm_digit(bytes, p->bits, j);
-                    SUBBYTE_UNROLL for (m = 0; m < rows; ++m) {
-                        const int32_t at = m * 8 + i + j;
-                        pairs[at] = subbyte_arm_multiply_add_low(pairs[at], from[m], digit);
-                        pairs[at] = subbyte_arm_multiply_add_high(pairs[at], from[m], digit);
+            SUBBYTE_UNROLL for (i = 0; i < p->bits; ++i) bytes[i] = subbyte_arm_load_u8(w + SUBBYTE_ARM_BYTES * i);
+            w += SUBBYTE_ARM_BYTES * p->bits;
+            SUBBYTE_UNROLL for (i = 0; i < 8; i += 4) {  // sums of four outputs take turns
+                int8x16_t digits[4];
+                SUBBYTE_UNROLL for (j = 0; j < 4; ++j) {
+                    digits[j] = subbyte_arm_digit(bytes[(i + j) / sharing], p->bits, (i + j) % sharing);
+                }
+                SUBBYTE_UNROLL for (m = 0; m < rows; ++m) {
+                    int16x8_t* four = pairs + m * 8 + i;
+                    SUBBYTE_UNROLL for (j = 0; j < 4; ++j) {
+                        four[j] = subbyte_arm_multiply_add_low(four[j], from[m], digits[j]);
+                    }
+                    SUBBYTE_UNROLL for (j = 0; j < 4; ++j) {
+                        four[j] = subbyte_arm_multiply_add_high(four[j], from[m], digits[j]);
                     }
                 }
             }
