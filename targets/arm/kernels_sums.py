@@ -7,6 +7,7 @@ weights of few bits, which are stored as bytes here: a load is all they need, fo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -18,7 +19,17 @@ from subbyte.compiler.errors import NumericsError
 from subbyte.compiler.ir.node import Node
 from subbyte.compiler.ir.qops import QConv, QGemm
 from subbyte.compiler.numerics.accumulate import flush_interval_of_weights
-from subbyte.compiler.target import Call, ConstantArray, Integer, Kernel, KernelKnob, Storage, TargetFacts, as_array
+from subbyte.compiler.target import (
+    Argument,
+    Call,
+    ConstantArray,
+    Integer,
+    Kernel,
+    KernelKnob,
+    Storage,
+    TargetFacts,
+    as_array,
+)
 from subbyte.compiler.tuning import Setting, setting_of
 from subbyte.targets.arm.rows import AARCH32, AARCH64, CYCLE, row, sharing_seconds
 from subbyte.targets.arm.sums import (
@@ -42,7 +53,7 @@ GROUP = 16  # codes of a register
 MOST_SUMS, MOST_PIXELS, MOST_OUTPUTS = 16, 8, 8  # of a register tile, as in arm_sums.h
 MOST_CHAINS = 4  # as in arm_sums_in_turn.h
 _REGISTERS = {"aarch64": 32, "aarch32": 16}
-_LEAST_BLOCK = 6  # groups that repay what it takes to widen all sums of a register tile at once
+_LEAST_PIECE = 6  # groups that repay what it takes to widen all sums of a register tile at once
 KNOBS = (
     KernelKnob("pixels", "neighbours in a row whose sums are in registers together", tuple(range(1, MOST_PIXELS + 1))),
     KernelKnob("outputs", "outputs of each of them", tuple(range(1, MOST_OUTPUTS + 1))),
@@ -54,12 +65,18 @@ KNOBS = (
 
 @dataclass(frozen=True)
 class Adding:
-    """Groups of 16 products of a sum, and how they are added in 16 bits: see struct subbyte_arm_sums."""
+    """How the products of a run of `groups` groups are added in 16 bits: see struct subbyte_arm_sums."""
 
     groups: int
-    joined: int
-    block: int
+    runs: int
+    piece: int
+    pieces: int
     gathered: bool
+
+    @property
+    def flushes(self) -> int:
+        """How often the 16-bit sums of a register tile are widened; for pieces."""
+        return ceil_div(self.runs * ceil_div(self.groups, self.piece), self.pieces)
 
 
 @dataclass(frozen=True)
@@ -92,8 +109,8 @@ _IN_ORDER = Pipeline(1.0, 1.0, 1.0, 4.0, 4.0)  # cortex-a53 and cortex-a55
 def held(op: SumOfProducts, gathered: bool = False) -> int:
     """How many groups of products a lane of 16 bits holds, for the weights at hand and all codes; 0: not even one."""
     weights = grouped(weights_of(op), gathered)
-    outputs, groups = weights.shape[:2]
-    lanes = weights.reshape(outputs, groups, 2, 8).transpose(0, 3, 1, 2).reshape(outputs * 8, groups, 2)
+    outputs, runs, groups = weights.shape[:3]
+    lanes = weights.reshape(outputs, runs * groups, 2, 8).transpose(0, 3, 1, 2).reshape(outputs * 8, runs * groups, 2)
     try:
         return flush_interval_of_weights(lanes, *input_range(op), 16, signed=True)
     except NumericsError:
@@ -101,38 +118,53 @@ def held(op: SumOfProducts, gathered: bool = False) -> int:
 
 
 def grouped(weights: NDArray[np.int64], gathered: bool) -> NDArray[np.int64]:
-    """[outputs, runs, products] -> [outputs, groups, 16]: runs padded with zeros or, gathered, all of them together."""
+    """[outputs, runs, products] -> [outputs, runs, groups, 16], padded with zeros; gathered, all runs are one."""
     padded = padded_to(weights.reshape(len(weights), 1, -1) if gathered else weights, 2, GROUP)
-    return padded.reshape(len(weights), -1, GROUP)
+    return padded.reshape(*padded.shape[:2], -1, GROUP)
 
 
-def _addings(op: SumOfProducts, state: str) -> Iterator[Adding]:
-    """The ways that the weights admit; the blocks of a sum are about equal."""
+def without_rests(weights: NDArray[np.int64], low: int) -> NDArray[np.int64]:
+    """The weights such that both products of every lane of 16 bits may be added.
+
+    Args: weights: [..., 16] bytes; low: the least byte that they are multiplied with.
+    Of bytes, only -128 * -128 + -128 * -128 = 2^15 overflows: there the second weight becomes -127, and the rest of -1
+    is for another group. About one weight of 2^17 is so, if any.
+    """
+    pairs = weights.reshape(*weights.shape[:-1], 2, 8).copy()
+    if low == -128:
+        pairs[..., 1, :] += (pairs == -128).all(axis=-2)
+    return pairs.reshape(weights.shape)
+
+
+def _addings(op: SumOfProducts) -> Iterator[Adding]:
+    """The ways that the weights admit: by group, and by pieces that fit 16 bits where they are long enough."""
     runs, products = geometry(op).runs
-    apart, together = runs * ceil_div(products, GROUP), ceil_div(runs * products, GROUP)
-    for gathered, groups in ((False, apart), *([(True, together)] if together < apart else [])):
+    apart, together = (runs, ceil_div(products, GROUP)), (1, ceil_div(runs * products, GROUP))
+    for gathered, (runs, groups) in ((False, apart), (True, together)):
+        if gathered and groups >= math.prod(apart):
+            continue
+        yield Adding(groups, runs, 0, 0, gathered)
         most = held(op, gathered)
-        yield Adding(groups, min(most, 1), 0, gathered)
-        if most >= 2 and groups >= 2 and state == "aarch64":
-            yield Adding(groups + groups % 2, 2, 0, gathered)
-        if most >= min(groups, _LEAST_BLOCK):
-            yield Adding(groups, 1, ceil_div(groups, ceil_div(groups, most)), gathered)
+        if most >= min(runs * groups, _LEAST_PIECE):
+            piece = min(groups, ceil_div(groups, ceil_div(groups, most)))
+            pieces = min(most // groups, runs) if most >= groups else 1
+            yield Adding(groups, runs, piece, pieces, gathered)
 
 
 def _fits_registers(adding: Adding, pixels: int, outputs: int, state: str) -> bool:
     """Whether sums, codes, products and weights are in registers together."""
     sums = pixels * outputs
-    if sums == 1 and adding.joined < 2:
+    if sums == 1:
         return True
-    if adding.block:
+    if adding.piece:
         needed = sums + pixels + 2
-    elif state == "aarch32" and adding.joined == 1:  # arm_sums_in_turn.h: three steps at a time
+    elif state == "aarch64":
+        needed = sums + 2 * pixels + 2
+    else:  # three steps at a time
         unit = min(2, outputs) if pixels == 1 else 1
         needed = sums + 3 * unit * pixels + pixels + 2 * unit
         if unit * pixels > MOST_CHAINS:
             return False
-    else:
-        needed = sums + max(adding.joined, 1) * pixels + 2 * pixels + 2
     return sums <= MOST_SUMS and needed <= _REGISTERS[state]
 
 
@@ -145,13 +177,13 @@ def _cycles(op: SumOfProducts, adding: Adding, pixels: int, outputs: int, pipeli
     """Of all register tiles, without the window."""
     g = geometry(op)
 
+    groups = adding.runs * adding.groups
+    widened = 3 * adding.flushes if adding.piece else groups  # flushed, they come from memory and go there
+
     def tile(summed: int) -> float:
         sums = pixels * summed
-        widened = adding.groups * (2 if adding.joined == 0 else 1 / adding.joined)
-        if adding.block:
-            widened = 3 * ceil_div(adding.groups, adding.block)  # they come from memory and go there
         step = 2 * pipeline.multiply * sums + pipeline.load * (pixels + summed) + pipeline.group
-        return adding.groups * max(step, 6.0) + pipeline.widen * widened * sums + pipeline.result * sums + 10
+        return groups * max(step, 6.0) + (pipeline.widen * widened + pipeline.result) * sums + 10
 
     full, rest = divmod(g.outputs, outputs)
     rows = g.images * g.results[0]
@@ -174,13 +206,13 @@ def _choose(op: SumOfProducts, state: str, core: str, pixels: int | None, output
     g, pipeline = geometry(op), _PIPELINES.get(core, _IN_ORDER)
     choices = [
         Choice(long, wide, adding, _cycles(op, adding, long, wide, pipeline))
-        for adding in _addings(op, state)
+        for adding in _addings(op)
         for long in (range(1, min(MOST_PIXELS, g.results[1]) + 1) if pixels is None else (pixels,))
         for wide in (range(1, min(MOST_OUTPUTS, g.outputs) + 1) if outputs is None else (outputs,))
         if _fits_registers(adding, long, wide, state) and _fits_bytes(op, wide)
     ]
     if not choices:
-        return Choice(pixels or 1, outputs or 1, next(_addings(op, state)), 0.0)
+        return Choice(pixels or 1, outputs or 1, next(_addings(op)), 0.0)
     return min(choices, key=lambda choice: choice.cycles)
 
 
@@ -207,27 +239,35 @@ def _fits(op: SumOfProducts, setting: Mapping[str, int], state: str) -> bool:
     )
 
 
-def _packed(weights: NDArray[np.int64], panel: int, adding: Adding) -> NDArray[np.int8]:
-    """[panels][groups][outputs][16], of the last panel those that are left."""
-    groups = grouped(weights, adding.gathered)
-    groups = np.pad(groups, [(0, 0), (0, adding.groups - groups.shape[1]), (0, 0)])
-    panels = [groups[i : i + panel].transpose(1, 0, 2).reshape(-1) for i in range(0, len(groups), panel)]
+def _packed(weights: NDArray[np.int64], panel: int) -> NDArray[np.int8]:
+    """[outputs, runs, groups, 16] -> [panels][runs][groups][outputs][16], of the last panel those that are left."""
+    panels = [weights[i : i + panel].transpose(1, 2, 0, 3).reshape(-1) for i in range(0, len(weights), panel)]
     return as_array(np.concatenate(panels), np.int8)
 
 
-def _places(cut: Cut, adding: Adding) -> NDArray[np.int32]:
-    """Where groups begin in a window, or in what was gathered of one; one of zeros begins where the last does."""
-    at = np.arange(adding.groups) * GROUP if adding.gathered else places(cut, GROUP)
-    return as_array(np.pad(at, (0, adding.groups - len(at)), mode="edge"), np.int32)
+def _rests(rests: NDArray[np.int64], cut: Cut, adding: Adding) -> tuple[Argument, ...]:
+    """rest_of, rest_at and rests of struct subbyte_arm_sums; rests [outputs, runs, groups, 16]. Null without any."""
+    if not rests.any():
+        return (Integer(0),) * 3
+    places_of = np.arange(adding.groups) * GROUP if adding.gathered else places(cut, GROUP)
+    panels = padded_to(rests.reshape(len(rests), -1, GROUP), 0, cut.panel).reshape(-1, cut.panel, len(places_of), GROUP)
+    panel, group = np.nonzero(panels.any(axis=(1, 3)))
+    return (
+        ConstantArray("rest_of", as_array(np.searchsorted(panel, np.arange(len(panels) + 1)), np.int32)),
+        ConstantArray("rest_at", as_array(places_of[group], np.int32)),
+        ConstantArray("rests", as_array(panels[panel, :, group], np.int8), f"o{cut.panel}k{GROUP}"),
+    )
 
 
 def _call(op: SumOfProducts, state: str, **knobs: int) -> Call:
     cut, adding = _cut(op, state, setting_of(knobs))
+    weights = grouped(weights_of(op), adding.gathered)
+    main = weights if adding.piece else without_rests(weights, input_range(op)[0])
     constants = (
-        ConstantArray("weights", _packed(weights_of(op), cut.panel, adding), f"o{cut.panel}k{GROUP}"),
-        ConstantArray("places", _places(cut, adding)),
+        ConstantArray("weights", _packed(main, cut.panel), f"o{cut.panel}k{GROUP}"),
+        *_rests(weights - main, cut, adding),
     )
-    more = tuple(map(Integer, (adding.groups, adding.joined, adding.block, int(adding.gathered))))
+    more = tuple(map(Integer, (adding.groups, adding.piece, adding.pieces, int(adding.gathered))))
     return sums_call(_symbol(raw=op.requantization is None), op, cut, constants, more)
 
 

@@ -14,16 +14,20 @@
 
 enum { SUBBYTE_ARM_SUMS = 16, SUBBYTE_ARM_PIXELS = 8, SUBBYTE_ARM_OUTPUTS = 8 };  // the most of a register tile
 
-// w: for each panel [groups][outputs][16], of a last panel those that are summed. places[i]: where
-// group i begins in a window, from its first byte on. Products are added in 16 bits
-//   * block > 0: of `block` groups, and begin anew after each block;
-//   * block = 0: of `joined` groups, 1 or 2, `groups` being a multiple; or one by one where `joined` is 0.
-// gathered: 1: the runs of each pixel's window are copied to scratch without gaps, so that few groups have a rest; for runs
-// that are no multiple of 16, of windows that are copies themselves.
+// w: for each panel [runs][groups][outputs][16], of a last panel those that are summed; a run is one of arm_conv.h, padded
+// with zeros to whole groups. Products are added in 16 bits
+//   * piece > 0: of `piece` groups of a run, or of `pieces` pieces if pieces are whole runs; then they begin anew;
+//   * piece = 0: of one group.
+// gathered: 1: the runs of each pixel's window are copied to scratch without gaps, where they make one run; for runs that are
+// no multiple of 16, of windows that are copies themselves.
+// rest_of: null, or rests[k], for k from rest_of[panel] to rest_of[panel + 1] - 1, is a further group [outputs][16] for the
+// codes at rest_at[k] of a window or of what was gathered: what was taken from weights, so that their products fit 16 bits.
 struct subbyte_arm_sums {
     const int8_t* w;
-    const int32_t* places;
-    int32_t groups, joined, block, gathered;
+    const int32_t* rest_of;
+    const int32_t* rest_at;
+    const int8_t* rests;
+    int32_t groups, piece, pieces, gathered;
     struct subbyte_arm_results results;
 };
 
@@ -34,26 +38,19 @@ SUBBYTE_INLINE void subbyte_arm_add_group(int16x8_t* sums, const int8x16_t* code
     SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) sums[m] = subbyte_arm_multiply_add_high(sums[m], codes[m], weights);
 }
 
-// Adds `joined` groups to sums of 32 bits: sums[j * pixels + m] for output j and pixel m, by way of 16 bits.
-SUBBYTE_INLINE void subbyte_arm_add_joined(int32x4_t* sums, const int8x16_t* codes, const int8_t* w, int32_t joined,
-                                           int32_t pixels, int32_t outputs) {
-    int32_t j, m, k;
+// Adds one group to sums of 32 bits by way of 16 bits: sums[j * pixels + m] for output j and pixel m, whose codes are at
+// x + m * step.
+SUBBYTE_INLINE void subbyte_arm_add_widened(int32x4_t* sums, const int8_t* x, int32_t step, const int8_t* w,
+                                            int32_t pixels, int32_t outputs) {
+    int8x16_t codes[SUBBYTE_ARM_PIXELS];
+    int32_t j, m;
+    SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) codes[m] = subbyte_arm_load_s8(x + m * step);
     SUBBYTE_UNROLL for (j = 0; j < outputs; ++j) {
         const int8x16_t weights = subbyte_arm_load_s8(w + 16 * j);
         int16x8_t pairs[SUBBYTE_ARM_PIXELS];
         SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) pairs[m] = subbyte_arm_multiply_low(codes[m], weights);
-        if (!joined) {
-            SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) {
-                sums[j * pixels + m] = vpadalq_s16(sums[j * pixels + m], pairs[m]);
-                pairs[m] = subbyte_arm_multiply_high(codes[m], weights);
-            }
-        } else {
-            SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) {
-                pairs[m] = subbyte_arm_multiply_add_high(pairs[m], codes[m], weights);
-            }
-        }
-        SUBBYTE_UNROLL for (k = 1; k < joined; ++k) {
-            subbyte_arm_add_group(pairs, codes + k * pixels, subbyte_arm_load_s8(w + 16 * (k * outputs + j)), pixels);
+        SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) {
+            pairs[m] = subbyte_arm_multiply_add_high(pairs[m], codes[m], weights);
         }
         SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) {
             sums[j * pixels + m] = vpadalq_s16(sums[j * pixels + m], pairs[m]);
@@ -61,63 +58,84 @@ SUBBYTE_INLINE void subbyte_arm_add_joined(int32x4_t* sums, const int8x16_t* cod
     }
 }
 
-// sums[j * pixels + m] of a register tile, from `joined` groups at a time.
-SUBBYTE_INLINE void subbyte_arm_multiply(int32x4_t* sums, const int8_t* x, int32_t step, const int8_t* w,
-                                         const struct subbyte_arm_sums* s, int32_t pixels, int32_t outputs) {
-    const int32_t at_once = s->joined > 1 ? s->joined : 1;
-    const int32_t* places = s->places;
-    int32_t n, m, k;
-    for (n = s->groups; n > 0; n -= at_once) {
-        int8x16_t codes[2 * SUBBYTE_ARM_PIXELS];
-        SUBBYTE_UNROLL for (k = 0; k < at_once; ++k) {
-            const int8_t* from = x + *places++;
-            SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) codes[k * pixels + m] = subbyte_arm_load_s8(from + m * step);
-        }
-        subbyte_arm_add_joined(sums, codes, w, s->joined, pixels, outputs);
-        w += at_once * outputs * 16;
+// The same of `groups` groups of a run.
+SUBBYTE_INLINE void subbyte_arm_add_run(int32x4_t* sums, const int8_t* x, int32_t step, const int8_t* w, int32_t groups,
+                                        int32_t pixels, int32_t outputs) {
+    for (; groups > 0; --groups) {
+#if defined(__aarch64__)
+        subbyte_arm_add_widened(sums, x, step, w, pixels, outputs);
+#else
+        subbyte_arm_add_in_turn(sums, x, step, w, pixels, outputs);
+#endif
+        x += 16;
+        w += outputs * 16;
     }
 }
 
-// The same from sums that stay in 16 bits for a block of groups.
-SUBBYTE_INLINE void subbyte_arm_multiply_blocks(int32x4_t* sums, const int8_t* x, int32_t step, const int8_t* w,
-                                                const struct subbyte_arm_sums* s, int32_t pixels, int32_t outputs) {
-    const int32_t* places = s->places;
-    int32_t left = s->groups, j, m;
-    while (left > 0) {
-        int16x8_t pairs[SUBBYTE_ARM_SUMS];
-        int32_t n = subbyte_min_s32(left, s->block);
-        left -= n;
-        SUBBYTE_UNROLL for (m = 0; m < pixels * outputs; ++m) pairs[m] = vdupq_n_s16(0);
-        for (; n > 0; --n) {
-            const int8_t* from = x + *places++;
-            int8x16_t codes[SUBBYTE_ARM_PIXELS];
-            SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) codes[m] = subbyte_arm_load_s8(from + m * step);
-            SUBBYTE_UNROLL for (j = 0; j < outputs; ++j) {
-                subbyte_arm_add_group(pairs + j * pixels, codes, subbyte_arm_load_s8(w + 16 * j), pixels);
-            }
-            w += outputs * 16;
+// Adds `groups` groups of a run to sums that stay in 16 bits.
+SUBBYTE_INLINE void subbyte_arm_add_short(int16x8_t* sums, const int8_t* x, int32_t step, const int8_t* w,
+                                          int32_t groups, int32_t pixels, int32_t outputs) {
+    int32_t j, m;
+    for (; groups > 0; --groups) {
+        int8x16_t codes[SUBBYTE_ARM_PIXELS];
+        SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) codes[m] = subbyte_arm_load_s8(x + m * step);
+        SUBBYTE_UNROLL for (j = 0; j < outputs; ++j) {
+            subbyte_arm_add_group(sums + j * pixels, codes, subbyte_arm_load_s8(w + 16 * j), pixels);
         }
-        SUBBYTE_UNROLL for (m = 0; m < pixels * outputs; ++m) sums[m] = vpadalq_s16(sums[m], pairs[m]);
+        x += 16;
+        w += outputs * 16;
     }
+}
+
+// sums[j * pixels + m] of a register tile, which are zeros before; w: the panel.
+SUBBYTE_INLINE void subbyte_arm_multiply(int32x4_t* sums, const struct subbyte_arm_register_tile* tile, const int8_t* w,
+                                         const struct subbyte_arm_sums* s, const struct subbyte_arm_conv* g,
+                                         int32_t pixels, int32_t outputs) {
+    const int32_t runs = s->gathered ? 1 : subbyte_arm_runs(g), group_bytes = outputs * 16;
+    const int32_t pieces = s->piece ? runs * ((s->groups + s->piece - 1) / s->piece) : 0;
+    const int16x8_t zero = vdupq_n_s16(0);
+    int16x8_t shorts[SUBBYTE_ARM_SUMS];
+    int32_t r, k, m, held = 0;
+    SUBBYTE_UNROLL for (m = 0; m < pixels * outputs; ++m) shorts[m] = zero;
+    for (r = 0; r < runs; ++r, w += s->groups * group_bytes) {
+        const int8_t* x = tile->x + subbyte_arm_run_at(g, tile->pitch, r);
+        if (!s->piece) {
+            subbyte_arm_add_run(sums, x, tile->step, w, s->groups, pixels, outputs);
+            continue;
+        }
+        for (k = 0; k < s->groups; k += s->piece) {
+            subbyte_arm_add_short(shorts, x + 16 * k, tile->step, w + k * group_bytes,
+                                  subbyte_min_s32(s->groups - k, s->piece), pixels, outputs);
+            if (s->pieces < pieces && ++held == s->pieces) {
+                SUBBYTE_UNROLL for (m = 0; m < pixels * outputs; ++m) {
+                    sums[m] = vpadalq_s16(sums[m], shorts[m]);
+                    shorts[m] = zero;
+                }
+                held = 0;
+            }
+        }
+    }
+    if (pieces == 1 || s->pieces > 1) {
+        SUBBYTE_UNROLL for (m = 0; m < pixels * outputs; ++m) sums[m] = vpadalq_s16(sums[m], shorts[m]);
+    }
+    if (s->rest_of)
+        for (k = s->rest_of[tile->panel]; k < s->rest_of[tile->panel + 1]; ++k)
+            subbyte_arm_add_widened(sums, tile->x + s->rest_at[k], tile->step, s->rests + k * g->panel * 16, pixels,
+                                    outputs);
 }
 
 // The register tile `tile`: its sums, their lanes added, and what becomes of them.
 SUBBYTE_INLINE void subbyte_arm_sum_tile(const struct subbyte_arm_register_tile* tile, const struct subbyte_arm_conv* g,
                                          const void* own) {
     const struct subbyte_arm_sums* s = (const struct subbyte_arm_sums*)own;
-    const int8_t* w = s->w + tile->panel * g->panel * s->groups * 16;
+    const int32_t runs = s->gathered ? 1 : subbyte_arm_runs(g);
+    const int8_t* w = s->w + tile->panel * g->panel * runs * s->groups * 16;
     const int32_t pixels = g->pixels, outputs = tile->summed, vectors = (outputs + 3) / 4;
     const int32x4_t zero = vdupq_n_s32(0);
     int32x4_t sums[SUBBYTE_ARM_SUMS], of_pixels[SUBBYTE_ARM_SUMS];
     int32_t m, v;
     SUBBYTE_UNROLL for (m = 0; m < pixels * outputs; ++m) sums[m] = zero;
-    if (s->block) subbyte_arm_multiply_blocks(sums, tile->x, tile->step, w, s, pixels, outputs);
-#if !defined(__aarch64__)
-    else if (s->joined == 1)
-        subbyte_arm_multiply_in_turn(sums, tile->x, tile->step, w, s->places, s->groups, pixels, outputs);
-#endif
-    else
-        subbyte_arm_multiply(sums, tile->x, tile->step, w, s, pixels, outputs);
+    subbyte_arm_multiply(sums, tile, w, s, g, pixels, outputs);
     SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) {
         SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
             const int32_t j = 4 * v;
@@ -162,20 +180,23 @@ SUBBYTE_INLINE void subbyte_arm_sum_area(const struct subbyte_arm_area* area, co
 }
 
 // y = N4 of x * w + bias, codes of a byte; arguments as in struct subbyte_arm_sums and subbyte_arm_results.
-SUBBYTE_INLINE void subbyte_arm_sums_s8s8(const void* x, const int8_t* w, const int32_t* places, const int32_t* bias,
+SUBBYTE_INLINE void subbyte_arm_sums_s8s8(const void* x, const int8_t* w, const int32_t* rest_of,
+                                          const int32_t* rest_at, const int8_t* rests, const int32_t* bias,
                                           const float* multiplier, const float* shift, void* y,
-                                          const struct subbyte_arm_conv* g, int32_t groups, int32_t joined,
-                                          int32_t block, int32_t gathered, int32_t begin, int32_t end, void* scratch) {
-    const struct subbyte_arm_sums own = {w, places, groups, joined, block, gathered, {y, bias, multiplier, shift}};
+                                          const struct subbyte_arm_conv* g, int32_t groups, int32_t piece,
+                                          int32_t pieces, int32_t gathered, int32_t begin, int32_t end, void* scratch) {
+    const struct subbyte_arm_sums own = {
+        w, rest_of, rest_at, rests, groups, piece, pieces, gathered, {y, bias, multiplier, shift}};
     subbyte_arm_areas(x, g, begin, end, scratch, subbyte_arm_sum_area, &own);
 }
 
 // y = x * w + bias, 32 bits.
-SUBBYTE_INLINE void subbyte_arm_sums_s8s8s32(const void* x, const int8_t* w, const int32_t* places, const int32_t* bias,
+SUBBYTE_INLINE void subbyte_arm_sums_s8s8s32(const void* x, const int8_t* w, const int32_t* rest_of,
+                                             const int32_t* rest_at, const int8_t* rests, const int32_t* bias,
                                              int32_t* y, const struct subbyte_arm_conv* g, int32_t groups,
-                                             int32_t joined, int32_t block, int32_t gathered, int32_t begin,
+                                             int32_t piece, int32_t pieces, int32_t gathered, int32_t begin,
                                              int32_t end, void* scratch) {
-    const struct subbyte_arm_sums own = {w, places, groups, joined, block, gathered, {y, bias, 0, 0}};
+    const struct subbyte_arm_sums own = {w, rest_of, rest_at, rests, groups, piece, pieces, gathered, {y, bias, 0, 0}};
     subbyte_arm_areas(x, g, begin, end, scratch, subbyte_arm_sum_area, &own);
 }
 

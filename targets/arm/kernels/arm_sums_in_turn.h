@@ -46,35 +46,26 @@ SUBBYTE_INLINE void subbyte_arm_step_widen(int32x4_t* sums, const int16x8_t* pai
     }
 }
 
-// sums[j * pixels + m] += products of `groups` groups of 16 codes, for output j and pixel m: w and places as in struct
-// subbyte_arm_sums. Two products are added in 16 bits, which the caller proves to fit.
-SUBBYTE_INLINE void subbyte_arm_multiply_in_turn(int32x4_t* sums, const int8_t* x, int32_t step, const int8_t* w,
-                                                 const int32_t* places, int32_t groups, int32_t pixels,
-                                                 int32_t outputs) {
+// sums[j * pixels + m] += products of a group of 16 codes of pixel m, from x + m * step on, and the weights w + 16 * j. Two
+// products are added in 16 bits, which the caller proves to fit.
+SUBBYTE_INLINE void subbyte_arm_add_in_turn(int32x4_t* sums, const int8_t* x, int32_t step, const int8_t* w,
+                                            int32_t pixels, int32_t outputs) {
     const int32_t unit = pixels == 1 ? subbyte_min_s32(2, outputs) : 1;  // outputs that make one step together
     const int32_t units = (outputs + unit - 1) / unit, last = outputs - (units - 1) * unit, chains = unit * pixels;
-    const int16x8_t zero = vdupq_n_s16(0);
-    int16x8_t pairs[3][SUBBYTE_ARM_CHAINS], left[SUBBYTE_ARM_CHAINS] = {zero, zero, zero, zero};
+    int16x8_t pairs[3][SUBBYTE_ARM_CHAINS];
+    int8x16_t codes[SUBBYTE_ARM_CHAINS], weights[2][2];
     int32_t t, i, m;
-    // The last unit of a group is widened with the first step of the next group; before the first group it is zeros.
-    for (; groups > 0; --groups) {
-        const int8_t* from = x + *places++;
-        int8x16_t codes[SUBBYTE_ARM_CHAINS], weights[2][2];
-        SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) codes[m] = subbyte_arm_load_s8(from + m * step);
-        SUBBYTE_UNROLL for (t = 0; t < units; ++t) {
-            const int32_t own = t == units - 1 ? last : unit;
-            SUBBYTE_UNROLL for (i = 0; i < own; ++i) weights[t % 2][i] = subbyte_arm_load_s8(w + 16 * (t * unit + i));
-            subbyte_arm_step_low(pairs[t % 3], codes, weights[t % 2], pixels, own);
-            if (t > 0) subbyte_arm_step_high(pairs[(t - 1) % 3], codes, weights[(t - 1) % 2], pixels, unit);
-            if (t == 0) subbyte_arm_step_widen(sums + (units - 1) * chains, left, last * pixels);
-            if (t > 1) subbyte_arm_step_widen(sums + (t - 2) * chains, pairs[(t - 2) % 3], chains);
-        }
-        subbyte_arm_step_high(pairs[(units - 1) % 3], codes, weights[(units - 1) % 2], pixels, last);
-        if (units > 1) subbyte_arm_step_widen(sums + (units - 2) * chains, pairs[(units - 2) % 3], chains);
-        SUBBYTE_UNROLL for (i = 0; i < last * pixels; ++i) left[i] = pairs[(units - 1) % 3][i];
-        w += outputs * 16;
+    SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) codes[m] = subbyte_arm_load_s8(x + m * step);
+    SUBBYTE_UNROLL for (t = 0; t < units; ++t) {
+        const int32_t own = t == units - 1 ? last : unit;
+        SUBBYTE_UNROLL for (i = 0; i < own; ++i) weights[t % 2][i] = subbyte_arm_load_s8(w + 16 * (t * unit + i));
+        subbyte_arm_step_low(pairs[t % 3], codes, weights[t % 2], pixels, own);
+        if (t > 0) subbyte_arm_step_high(pairs[(t - 1) % 3], codes, weights[(t - 1) % 2], pixels, unit);
+        if (t > 1) subbyte_arm_step_widen(sums + (t - 2) * chains, pairs[(t - 2) % 3], chains);
     }
-    subbyte_arm_step_widen(sums + (units - 1) * chains, left, last * pixels);
+    subbyte_arm_step_high(pairs[(units - 1) % 3], codes, weights[(units - 1) % 2], pixels, last);
+    if (units > 1) subbyte_arm_step_widen(sums + (units - 2) * chains, pairs[(units - 2) % 3], chains);
+    subbyte_arm_step_widen(sums + (units - 1) * chains, pairs[(units - 1) % 3], last * pixels);
 }
 
 #endif  // SUBBYTE_ARM_SUMS_IN_TURN_H
