@@ -355,7 +355,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Board:
-    """A board: a name for a target together with its memory limits."""
+    """A board: a name for a target together with its memory limits; flash_bytes is 0 where models lie in files."""
 
     name: str
     target: str

@@ -75,7 +75,7 @@ def archive(compiler: Compiler, objects: list[Path], library: Path) -> None:
 
 
 def _link_shared(compiler: Compiler, target: Target, folder: Path) -> None:
-    """With zig: without any library, so that programs of glibc, of musl and of Android load it alike.
+    """With zig: without any library, so that programs of glibc and of musl load it alike.
 
     What C compilers call of themselves (memcpy; 64-bit division on 32-bit Arm) comes from zig's compiler_rt, as much of
     it as is called; it is not visible from outside.

@@ -47,7 +47,7 @@ def build(bundle: Bundle, name: str, products: tuple[str, ...] = (SHARED, STATIC
 
 @pytest.mark.parametrize("name", MACHINES)
 def test_the_library_needs_nothing(built: dict[str, dict[str, bytes]], name: str) -> None:
-    """Not even a C library, so that programs of glibc, musl and Android load it."""
+    """Not even a C library, so that programs of glibc and of musl load it."""
     library = read_elf(built[name][SHARED])
     assert library.machine == MACHINES[name]
     assert (library.needed, library.undefined) == ([], [])
