@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from subbyte.compiler.dtype import INT8, UINT8
+from subbyte.compiler.dtype import INT8, INT32, UINT8
 from tests.conformance.cases import Case, cases
 from tests.conformance.cases_sums import Numbers, gemm
 
@@ -24,6 +24,10 @@ NUMBERS = {
     "lowest": replace(PLAIN, x_fill="highest", w_fill="lowest", x_zero=0, w_zero=255),
     "extremes": replace(PLAIN, x_fill="extremes", w_fill="extremes"),
     "signed": Numbers(x=INT8, w=INT8, y=INT8, x_zero=-5, w_zero=11),
+    "signed_lowest": Numbers(x=INT8, w=INT8, y=INT8, x_fill="lowest", w_fill="lowest", x_zero=127, w_zero=127),
+    "signed_extremes": Numbers(x=INT8, w=INT8, y=INT8, x_fill="extremes", w_fill="extremes", x_zero=0, w_zero=0),
+    "mixed": Numbers(x=UINT8, w=INT8, y=INT8, x_zero=200, w_zero=-128),
+    "raw": Numbers(x=INT8, w=INT8, y=INT32, bias=None, x_zero=-128, w_zero=3),
 }
 
 

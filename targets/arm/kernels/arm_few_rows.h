@@ -11,7 +11,7 @@
 
 enum { SUBBYTE_ARM_FEW_OUTPUTS = 8, SUBBYTE_ARM_FEW_ROWS = 2 };  // outputs of a register tile; its rows, at most
 
-// w: [panels][groups of 16 products][8 * bits / 8][16 bytes], of 8 outputs each. offsets: [outputs], lowest, and for outputs whose
+// w: [panels][groups of 16 products][bits][16 bytes], of 8 outputs each. offsets: [outputs], lowest, and for outputs whose
 // digit is the top one of a byte lowest + step * half its range; padded to whole panels. block: groups whose products of
 // digits, and whose codes, a lane of 16 bits holds.
 struct subbyte_arm_few_rows {
