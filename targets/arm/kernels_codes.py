@@ -158,14 +158,17 @@ def _form(op: QBinary, aarch64: bool) -> Form | None:
     return form_of(Grids.of(op), aarch64)
 
 
-def _accepts_binary(op: QBinary, kernel: str, aarch64: bool) -> bool:
+def can_broadcast(op: QBinary) -> bool:
+    """Whether the operands lie as the kernels step through them: alike, or one code for all of a run."""
     types = (op.a.type, op.b.type)
-    if not all(map(is_quantized_byte, (*types, op.type))):
-        return False
     alike = all(same_order(of_type, op.type) for of_type in types if of_type.shape == op.type.shape)
     if not alike or not fits_span(op.type, types):
         return False
-    if any(strides[-1] not in (0, 1) for strides in elementwise_loops(op.type, types).strides):
+    return all(strides[-1] in (0, 1) for strides in elementwise_loops(op.type, types).strides)
+
+
+def _accepts_binary(op: QBinary, kernel: str, aarch64: bool) -> bool:
+    if not all(map(is_quantized_byte, (op.a.type, op.b.type, op.type))) or not can_broadcast(op):
         return False
     form = _form(op, aarch64)
     return form is not None and form.kernel == kernel
