@@ -14,7 +14,7 @@ from subbyte.compiler.ir.node import Node
 from subbyte.compiler.ir.qops import QConv, QGemm
 from subbyte.compiler.target import Call, ConstantArray, ConstantStruct, Kernel, Storage, TargetFacts
 from subbyte.targets.arm.partial_sums import MOST_CELLS, ROW_BYTES, Blocks, Cells, PartialWeights, cells_for
-from subbyte.targets.arm.rows import AARCH32, AARCH64, CYCLE, row
+from subbyte.targets.arm.rows import AARCH32, AARCH64, CYCLE, row, sharing_seconds
 from subbyte.targets.arm.sums import Cut, accepts_sums, sums_call
 from subbyte.targets.arm.tiles import LINE
 from subbyte.targets.common.constants import zero_point
@@ -25,7 +25,7 @@ from subbyte.targets.common.tiles import Tiles, ceil_div
 
 _PIXELS = 4  # areas are padded to a multiple: SUBBYTE_ARM_PARTIAL_PIXELS
 _SLOT_BYTES = 2
-_BEYOND = 16  # slots that may be written behind the window
+_BEYOND = 8  # slots that may be written behind a plane: SUBBYTE_ARM_PARTIAL_BEYOND
 _TABLES = 2 * 64 * 16 * MOST_CELLS  # bytes of the tables of a block
 _WEIGHTS = ROW_BYTES * (6 * MOST_CELLS + 8)  # of its weights as they are expanded
 _SUMS_BYTES = 128 * 1024  # that the second cache level holds beside a window
@@ -147,11 +147,12 @@ class Parts:
     weights: int
     places: int
     sums: int
+    unpacked: int
     window: int
 
     @property
     def all(self) -> int:
-        return self.tables + self.weights + self.places + self.sums + self.window
+        return self.tables + self.weights + self.places + self.sums + self.unpacked + self.window
 
 
 def _lines(size: int) -> int:
@@ -163,23 +164,25 @@ def _reach(results: int, kernel: int, stride: int, dilation: int) -> int:
     return results if kernel == 1 else (results - 1) * stride + (kernel - 1) * dilation + 1
 
 
-def _parts(g: Geometry, shape: Shape, rows: int, columns: int) -> Parts:
-    """For results of rows x columns."""
+def _parts(g: Geometry, shape: Shape, tiles: Tiles, packed: bool = False) -> Parts:
+    """For the largest area; packed: codes of the input share bytes."""
+    rows, columns = _largest_area(g, tiles)
     pixels = ceil_div(rows * columns, _PIXELS) * _PIXELS
     high = _reach(rows, g.kernel[0], g.strides[0], g.dilations[0])
     broad = _reach(columns, g.kernel[1], g.strides[1], g.dilations[1])
-    slots = shape.cells_of_pixel if shape.joined else shape.blocks.count * shape.largest
-    window = high * broad * slots + _BEYOND
-    return Parts(_TABLES, _WEIGHTS, _lines(4 * pixels), 64 * pixels, _lines(_SLOT_BYTES * window))
+    of_plane, planes = (shape.cells_of_pixel, 1) if shape.joined else (shape.largest, shape.blocks.count)
+    window = planes * (high * broad * of_plane + _BEYOND)
+    unpacked = min(g.extents[1], broad * g.strides[1]) * g.channels if packed else 0
+    return Parts(_TABLES, _WEIGHTS, _lines(4 * pixels), 64 * pixels, _lines(unpacked), _lines(_SLOT_BYTES * window))
 
 
-def _largest_area(g: Geometry, tiles_rows: int, tiles_columns: int) -> tuple[int, int]:
-    """Rows and columns of the largest of so many areas."""
+def _largest_area(g: Geometry, tiles: Tiles) -> tuple[int, int]:
+    """Rows and columns of the largest area."""
     height, width = g.results
     pixels = min(_PIXELS, width)
-    if tiles_columns == 1:
-        return ceil_div(height, tiles_rows), width
-    return ceil_div(height, tiles_rows), ceil_div(width // pixels, tiles_columns) * pixels + width % pixels
+    if tiles.columns == 1:
+        return ceil_div(height, tiles.rows), width
+    return ceil_div(height, tiles.rows), ceil_div(width // pixels, tiles.columns) * pixels + width % pixels
 
 
 def _tilings(g: Geometry, shape: Shape) -> Iterator[Tiles]:
@@ -189,12 +192,12 @@ def _tilings(g: Geometry, shape: Shape) -> Iterator[Tiles]:
     most = height if height > 1 else max(1, width // _PIXELS)
     for areas in sorted({ceil_div(most, size) for size in range(1, most + 1)}):
         rows, columns = (areas, 1) if height > 1 else (1, areas)
-        parts = _parts(g, shape, *_largest_area(g, rows, columns))
-        if parts.sums > _SUMS_BYTES and areas < most:
+        sums = _parts(g, shape, Tiles(rows, columns, 0)).sums
+        if sums > _SUMS_BYTES and areas < most:
             continue
         for pieces in sorted({1, min(panels, ceil_div(_MANY_THREADS, areas))}):
-            yield Tiles(rows, columns, parts.all, pieces)
-        if areas >= 4 * _MANY_THREADS and parts.sums <= _SUMS_BYTES // 8:
+            yield Tiles(rows, columns, 0, pieces)
+        if areas >= 4 * _MANY_THREADS and sums <= _SUMS_BYTES // 8:
             break
 
 
@@ -203,7 +206,7 @@ def _cycles(g: Geometry, shape: Shape, tiles: Tiles, core: str) -> float:
     p = _pipeline(core)
     height, width = g.results
     areas = tiles.rows * tiles.columns
-    own = _parts(g, shape, *_largest_area(g, tiles.rows, tiles.columns))
+    own = _parts(g, shape, tiles)
     rows = shape.cells.rows
     panels, last = divmod(g.outputs, shape.blocks.panel)
     of_last = 0.0 if not last else 0.55 if last <= shape.blocks.panel // 2 else 1.0  # of the time of a whole panel
@@ -211,7 +214,7 @@ def _cycles(g: Geometry, shape: Shape, tiles: Tiles, core: str) -> float:
     near = own.sums + shape.largest * rows * ROW_BYTES <= _L1_BYTES
     add = of_pixel * p.lookup + shape.runs * shape.blocks.count * (p.block + (0 if near else p.missing))
     build = areas * of_pixel * (rows * p.row + shape.cells.codes * p.weight)
-    high, broad = _largest_area(g, tiles.rows, tiles.columns)
+    high, broad = _largest_area(g, tiles)
     of_window = _reach(high, g.kernel[0], g.strides[0], g.dilations[0])
     of_window *= _reach(broad, g.kernel[1], g.strides[1], g.dilations[1])
     window = areas * tiles.panels * of_window * shape.cells_of_pixel * p.cell
@@ -222,11 +225,7 @@ def _cycles(g: Geometry, shape: Shape, tiles: Tiles, core: str) -> float:
 
 
 def _accepts(op: SumOfProducts, *, core: str, raw: bool) -> bool:
-    if not accepts_sums(op, raw=raw) or stored_bits(data_of(op).type) != 8:
-        return False
-    if not raw and stored_bits(op.type) != 8:
-        return False
-    return plan(op, core) is not None
+    return accepts_sums(op, raw=raw) and plan(op, core) is not None
 
 
 @lru_cache(maxsize=16)
@@ -240,11 +239,12 @@ def _packed(op: SumOfProducts, shape: Shape) -> tuple[ConstantArray, ConstantArr
     return ConstantArray("weights", packed, layout), ConstantArray("levels", weights.levels), numbers
 
 
-def _struct(op: SumOfProducts, p: Plan, numbers: tuple[int, int, int, int], *, split: bool) -> ConstantStruct:
+def _struct(
+    op: SumOfProducts, p: Plan, parts: Parts, numbers: tuple[int, int, int, int], *, split: bool
+) -> ConstantStruct:
     """The struct subbyte_arm_partial_sums of kernels/arm_partial_cells.h."""
     shape, g = p.shape, geometry(op)
     cells, joined, count = shape.cells, shape.joined, shape.blocks.count
-    parts = _parts(g, shape, *_largest_area(g, p.tiles.rows, p.tiles.columns))
     left = g.channels - (shape.cells_of_pixel - 1) * cells.codes  # channels of the last cell
     offset, start, weight_bits, panel_bytes = numbers
     return ConstantStruct(
@@ -265,11 +265,12 @@ def _struct(op: SumOfProducts, p: Plan, numbers: tuple[int, int, int, int], *, s
             ("start", start),
             ("weight_bits", weight_bits),
             ("panel_bytes", panel_bytes),
-            ("x_bytes", g.images * g.extents[0] * g.extents[1] * g.channels),
+            ("x_bytes", data_of(op).type.bytes),
             ("tables_bytes", parts.tables),
             ("weights_bytes", parts.weights),
             ("places_bytes", parts.places),
             ("sums_bytes", parts.sums),
+            ("unpacked_bytes", parts.unpacked),
         ),
     )
 
@@ -278,9 +279,11 @@ def _call(op: SumOfProducts, core: str, split: bool) -> Call:
     p = plan(op, core)
     assert p is not None
     g, panel = geometry(op), p.shape.blocks.panel
-    cut = Cut(g, min(_PIXELS, g.results[1]), panel, 0 if g.outputs % panel == 0 else panel, p.tiles, False, 0)
+    parts = _parts(g, p.shape, p.tiles, stored_bits(data_of(op).type) < 8)
+    tiles = replace(p.tiles, scratch_bytes=parts.all)
+    cut = Cut(g, min(_PIXELS, g.results[1]), panel, 0 if g.outputs % panel == 0 else panel, tiles, False, 0)
     weights, levels, numbers = _packed(op, p.shape)
-    struct = _struct(op, p, numbers, split=split)
+    struct = _struct(op, p, parts, numbers, split=split)
     return sums_call(_symbol(raw=op.requantization is None, split=split), op, cut, (weights, levels), (struct,))
 
 
@@ -293,7 +296,8 @@ def _cost(op: SumOfProducts, facts: TargetFacts, core: str, split: bool) -> floa
     p = plan(op, core)
     assert p is not None
     cycles = _cycles(geometry(op), p.shape, p.tiles, facts.core)
-    return cycles * (1.0 if _pipeline(facts.core).split == split else _OTHER_ROWS) * CYCLE
+    shared = sharing_seconds(data_of(op).type, p.tiles.panels) + sharing_seconds(op.type)
+    return cycles * (1.0 if _pipeline(facts.core).split == split else _OTHER_ROWS) * CYCLE + shared
 
 
 def _rows() -> Iterator[Kernel]:
@@ -314,6 +318,7 @@ def _rows() -> Iterator[Kernel]:
                     partial(_accepts, core=core, raw=raw),
                     f"u3 s8 -> {'s32' if raw else 'b8'}",
                     partial(_cost, core=core, split=split),
+                    packed=True,
                     features=features,
                 )
                 yield replace(made, tile=(_PIXELS, ROW_BYTES))

@@ -20,7 +20,7 @@ from subbyte.compiler.ir.types import Layout, QuantParams, TensorType
 from subbyte.compiler.numerics.requantize import Requantization
 from subbyte.compiler.target import Kernel, find_target
 from tests.conformance.harness import Library, Prepared, Run
-from tests.conformance.machines import lacks
+from tests.conformance.machines import lacking
 
 W2 = (-2, -1, 0, 1)
 SAME = (1, 1, 1, 1)
@@ -28,7 +28,10 @@ SAME = (1, 1, 1, 1)
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution: x [images, channels, *extents] of codes 0..top, weights out of `levels`."""
+    """A convolution: x [images, channels, *extents] of codes 0..top, weights out of `levels`.
+
+    packed: codes of x, or of x and y, share bytes.
+    """
 
     channels: int
     outputs: int
@@ -43,6 +46,7 @@ class Convolution:
     fill: str = "random"
     y: DType = UINT8
     shift: bool = False
+    packed: str = ""
 
     def op(self, number: int) -> tuple[QConv, NDArray[np.uint8]]:
         """The operation, whose input is called `x` and the number, and that input in logical order."""
@@ -55,14 +59,16 @@ class Convolution:
             ends = np.array([min(self.levels), max(self.levels)])
             weights = np.broadcast_to(ends[np.arange(self.outputs) % 2].reshape(-1, 1, 1, 1), shape)
             x = np.full(x_shape, self.top, np.uint8)
-        x_zero, y_zero = int(random.integers(0, self.top, endpoint=True)), int(random.integers(0, 4))
+        x_zero, y_zero = int(random.integers(0, self.top, endpoint=True)), int(random.integers(0, 4)) & self.y.max
         multiplier = (random.uniform(0.5, 2, self.outputs) / np.sqrt(weights[0].size)).astype(np.float32)
         multiplier[::3] *= -1
         shift = random.uniform(-1, 1, self.outputs).astype(np.float32) if self.shift else None
         raw = self.y == INT32
         low, high = (0, 0) if raw else (self.y.min, self.y.max)
         order = (0, 2, 3, 1)
-        x_type = TensorType(UINT8, x_shape, QuantParams(0.1, x_zero, 0, self.top), Layout(order))
+        x_bits = self.top.bit_length() if "x" in self.packed else None
+        x_dtype = UINT8 if x_bits is None else DType("uint", x_bits)
+        x_type = TensorType(x_dtype, x_shape, QuantParams(0.1, x_zero, 0, self.top), Layout(order, bits=x_bits))
         op = QConv(
             Input(f"x{number}", x_type).out,
             Constant.of(weights, INT8, quant=QuantParams(np.float32(0.01), 0, -128, 127)).out,
@@ -74,7 +80,7 @@ class Convolution:
             self.pads,
             self.dilations,
             1,
-            layout=Layout(order),
+            layout=Layout(order, bits=self.y.bits if "y" in self.packed else None),
         )
         return op, x
 
@@ -93,6 +99,13 @@ def convolutions() -> Iterator[Convolution]:
             yield replace(plain, channels=channels)
         for outputs in (1, 8, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 97):
             yield replace(plain, outputs=outputs, channels=5)
+    for y in (DType("uint", 1), DType("uint", 2), DType("uint", 4)):
+        for top in (1, 3):
+            plain = Convolution(8, 24, (5, 6), (3, 3), SAME, top=top, y=y)
+            for packed in ("x", "y", "xy"):
+                yield replace(plain, packed=packed)
+                yield replace(plain, packed=packed, channels=40, outputs=8, strides=(2, 1), levels=(-100, 3, 101))
+                yield replace(plain, packed=packed, channels=96, outputs=72, kernel=(1, 1), pads=(0, 0, 0, 0))
     for outputs in (1, 7, 8, 9, 15, 16, 17, 33):
         yield Convolution(9, outputs, (3, 3), (3, 3), SAME, levels=(-128, 127, 3), y=INT8)
     for pixels in (1, 2, 3, 4, 5, 7, 8, 9, 17):
@@ -128,8 +141,8 @@ def test_geometries_equal_the_interpreter(
     name: str, row: Kernel, tmp_path: Path, optional_capability: Callable[[str, str], None]
 ) -> None:
     target = find_target(name)
-    if lacking := lacks(target):
-        optional_capability("instruction set", lacking)
+    if missing := lacking(target):
+        optional_capability(*missing)
     raw = target.kernel(QConv, row.symbol.replace("sums", "sums_s32"))
     calls = []
     for number, convolution in enumerate(convolutions()):

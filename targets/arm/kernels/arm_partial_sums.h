@@ -24,6 +24,58 @@
 
 // ---- sums of a block ------------------------------------------------------------------------------------------------------
 
+// A row, or the first half of one.
+SUBBYTE_INLINE void subbyte_arm_partial_row(uint8x16_t* part, const uint8_t* row, int32_t split, int32_t vectors) {
+    part[0] = vld1q_u8(row);
+    if (vectors == 2) part[1] = vld1q_u8(row + (split ? SUBBYTE_ARM_PARTIAL_SECOND : 16));
+}
+
+#if defined(__aarch64__)
+// What computes the registers comes before, and what reads them after.
+SUBBYTE_INLINE void subbyte_arm_partial_in_order(uint8x16_t (*of)[2], int32_t vectors) {
+    if (vectors == 2)
+        __asm__ volatile(""
+                         : "+w"(of[0][0]), "+w"(of[0][1]), "+w"(of[1][0]), "+w"(of[1][1]), "+w"(of[2][0]),
+                           "+w"(of[2][1]), "+w"(of[3][0]), "+w"(of[3][1]));
+    else
+        __asm__ volatile("" : "+w"(of[0][0]), "+w"(of[1][0]), "+w"(of[2][0]), "+w"(of[3][0]));
+}
+#else
+// Adds two whole rows of each of two pixels, or (cells 1) one. A load of 32 bytes needs neighbouring registers, for which
+// compilers copy what they have loaded, so these have names.
+SUBBYTE_INLINE void subbyte_arm_partial_add_rows(uint8x16_t (*block)[2], const uint8_t* (*row)[2], int32_t cells,
+                                                 int32_t wide) {
+#define SUBBYTE_ARM_PARTIAL_ROWS_1(add)                                                                        \
+    __asm__ volatile("vld1.8 {d16, d17, d18, d19}, [%4]\n\tvld1.8 {d20, d21, d22, d23}, [%5]\n\t" add          \
+                     " %q0, %q0, q8\n\t" add " %q1, %q1, q9\n\t" add " %q2, %q2, q10\n\t" add " %q3, %q3, q11" \
+                     : "+w"(block[0][0]), "+w"(block[0][1]), "+w"(block[1][0]), "+w"(block[1][1])              \
+                     : "r"(row[0][0]), "r"(row[0][1])                                                          \
+                     : "q8", "q9", "q10", "q11", "memory")
+#define SUBBYTE_ARM_PARTIAL_ROWS_2(add)                                                                          \
+    __asm__ volatile(                                                                                            \
+        "vld1.8 {d16, d17, d18, d19}, [%4]\n\tvld1.8 {d20, d21, d22, d23}, [%5]\n\t"                             \
+        "vld1.8 {d24, d25, d26, d27}, [%6]\n\tvld1.8 {d28, d29, d30, d31}, [%7]\n\t" add " %q0, %q0, q8\n\t" add \
+        " %q1, %q1, q9\n\t" add " %q2, %q2, q10\n\t" add " %q3, %q3, q11\n\t" add " %q0, %q0, q12\n\t" add       \
+        " %q1, %q1, q13\n\t" add " %q2, %q2, q14\n\t" add " %q3, %q3, q15"                                       \
+        : "+w"(block[0][0]), "+w"(block[0][1]), "+w"(block[1][0]), "+w"(block[1][1])                             \
+        : "r"(row[0][0]), "r"(row[0][1]), "r"(row[1][0]), "r"(row[1][1])                                         \
+        : "q8", "q9", "q10", "q11", "q12", "q13", "q14", "q15", "memory")
+    if (cells == 1) {
+        if (wide)
+            SUBBYTE_ARM_PARTIAL_ROWS_1("vadd.i16");
+        else
+            SUBBYTE_ARM_PARTIAL_ROWS_1("vadd.i8");
+    } else {
+        if (wide)
+            SUBBYTE_ARM_PARTIAL_ROWS_2("vadd.i16");
+        else
+            SUBBYTE_ARM_PARTIAL_ROWS_2("vadd.i8");
+    }
+#undef SUBBYTE_ARM_PARTIAL_ROWS_1
+#undef SUBBYTE_ARM_PARTIAL_ROWS_2
+}
+#endif
+
 // Adds to the sums of `pixels` pixels, a multiple of SUBBYTE_ARM_PARTIAL_PIXELS, the rows that the cells of one block name.
 //
 // The slots of a pixel begin at slots + places[pixel], bytes. Tables of the cells are `stride` bytes apart. sums: [pixels][32
@@ -31,23 +83,56 @@
 SUBBYTE_INLINE void subbyte_arm_partial_add(const uint8_t* slots, const int32_t* places, const uint8_t* tables,
                                             int32_t stride, uint8_t* sums, int32_t pixels, int32_t cells, int32_t split,
                                             int32_t vectors, int32_t wide) {
-    const int32_t second = split ? SUBBYTE_ARM_PARTIAL_SECOND : 16;
-    int32_t pixel, cell, m, v;
+    int32_t pixel, cell, m, v, i;
     for (pixel = 0; pixel < pixels; pixel += SUBBYTE_ARM_PARTIAL_TOGETHER) {
         uint8x16_t block[SUBBYTE_ARM_PARTIAL_TOGETHER][2];
         const uint8_t* at[SUBBYTE_ARM_PARTIAL_TOGETHER];
-        uint32_t pair[SUBBYTE_ARM_PARTIAL_TOGETHER];
+        uint32_t slots_2[SUBBYTE_ARM_PARTIAL_TOGETHER][2];
         SUBBYTE_UNROLL for (m = 0; m < SUBBYTE_ARM_PARTIAL_TOGETHER; ++m) at[m] = slots + places[pixel + m];
-        SUBBYTE_UNROLL for (cell = 0; cell < cells; ++cell) {
+        SUBBYTE_UNROLL for (cell = 0; cell < cells; cell += 2) {
+            uint8x16_t part[2][SUBBYTE_ARM_PARTIAL_TOGETHER][2];
+            const uint8_t* row[2][SUBBYTE_ARM_PARTIAL_TOGETHER];
             SUBBYTE_UNROLL for (m = 0; m < SUBBYTE_ARM_PARTIAL_TOGETHER; ++m) {
-                const uint8_t* row;
-                if (cell % 2 == 0) memcpy(&pair[m], at[m] + 2 * cell, sizeof pair[m]);
-                row = tables + cell * stride + (cell % 2 ? pair[m] >> 16 : (uint16_t)pair[m]);
-                SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
-                    const uint8x16_t part = vld1q_u8(row + v * second);
-                    block[m][v] = cell ? subbyte_arm_partial_plus(block[m][v], part, wide) : part;
+                const int32_t half = cell / 2 % 2;
+                if (!split || half == 0) memcpy(&slots_2[m][half], at[m] + 2 * cell, sizeof slots_2[m][half]);
+                if (split && half == 0 && cell + 2 < cells)  // a load of a pair
+                    memcpy(&slots_2[m][1], at[m] + 2 * cell + 4, sizeof slots_2[m][1]);
+            }
+            SUBBYTE_UNROLL for (i = 0; i < 2; ++i) {
+                SUBBYTE_UNROLL for (m = 0; m < SUBBYTE_ARM_PARTIAL_TOGETHER; ++m) {
+                    const uint32_t two = slots_2[m][cell / 2 % 2];
+                    row[i][m] = tables + (cell + i) * stride + (i ? two >> 16 : (uint16_t)two);
                 }
             }
+#if !defined(__aarch64__)
+            if (vectors == 2) {
+                if (cell == 0) {
+                    SUBBYTE_UNROLL for (m = 0; m < 2; ++m) block[m][0] = block[m][1] = vdupq_n_u8(0);
+                }
+                subbyte_arm_partial_add_rows(block, row, subbyte_min_s32(cells - cell, 2), wide);
+                continue;
+            }
+#endif
+            SUBBYTE_UNROLL for (i = 0; i < 2 && cell + i < cells; ++i) {
+                SUBBYTE_UNROLL for (m = 0; m < SUBBYTE_ARM_PARTIAL_TOGETHER; ++m) {
+                    subbyte_arm_partial_row(part[i][m], row[i][m], split, vectors);
+                }
+            }
+            // All loads, then all additions: a pipeline that works in order waits where the two take turns.
+#if defined(__aarch64__)
+            SUBBYTE_UNROLL for (i = 0; i < 2 && cell + i < cells; ++i) subbyte_arm_partial_in_order(part[i], vectors);
+#endif
+            SUBBYTE_UNROLL for (i = 0; i < 2 && cell + i < cells; ++i) {
+                SUBBYTE_UNROLL for (m = 0; m < SUBBYTE_ARM_PARTIAL_TOGETHER; ++m) {
+                    SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
+                        block[m][v] =
+                            cell + i ? subbyte_arm_partial_plus(block[m][v], part[i][m][v], wide) : part[i][m][v];
+                    }
+                }
+            }
+#if defined(__aarch64__)
+            subbyte_arm_partial_in_order(block, vectors);
+#endif
         }
         SUBBYTE_UNROLL for (m = 0; m < SUBBYTE_ARM_PARTIAL_TOGETHER; ++m) {
             SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
@@ -115,6 +200,7 @@ struct subbyte_arm_partial_scratch {
     uint8_t* weights;
     int32_t* places;
     uint8_t* sums;
+    uint8_t* unpacked;
     uint16_t* window;
 };
 
@@ -161,7 +247,8 @@ SUBBYTE_INLINE void subbyte_arm_partial_panel(const uint8_t* weights, const int8
     }
     for (block = 0; block < blocks; ++block) {
         const int32_t begin = block * run / blocks, cells = (block + 1) * run / blocks - begin;
-        const uint16_t* first = s->window + (t->planes > 1 ? block * rows * columns * t->of_plane : begin);
+        const uint16_t* first =
+            s->window + (t->planes > 1 ? block * subbyte_arm_partial_plane(rows, columns, t) : begin);
         for (y = 0; y < g->kernel_height; ++y)
             for (x = 0; x < g->kernel_width; x += t->side) {
                 const uint8_t* slots = (const uint8_t*)(first + y * down + x * right);
@@ -183,7 +270,7 @@ SUBBYTE_INLINE void subbyte_arm_partial_finish(const uint8_t* sums, int32_t y, i
     if (wide) {
         const int32_t* from = (const int32_t*)(const void*)sums;
         SUBBYTE_UNROLL for (i = 0; i < 4; ++i) of[i] = i < 2 * vectors ? vld1q_s32(from + 4 * i) : vdupq_n_s32(0);
-        subbyte_arm_finish(r, y, of, 1, 2 * vectors, output, stored, g);
+        subbyte_arm_finish(r, y, of, 1, 4, output, stored, g);
         return;
     }
     SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
@@ -239,12 +326,13 @@ SUBBYTE_INLINE void subbyte_arm_partial_area(const struct subbyte_arm_area* area
     s.weights = s.tables + t->tables_bytes;
     s.places = (int32_t*)(void*)(s.weights + t->weights_bytes);
     s.sums = (uint8_t*)s.places + t->places_bytes;
-    s.window = (uint16_t*)(void*)(s.sums + t->sums_bytes);
+    s.unpacked = s.sums + t->sums_bytes;
+    s.window = (uint16_t*)(void*)(s.unpacked + t->unpacked_bytes);
     for (row = 0; row < high; ++row)
         for (column = 0; column < broad; ++column)
             s.places[i++] = (row * down * columns + column * right) * t->of_plane * 2;
     while (i % SUBBYTE_ARM_PARTIAL_PIXELS) s.places[i++] = 0;
-    subbyte_arm_partial_window(s.window, o->x, area, g, t, rows, columns);
+    subbyte_arm_partial_window(s.window, s.unpacked, o->x, area, g, t, rows, columns);
     for (panel = area->panel_0; panel < area->panel_1; ++panel) {
         const uint8_t* weights = o->weights + (ptrdiff_t)panel * t->panel_bytes;
         if (last == 0 || (panel + 1) * g->panel <= g->outputs)
