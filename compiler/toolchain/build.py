@@ -40,13 +40,9 @@ def build_bundle(
         for path, content in bundle.files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(content)
-        compile_c(
-            compiler,
-            (*compiler.flags_for(target), "-fPIC", "-c"),
-            [folder / "model.c"],
-            folder / _OBJECT,
-            warnings=warnings,
-        )
+        flags = (*compiler.flags_for(target), "-fPIC", "-c")
+        cache = folder / "cache"
+        compile_c(compiler, flags, [folder / "model.c"], folder / _OBJECT, warnings=warnings, cache=cache)
         if SHARED in products:
             _link_shared(compiler, target, folder)
         if STATIC in products or RUNNER in products:

@@ -95,14 +95,22 @@ def _probe(command: tuple[str, ...]) -> Compiler:
 
 
 def compile_c(
-    compiler: Compiler, flags: tuple[str, ...], sources: list[Path], output: Path, *, warnings: bool = False
+    compiler: Compiler,
+    flags: tuple[str, ...],
+    sources: list[Path],
+    output: Path,
+    *,
+    warnings: bool = False,
+    cache: Path | None = None,
 ) -> None:
     """Compile `sources` to `output`; raises ToolchainError with the first lines of what the compiler said.
 
     warnings: every warning of C99 is an error. The project's tests ask for that; a user's newer compiler may see more.
+    cache: where zig keeps a copy of the object; among those in the user's cache, which only grows, where it is None.
     """
     command = [*compiler.command, *flags, *(_WARNINGS if warnings else ()), "-o", str(output), *map(str, sources)]
-    run_tool(command, f"compiling {', '.join(source.name for source in sources)}")
+    environment = None if cache is None else {"ZIG_LOCAL_CACHE_DIR": str(cache)}
+    run_tool(command, f"compiling {', '.join(source.name for source in sources)}", environment)
 
 
 def run_tool(command: list[str], doing: str, environment: Mapping[str, str] | None = None) -> None:

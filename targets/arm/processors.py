@@ -60,8 +60,8 @@ def _core32(name: str, features: frozenset[str], core: str, qemu: str, fpu: str,
 
 
 def _core64(name: str, features: frozenset[str], core: str, qemu: str, part: int) -> Processor:
-    # LLVM's cores have the crypto extension, which the chip may lack: a Raspberry Pi 4 does.
-    zig_cpu = name.replace("-", "_") + "-aes-sha2"
+    # LLVM's cores have the crypto extension, which the chip may lack (a Raspberry Pi 4 does), and what is not demanded.
+    zig_cpu = name.replace("-", "_") + ("-aes-sha2-crc" if features == _V8 else "-aes-sha2-rcpc")
     return Processor(name, AARCH64, features, core, qemu, (f"-mcpu={name}",), zig_cpu, part)
 
 

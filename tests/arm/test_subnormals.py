@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -81,7 +82,27 @@ def test_subnormals_are_not_zeros(
     answers: list[dict[str, NDArray[Any]]],
     name: str,
 ) -> None:
-    found = subbyte.compile(model(), target=emulated(name)).run_all(samples)
+    check(subbyte.compile(model(), target=emulated(name)), samples, answers)
+
+
+def test_nor_by_gcc(
+    emulated: Callable[[str], str],
+    optional_capability: Callable[[str, str], NoReturn],
+    samples: list[dict[str, NDArray[np.float32]]],
+    answers: list[dict[str, NDArray[Any]]],
+) -> None:
+    command = "arm-linux-gnueabihf-gcc"
+    if not shutil.which(command):
+        optional_capability("cross gcc", f"{command} is not installed")
+    check(subbyte.compile(model(), target=emulated("cortex-a7"), compiler=command), samples, answers)
+
+
+def check(
+    module: subbyte.Module,
+    samples: list[dict[str, NDArray[np.float32]]],
+    answers: list[dict[str, NDArray[Any]]],
+) -> None:
+    found = module.run_all(samples)
     for outputs, expected in zip(found, answers, strict=True):
         wrong = [key for key, array in expected.items() if one_nan(outputs[key]) != one_nan(array)]
         assert wrong == []

@@ -8,6 +8,9 @@ import pytest
 
 from subbyte.compiler.errors import UnsupportedError
 from subbyte.compiler.target import families, find_target
+from subbyte.compiler.toolchain import emulators
+from subbyte.compiler.toolchain.emulators import command_before, needs_emulator
+from subbyte.targets import arm
 from subbyte.targets.arm.processors import (
     AARCH32,
     AARCH64,
@@ -133,3 +136,43 @@ def test_features_are_those_that_all_cores_have(cpuinfo: Path) -> None:
 @pytest.mark.parametrize("cpuinfo", ["flags\t\t: fpu sse avx2\n", "Features\t: swp half thumb vfp\n"], indirect=True)
 def test_processors_without_neon_are_none_of_these(cpuinfo: Path) -> None:
     assert native_processor(cpuinfo, AARCH32) is None
+
+
+# Machines of Arm ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pi_4(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As though this process ran on a Raspberry Pi 4 with a 64-bit system."""
+    compat = {"neon", "vfp3", "vfp4", "hwdiv", "hwdiv-arm", "fp-armv8", "crc"}
+
+    def features(cpuinfo: Path = Path(), state: str | None = None) -> frozenset[str]:
+        return frozenset(compat if state == AARCH32 else {"fp-armv8", "neon", "crc"})
+
+    monkeypatch.setattr(arm, "execution_state", lambda: AARCH64)
+    monkeypatch.setattr(arm, "processor_features", features)
+
+
+@pytest.mark.usefixtures("pi_4")
+def test_a_64_bit_arm_loads_libraries_of_its_own_and_may_run_programs_of_32_bits() -> None:
+    own, better, narrow = (find_target(name) for name in ("cortex-a72", "cortex-a76", "cortex-a7"))
+    assert (own.runs_here, better.runs_here, narrow.runs_here) == (True, False, False)
+    assert narrow.programs_may_run_here
+    assert not better.programs_may_run_here
+    assert [needs_emulator(target) for target in (own, better, narrow)] == [False, True, False]
+
+
+@pytest.mark.usefixtures("pi_4")
+def test_the_system_decides_whether_it_takes_programs_of_32_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(emulators.shutil, "which", lambda name: f"/bin/{name}")
+    taken, refused = tmp_path / "taken", tmp_path / "refused"
+    taken.write_text("#!/bin/sh\n")
+    refused.write_bytes(b"\x7fELF of another machine")
+    for program in (taken, refused):
+        program.chmod(0o755)
+    target = find_target("cortex-a7")
+    assert command_before(target, taken) == ()
+    assert command_before(target, refused) == ("/bin/qemu-arm", "-cpu", "cortex-a7")
+    assert command_before(find_target("cortex-a72"), refused) == ()

@@ -21,6 +21,7 @@ from subbyte.compiler.target import find_target, header_closure
 from subbyte.compiler.toolchain import compilers
 from subbyte.compiler.toolchain.build import RUNNER, SHARED, STATIC, build_bundle, first_link
 from subbyte.compiler.toolchain.compilers import compile_c, find_compiler, zig_triple
+from subbyte.targets.arm.processors import NAMES
 from tests.arm.elf import read_elf
 
 MACHINES = {"cortex-a7": "arm", "cortex-a72": "aarch64"}
@@ -158,3 +159,31 @@ def test_all_headers_of_the_kernels_may_stand_in_one_file(tmp_path: Path, name: 
     compiler = find_compiler(target)
     flags = (*compiler.flags_for(target), "-Wno-unused-function", "-c")
     compile_c(compiler, flags, [source], tmp_path / "all.o", warnings=True)
+
+
+# What an instruction set is called by C and in a list of features; the others are parts of every Armv7 or Armv8.
+EXTENSIONS = {
+    "AES": "aes", "ATOMICS": "lse", "BF16": "bf16", "COMPLEX": "complxnum", "CRC32": "crc", "DOTPROD": "dotprod",
+    "FP16_VECTOR_ARITHMETIC": "fullfp16", "FRINT": "fptoint", "JCVT": "jsconv", "MATMUL_INT8": "i8mm", "QRDMX": "rdm",
+    "RCPC": "rcpc", "SHA2": "sha2", "SHA3": "sha3", "SVE": "sve", "SVE2": "sve2",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_compilers_may_use_no_more_than_is_demanded_of_the_processor(tmp_path: Path, name: str) -> None:
+    """What clang announces with the target's flags stands in its features, or is no extension."""
+    target = find_target(name)
+    compiler = find_compiler(target)
+    (tmp_path / "empty.c").write_text("")
+    shown = subprocess.run(
+        [*compiler.command, *compiler.flags_for(target), "-dM", "-E", tmp_path / "empty.c"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    used = {feature for macro, feature in EXTENSIONS.items() if f"#define __ARM_FEATURE_{macro} " in shown}
+    if target.zig_target.startswith("arm-"):
+        used |= {"vfp4"} if "__ARM_FEATURE_FMA " in shown else set()
+        used |= {"hwdiv", "hwdiv-arm"} if "__ARM_FEATURE_IDIV " in shown else set()
+    assert used <= target.features
+    assert "__ARM_NEON " in shown
