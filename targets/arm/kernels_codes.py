@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 
@@ -112,11 +113,13 @@ def has_reciprocal(op: QuantizeLinear) -> bool:
 def grid_struct(quant: QuantParams) -> ConstantStruct:
     """The struct subbyte_arm_grid of kernels/arm_codes.h."""
     scale, zero = quant.scalar()
+    is_power_of_two = math.frexp(scale)[0] == 0.5
     return ConstantStruct(
         "subbyte_arm_grid",
         (
             ("scale", scale),
             ("reciprocal", float(np.float32(1) / np.float32(scale))),
+            ("near", 1.0 if is_power_of_two else 0.5 - 2.0**-10),
             ("zero_point", zero),
             ("qmin", quant.qmin),
             ("qmax", quant.qmax),

@@ -1,4 +1,4 @@
-"""Rows for elementwise work on floats: N1 of 32-bit sums, Relu, and with 64 bits Add, Sub, Mul and Div."""
+"""Rows for elementwise work on floats: N1 of 32-bit sums, Relu and LeakyRelu, and with 64 bits sums and products."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from subbyte.compiler.target import (
     ConstantArray,
     Integer,
     Kernel,
+    Real,
     ResultPointer,
     Special,
     Storage,
@@ -35,18 +36,22 @@ _SYMBOLS: dict[type[Binary], str] = {
 }
 
 
-def _accepts_relu(op: Unary) -> bool:
-    return op.type.dtype == FLOAT32 and op.function == "Relu" and same_order(op.x.type, op.type)
+def _is_unary(op: Unary, function: str) -> bool:
+    return op.type.dtype == FLOAT32 and op.function == function and same_order(op.x.type, op.type)
 
 
-def _relu_call(op: Unary) -> Call:
-    size = (Integer(op.type.elements), Integer(_CHUNK))
-    arguments = (operand(op, op.x), ResultPointer(), *size, Special.TILE_BEGIN, Special.TILE_END)
-    return Call("subbyte_arm_relu_f32", arguments, tiles=pieces(op.type.elements, _CHUNK))
+def _unary_call(op: Unary, symbol: str) -> Call:
+    numbers = (*(Real(float(np.float32(p))) for p in op.parameters), Integer(op.type.elements), Integer(_CHUNK))
+    arguments = (operand(op, op.x), ResultPointer(), *numbers, Special.TILE_BEGIN, Special.TILE_END)
+    return Call(symbol, arguments, tiles=pieces(op.type.elements, _CHUNK))
+
+
+def _accepts_leaky_relu(op: Unary) -> bool:
+    return _is_unary(op, "LeakyRelu") and abs(np.float32(op.parameters[0])) >= 2.0**-20
 
 
 def _scales(op: DequantizeLinear) -> NDArray[np.float32] | None:
-    """The scales of neighbouring elements, until they repeat, a multiple of 4; None where elements repeat theirs."""
+    """The scales of neighbouring elements, until they repeat, a multiple of 16; None where elements repeat theirs."""
     quant = op.x.type.quant
     if quant is None or not is_affine(quant):
         return None
@@ -55,7 +60,7 @@ def _scales(op: DequantizeLinear) -> NDArray[np.float32] | None:
         _, channels, inner = around(op.x.type, quant.axis)
         if inner != 1 or channels != scales.size:
             return None
-    period = math.lcm(scales.size, 4)
+    period = math.lcm(scales.size, 16)
     return np.tile(scales, period // scales.size) if period <= _LONGEST else None
 
 
@@ -107,8 +112,14 @@ def _binary_call(op: Binary) -> Call:
 
 ROWS: tuple[Kernel, ...] = (
     row(
-        Unary, "subbyte_arm_relu_f32", "arm_floats.h", Storage.ANY, _relu_call, _accepts_relu, "f32 -> f32",
+        Unary, "subbyte_arm_relu_f32", "arm_floats.h", Storage.ANY,
+        lambda op: _unary_call(op, "subbyte_arm_relu_f32"), lambda op: _is_unary(op, "Relu"), "f32 -> f32",
         cost_at(2.0, 1.0), (0,),
+    ),
+    row(
+        Unary, "subbyte_arm_leaky_relu_f32", "arm_floats.h", Storage.ANY,
+        lambda op: _unary_call(op, "subbyte_arm_leaky_relu_f32"), _accepts_leaky_relu, "f32 -> f32",
+        cost_at(3.0, 1.5), (0,),
     ),
     row(
         DequantizeLinear, "subbyte_arm_dequantize_s32", "arm_floats.h", Storage.ANY, _dequantize_call,

@@ -67,10 +67,11 @@ SUBBYTE_ONE_COPY void subbyte_arm_dequantize(const void* x, float* y, float scal
 //
 // Product and quotient differ by less than 3 * 2^-24 of themselves. Where they lie within 2^9, that is 2^-13: both round
 // alike unless one of them is that close to a tie, and 2^-10 is asked for. Beyond 2^9 both give the last code of a byte,
-// whatever its zero point. With 32 bits NEON takes subnormal numbers for zero: scale is from 2^-100 to 2^100, so that a
-// subnormal x, or product, is far below half a step. A NaN is never certain.
-SUBBYTE_INLINE int32x4_t subbyte_arm_quotients(float32x4_t x, float32x4_t reciprocal, uint32x4_t* sure) {
-    const float32x4_t near = vdupq_n_f32(0x1.ffp-2f);
+// whatever its zero point. Where the scale is a power of two both are the same, and nothing is asked for. With 32 bits NEON
+// takes subnormal numbers for zero: scale is from 2^-100 to 2^100, so that a subnormal x, or product, is far below half a
+// step. A NaN is never certain. near: how far from a whole number steps may be, below 1/2 - 2^-10; 1 for powers of two.
+SUBBYTE_INLINE int32x4_t subbyte_arm_quotients(float32x4_t x, float32x4_t reciprocal, float32x4_t near,
+                                               uint32x4_t* sure) {
     float32x4_t steps = vmulq_f32(x, reciprocal);
 #if defined(__aarch64__)
     *sure = vandq_u32(*sure, vcaltq_f32(vsubq_f32(steps, vrndnq_f32(steps)), near));
@@ -94,9 +95,9 @@ SUBBYTE_INLINE int subbyte_arm_all(uint32x4_t mask) {
     return (vget_lane_u32(half, 0) & vget_lane_u32(half, 1)) == 0xffffffffu;
 }
 
-// What N2 needs: f32(1 / scale) beside the scale.
+// What N2 needs: f32(1 / scale) beside the scale, and when their product is certain.
 struct subbyte_arm_grid {
-    float scale, reciprocal;
+    float scale, reciprocal, near;
     int32_t zero_point, qmin, qmax;
 };
 
@@ -107,18 +108,32 @@ SUBBYTE_ONE_COPY void subbyte_arm_quantize_each(const float* x, uint8_t* y, int3
     for (i = 0; i < n; ++i) y[i] = (uint8_t)subbyte_quantize_f32(x[i], g->scale, g->zero_point, g->qmin, g->qmax);
 }
 
+// The codes of 16 floats by division.
+SUBBYTE_ONE_COPY uint8x16_t subbyte_arm_divide_16(const float* x, const struct subbyte_arm_grid* g) {
+#if defined(__aarch64__)
+    const float32x4_t scale = vdupq_n_f32(g->scale), least = vdupq_n_f32(-0x1p15f);  // what NaN becomes
+    int32x4_t steps[4];
+    int32_t i;
+    SUBBYTE_UNROLL for (i = 0; i < 4; ++i) steps[i] =
+        vcvtnq_s32_f32(vmaxnmq_f32(vdivq_f32(vld1q_f32(x + 4 * i), scale), least));
+    return subbyte_arm_pack_16(steps[0], steps[1], steps[2], steps[3], g->zero_point, g->qmin, g->qmax);
+#else
+    uint8_t codes[16];
+    subbyte_arm_quantize_each(x, codes, 16, g);
+    return vld1q_u8(codes);
+#endif
+}
+
 // The codes of 16 floats.
-SUBBYTE_INLINE uint8x16_t subbyte_arm_quantize_16(const float* x, const struct subbyte_arm_grid* g) {
-    const float32x4_t reciprocal = vdupq_n_f32(g->reciprocal);
+SUBBYTE_INLINE uint8x16_t subbyte_arm_quantize_16(const float* x, const struct subbyte_arm_grid* g,
+                                                  const struct subbyte_arm_grid* in_memory) {
+    const float32x4_t reciprocal = vdupq_n_f32(g->reciprocal), near = vdupq_n_f32(g->near);
     uint32x4_t sure = vdupq_n_u32(0xffffffffu);
     int32x4_t steps[4];
     int32_t i;
-    SUBBYTE_UNROLL for (i = 0; i < 4; ++i) steps[i] = subbyte_arm_quotients(vld1q_f32(x + 4 * i), reciprocal, &sure);
-    if (!subbyte_arm_all(sure)) {
-        uint8_t codes[16];
-        subbyte_arm_quantize_each(x, codes, 16, g);
-        return vld1q_u8(codes);
-    }
+    SUBBYTE_UNROLL for (i = 0; i < 4; ++i) steps[i] =
+        subbyte_arm_quotients(vld1q_f32(x + 4 * i), reciprocal, near, &sure);
+    if (!subbyte_arm_all(sure)) return subbyte_arm_divide_16(x, in_memory);
     return subbyte_arm_pack_16(steps[0], steps[1], steps[2], steps[3], g->zero_point, g->qmin, g->qmax);
 }
 
@@ -129,7 +144,7 @@ SUBBYTE_ONE_COPY void subbyte_arm_quantize(const float* x, void* y, const struct
     const int32_t stop = subbyte_min_s32(end * chunk, n);
     uint8_t* to = (uint8_t*)y;
     int32_t i = begin * chunk;
-    for (; i + 16 <= stop; i += 16) vst1q_u8(to + i, subbyte_arm_quantize_16(x + i, &g));
+    for (; i + 16 <= stop; i += 16) vst1q_u8(to + i, subbyte_arm_quantize_16(x + i, &g, grid));
     if (i < stop) subbyte_arm_quantize_each(x + i, to + i, stop - i, grid);
 }
 

@@ -170,7 +170,7 @@ SUBBYTE_ONE_COPY void subbyte_arm_quantize_planes(const float* x, void* y, const
                 for (i = 0; i < planes; ++i) {
                     const float* plane = from + (channel + i) * pixels + pixel;
                     if (n == SUBBYTE_ARM_PLANE_PIXELS)
-                        vst1q_u8(codes + i * SUBBYTE_ARM_PLANE_PIXELS, subbyte_arm_quantize_16(plane, &numbers));
+                        vst1q_u8(codes + i * SUBBYTE_ARM_PLANE_PIXELS, subbyte_arm_quantize_16(plane, &numbers, grid));
                     else
                         subbyte_arm_quantize_each(plane, codes + i * SUBBYTE_ARM_PLANE_PIXELS, n, grid);
                 }
