@@ -66,7 +66,10 @@ def find_compiler(target: Target, command: str | None = None, libc: Libc | None 
     Raises ToolchainError with the way on where there is none.
     """
     if command is not None:
-        return _probe(tuple(command.split()))
+        named = _probe(tuple(command.split()))
+        if libc == "musl" and named.family != "zig":
+            raise ToolchainError(f"'{command}' has its own C library; musl comes with zig alone. Leave out --libc.")
+        return named
     if target.runs_here and libc != "musl":
         for name in ("cc", "gcc", "clang"):
             if shutil.which(name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +20,9 @@ from subbyte.compiler.errors import ModelError, ToolchainError
 from subbyte.compiler.pipeline import Options
 from subbyte.compiler.runner import Program, RunnerModule
 from subbyte.compiler.target import find_target
-from subbyte.compiler.toolchain import emulators
 from subbyte.compiler.toolchain.build import RUNNER, build_bundle
 from subbyte.compiler.toolchain.compilers import find_compiler
+from subbyte.compiler.toolchain.emulators import needs_emulator
 from tests.cli.conftest import Cli
 from tests.cli.conftest import cli as cli  # a fixture
 
@@ -118,7 +119,7 @@ def test_verify_fails_where_answers_differ(
 ) -> None:
     wrong = {name: np.stack([answer[name] for answer in answers]) + 1 for name in answers[0]}
     np.savez(tmp_path / "in.npz", input=images)
-    np.savez(tmp_path / "wrong.npz", **wrong)
+    np.savez(tmp_path / "wrong.npz", **wrong)  # type: ignore[arg-type]
     arguments = ("--inputs", tmp_path / "in.npz", "--against", tmp_path / "wrong.npz", "--max-steps", "0")
     assert cli("verify", model, "--target", emulated("cortex-a72"), *arguments).code == 1
 
@@ -149,7 +150,7 @@ def test_a_missing_emulator_is_named_with_the_command_that_brings_it(
 ) -> None:
     target = replace(find_target("cortex-a72"), runs_here=False, programs_may_run_here=False)
     monkeypatch.setattr("subbyte.compiler.target.find_target", lambda name: target)
-    monkeypatch.setattr(emulators.shutil, "which", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
     files = ("-i", tmp_path / "in.npz", "-o", tmp_path / "out.npz") if command == "run" else ()
     error = cli(command, model, "--target", "cortex-a72", *files).error()
     assert error.startswith("ToolchainError: ")
@@ -177,3 +178,46 @@ def test_a_processor_without_the_features_is_refused_with_both_lists(emulated: E
     assert "needs crc dotprod fp-armv8 lse neon rdm" in str(raised.value)
     assert "lacks" in str(raised.value)
     assert "it has fp-armv8 neon aes crc" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "said"),
+    [
+        ("echo 'runner: step 01 refused its operands' >&2; exit 1", ModelError, "failed: step 01 refused its operands"),
+        ("echo 'runner: the model cannot run: it lacks i8mm' >&2; exit 1", ToolchainError, "failed: it lacks i8mm"),
+        ("kill -ILL $$", ToolchainError, "ended by SIGILL"),
+        ("echo 'no such CPU model' >&2; exit 1", ToolchainError, "ended with 1 and said: no such CPU model"),
+        ("exec sleep 60", ToolchainError, "did not end within 0.2 s"),
+    ],
+)
+def test_what_a_program_says_becomes_the_error(
+    folder: Path, tmp_path: Path, script: str, error: type[Exception], said: str
+) -> None:
+    program = tmp_path / "runner"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    module = RunnerModule(folder, lambda: Program(program), limit_seconds=0.2 if "sleep" in script else 60)
+    with pytest.raises(error, match=said):
+        module.run({each.name: np.zeros(each.shape, each.container) for each in module.inputs})
+
+
+def test_lists_and_the_doctor_know_boards_and_emulators(cli: Cli) -> None:
+    boards = {board["name"]: board["target"] for board in cli("list", "boards", "--json").json()}
+    assert (boards["rpi2"], boards["rpi4"], boards["rpi5"]) == ("cortex-a7", "cortex-a72", "cortex-a76")
+    findings = {finding["name"]: finding for finding in cli("doctor", "--json").json()["findings"]}
+    assert findings["cross compiler"]["optional"]
+    for name in ("qemu-arm", "qemu-aarch64"):
+        if name in findings:
+            assert findings[name]["ok"] or "`apt-get install qemu-user`" in findings[name]["text"]
+
+
+def test_the_doctor_names_what_brings_a_missing_emulator(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    native = find_target("native")
+    target = replace(find_target("cortex-a72"), runs_here=False, programs_may_run_here=False)
+    assert needs_emulator(target)
+    monkeypatch.setattr("subbyte.compiler.target.find_target", lambda name: target if name != "native" else native)
+    found = shutil.which
+    monkeypatch.setattr("shutil.which", lambda name, **others: None if "qemu" in name else found(name, **others))
+    findings = {finding["name"]: finding for finding in cli("doctor", "--json").json()["findings"]}
+    assert not findings["qemu-aarch64"]["ok"]
+    assert "`apt-get install qemu-user` brings it" in findings["qemu-aarch64"]["text"]

@@ -52,7 +52,8 @@ def model() -> bytes:
         for each in nodes
     ]
     graph = helper.make_graph(nodes, "subnormals", inputs, outputs, constants)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString()
+    opsets = [helper.make_opsetid("", 17)]
+    return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
 
 
 def reals(seed: int) -> NDArray[np.float32]:

@@ -8,7 +8,6 @@ import pytest
 
 from subbyte.compiler.errors import UnsupportedError
 from subbyte.compiler.target import families, find_target
-from subbyte.compiler.toolchain import emulators
 from subbyte.compiler.toolchain.emulators import command_before, needs_emulator
 from subbyte.targets import arm
 from subbyte.targets.arm.processors import (
@@ -166,7 +165,7 @@ def test_a_64_bit_arm_loads_libraries_of_its_own_and_may_run_programs_of_32_bits
 def test_the_system_decides_whether_it_takes_programs_of_32_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(emulators.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
     taken, refused = tmp_path / "taken", tmp_path / "refused"
     taken.write_text("#!/bin/sh\n")
     refused.write_bytes(b"\x7fELF of another machine")

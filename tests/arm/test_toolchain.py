@@ -18,7 +18,6 @@ from subbyte.compiler.codegen.bundle import Bundle, write_bundle
 from subbyte.compiler.errors import ToolchainError
 from subbyte.compiler.pipeline import Options
 from subbyte.compiler.target import find_target, header_closure
-from subbyte.compiler.toolchain import compilers
 from subbyte.compiler.toolchain.build import RUNNER, SHARED, STATIC, build_bundle, first_link
 from subbyte.compiler.toolchain.compilers import compile_c, find_compiler, zig_triple
 from subbyte.targets.arm.processors import NAMES
@@ -94,11 +93,13 @@ def test_triples() -> None:
 
 
 def test_a_missing_cross_compiler_is_named_with_the_command_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compilers.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ToolchainError, match=r"cross compiler for 'cortex-a72'.*pip install 'subbyte\[cross\]'"):
         find_compiler(find_target("cortex-a72"))
     with pytest.raises(ToolchainError, match="musl"):
         find_compiler(find_target("native"), libc="musl")
+    with pytest.raises(ToolchainError, match="zig alone"):
+        find_compiler(find_target("native"), "cc", libc="musl")
 
 
 @pytest.mark.parametrize("name", MACHINES)
@@ -112,9 +113,9 @@ def test_the_cross_gcc_of_a_user_builds_the_same_sources(
     """By the bundle's toolchain file; and what GCC makes of them computes the same bytes as zig's."""
     target = find_target(emulated(name))
     triple = target.zig_target
-    for program in (f"{triple}-gcc", "cmake"):
-        if not shutil.which(program, path=PATH):
-            optional_capability("cross gcc", f"{program} is not installed")
+    for tool in (f"{triple}-gcc", "cmake"):
+        if not shutil.which(tool, path=PATH):
+            optional_capability("cross gcc", f"{tool} is not installed")
     folder, made = tmp_path / "bundle", tmp_path / "build"
     write_bundle(bundles[name], folder, {})
     toolchain = f"-DCMAKE_TOOLCHAIN_FILE={folder}/toolchain-{triple}.cmake"
