@@ -8,9 +8,8 @@ from functools import lru_cache, partial
 
 import numpy as np
 
-from subbyte.compiler.dtype import INT32
 from subbyte.compiler.ir.macs import multiply_accumulates
-from subbyte.compiler.ir.qops_blocks import QBlockGemm, QuantizeBlocks, WeightOnlyMatMul
+from subbyte.compiler.ir.qops_blocks import QBlockGemm, QuantizeBlocks
 from subbyte.compiler.target import (
     Call,
     ConstantArray,
@@ -25,20 +24,22 @@ from subbyte.compiler.target import (
     as_array,
 )
 from subbyte.compiler.tuning import Setting, setting_of
-from subbyte.targets.common.blocks import largest_activation, scale_step, scales_of, zero_of
+from subbyte.targets.common.blocks import scale_step, scales_of, zero_of
 from subbyte.targets.common.c_types import is_signed_byte, is_unsigned_byte
-from subbyte.targets.common.constants import is_constant, operand, zero_point
-from subbyte.targets.common.geometry import is_row_major, tensor_types
-from subbyte.targets.common.tiles import ceil_div
-from subbyte.targets.x86.dots import AVX2, AVX512
-from subbyte.targets.x86.packing_blocks import (
+from subbyte.targets.common.constants import operand, zero_point
+from subbyte.targets.common.geometry import is_row_major
+from subbyte.targets.common.packing_blocks import (
     Blocks,
     blocks_of,
+    fits_int32,
     groups_in_run,
+    is_packable,
     pack_blocks,
     quant_of_blocks,
     stored_bits,
 )
+from subbyte.targets.common.tiles import ceil_div
+from subbyte.targets.x86.dots import AVX2, AVX512
 from subbyte.targets.x86.registers import REGISTERS
 from subbyte.targets.x86.rows import cost_at, row
 
@@ -154,23 +155,9 @@ def plan(op: QBlockGemm, instruction: Instruction, setting: Setting = ()) -> Pla
     return Plan(blocks, flip, op.type.elements // columns, _cut(op, instruction, dict(setting)))
 
 
-def _fits_int32(op: QBlockGemm) -> bool:
-    """Whether no sum of a block leaves int32, with its zero points, and with codes where they are in their bytes."""
-    block = min(quant_of_blocks(op.b).block or 1, op.b.type.shape[0])
-    return 2 * max(largest_activation(op), 128) * 255 * block <= INT32.max
-
-
-def is_packable(op: QBlockGemm | WeightOnlyMatMul) -> bool:
-    """Constant codes of at most 8 bits times what is computed, all row-major, none empty."""
-    a, b = op.a.type, op.b.type
-    if not is_constant(op.b) or b.dtype.kind not in ("int", "uint") or b.dtype.bits > 8 or is_constant(op.a):
-        return False
-    return 0 not in (*a.shape, *b.shape) and all(is_row_major(of_type) for of_type in tensor_types(op))
-
-
 def _accepts(op: QBlockGemm) -> bool:
     is_byte = is_signed_byte(op.a.type.dtype) or is_unsigned_byte(op.a.type.dtype)
-    return is_byte and is_packable(op) and _fits_int32(op)
+    return is_byte and is_packable(op) and fits_int32(op)
 
 
 def _call(op: QBlockGemm, instruction: Instruction, **knobs: int) -> Call:

@@ -22,9 +22,8 @@ from subbyte.compiler.target import (
     as_array,
 )
 from subbyte.targets.common.constants import operand
+from subbyte.targets.common.packing_blocks import blocks_of, is_packable, pack_blocks, quant_of_blocks
 from subbyte.targets.common.tiles import ceil_div
-from subbyte.targets.x86.kernels_blocks import is_packable
-from subbyte.targets.x86.packing_blocks import blocks_of, pack_blocks, quant_of_blocks
 from subbyte.targets.x86.registers import REGISTERS
 from subbyte.targets.x86.rows import row
 

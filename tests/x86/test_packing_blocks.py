@@ -7,8 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from subbyte.targets.x86.kernels_blocks import INSTRUCTIONS, Instruction
-from subbyte.targets.x86.packing_blocks import (
+from subbyte.targets.common.packing_blocks import (
     LOWEST_ACTIVATION,
     LOWEST_WORD,
     Blocks,
@@ -16,6 +15,7 @@ from subbyte.targets.x86.packing_blocks import (
     pack_blocks,
     stored_bits,
 )
+from subbyte.targets.x86.kernels_blocks import INSTRUCTIONS, Instruction
 
 
 def lane_of_a_run(groups: int, bits: int, largest_code: int) -> int:

@@ -1,4 +1,7 @@
-"""Weights in blocks as kernels/x86_blocks.h reads them: a record of scales, codes and zero points for each block."""
+"""Weights in blocks as vector kernels read them: a record of scales, codes and zero points for each block.
+
+Such kernels are targets/x86/kernels/x86_blocks.h and targets/arm/kernels/arm_blocks.h.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subbyte.compiler.dtype import INT32
 from subbyte.compiler.errors import GraphError
 from subbyte.compiler.ir.node import Value
+from subbyte.compiler.ir.qops_blocks import QBlockGemm, WeightOnlyMatMul
 from subbyte.compiler.ir.types import QuantParams
 from subbyte.compiler.target import as_array
-from subbyte.targets.common.constants import constant_of
+from subbyte.targets.common.blocks import largest_activation
+from subbyte.targets.common.constants import constant_of, is_constant
+from subbyte.targets.common.geometry import is_row_major, tensor_types
 from subbyte.targets.common.tiles import ceil_div, padded_to
 
 STORED_BITS = (2, 4, 8)
@@ -84,6 +91,20 @@ def blocks_of(b: Value) -> Blocks:
         min(quant.block or 1, b.type.shape[0]),
         int(moved[0, 0]) if one_zero else 0,
     )
+
+
+def fits_int32(op: QBlockGemm) -> bool:
+    """Whether no sum of a block leaves int32, with its zero points, and with codes where they are in their bytes."""
+    block = min(quant_of_blocks(op.b).block or 1, op.b.type.shape[0])
+    return 2 * max(largest_activation(op), 128) * 255 * block <= INT32.max
+
+
+def is_packable(op: QBlockGemm | WeightOnlyMatMul) -> bool:
+    """Constant codes of at most 8 bits times what is computed, all row-major, none empty."""
+    a, b = op.a.type, op.b.type
+    if not is_constant(op.b) or b.dtype.kind not in ("int", "uint") or b.dtype.bits > 8 or is_constant(op.a):
+        return False
+    return 0 not in (*a.shape, *b.shape) and all(is_row_major(of_type) for of_type in tensor_types(op))
 
 
 def pack_blocks(b: Blocks, lanes: int, vectors: int) -> NDArray[np.uint8]:
