@@ -11,7 +11,9 @@ from subbyte.compiler.target import families
 
 
 def _complete_target(incomplete: str) -> list[str]:
-    names = ["native", *(name for family in families().values() for name in family.names)]
+    known = families().values()
+    boards = [board.name for family in known for board in family.boards]
+    names = ["native", *(name for family in known for name in family.names), *boards]
     return [name for name in names if name.startswith(incomplete)]
 
 
@@ -22,7 +24,7 @@ ModelOrBundle = Annotated[
 TargetName = Annotated[
     str,
     typer.Option(
-        "--target", "-t", help="What to compile for (`subbyte list targets`).", autocompletion=_complete_target
+        "--target", "-t", help="What to compile for (`subbyte list targets|boards`).", autocompletion=_complete_target
     ),
 ]
 Dims = Annotated[
