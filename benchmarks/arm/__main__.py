@@ -40,9 +40,11 @@ def main(
     row: Annotated[list[str] | None, typer.Option(help="Only the rows that NAME is part of the name of.")] = None,
     precision: Annotated[list[str] | None, typer.Option(help="Of layers; may be repeated.")] = None,
     kernels: Annotated[
-        bool,
-        typer.Option(help=f"Layers in every precision with every kernel that can, not {', '.join(EACH_KERNEL)} alone."),
-    ] = False,
+        bool | None,
+        typer.Option(
+            help=f"Layers with every kernel that can, or with the chosen one; {', '.join(EACH_KERNEL)}: every."
+        ),
+    ] = None,
     model: Annotated[Path | None, typer.Option(help="For `steps`: an ONNX model.")] = None,
     cache: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where built models stay.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Keep all figures here.")] = None,
@@ -83,7 +85,7 @@ def main(
 
 
 def _measured(
-    part: str, cores: list[Core], names: list[str], precisions: list[str], kernels: bool, cache: Path
+    part: str, cores: list[Core], names: list[str], precisions: list[str], kernels: bool | None, cache: Path
 ) -> Iterator[dict[str, Any] | str]:
     """The rows of a part one by one; a text for each that could not be measured."""
     for core in cores:
@@ -98,7 +100,7 @@ def _measured(
 
 
 def _subjects(
-    part: str, core: Core, precisions: list[str], kernels: bool, cache: Path
+    part: str, core: Core, precisions: list[str], kernels: bool | None, cache: Path
 ) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
     """What is measured of `part` on `core`: names, and the rows, measured as they are asked for."""
     if part == "peers":
@@ -109,14 +111,14 @@ def _subjects(
         for layer in LAYERS:
             for precision in precisions:
                 about = {"layer": layer, "precision": precision}
-                network, each = Network(layer, precision), kernels or precision in EACH_KERNEL
+                network, each = Network(layer, precision), precision in EACH_KERNEL if kernels is None else kernels
                 yield network.name, (about | found for found in _layer(network, core, each, cache))
     else:
         for network, title in MODELS.items():
             yield network.name, _model(network, title, core, cache)
 
 
-def _layer(network: Network, core: Core, kernels: bool, cache: Path) -> Iterator[dict[str, Any]]:
+def _layer(network: Network, core: Core, kernels: bool | None, cache: Path) -> Iterator[dict[str, Any]]:
     yield from measure_layer(model_file(network, cache / "models"), core, kernels)
 
 
