@@ -5,6 +5,7 @@ from __future__ import annotations
 from subbyte.compiler.target import Kernel, Packs, Signs, Target, TargetFacts, TargetFamily
 from subbyte.targets.arm import (
     kernels_bit_serial,
+    kernels_blocks,
     kernels_byte_sums,
     kernels_codes,
     kernels_depthwise,
@@ -33,6 +34,7 @@ from subbyte.targets.portable.kernels import KERNELS as PORTABLE_KERNELS
 KERNELS: tuple[Kernel, ...] = (
     # *kernels_NAME.ROWS, one line for each module
     *kernels_bit_serial.ROWS,
+    *kernels_blocks.ROWS,
     *kernels_byte_sums.ROWS,
     *kernels_depthwise.ROWS,
     *kernels_codes.ROWS,
