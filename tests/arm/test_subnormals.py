@@ -40,16 +40,20 @@ def model() -> bytes:
         node("Clip", ["a", "low", "high"], "clip"),
         node("Sign", ["a"], "sign"),
         node("Abs", ["a"], "abs"),
+        node("Sub", ["a", "b"], "sub"),
+        node("Where", ["less", "a", "b"], "where"),
+        node("QuantizeLinear", ["a", "fine", "zero"], "codes"),
+        node("DequantizeLinear", ["codes", "finer", "zero"], "dequantize"),
     ]
     constants = [
         helper.make_tensor(name, TensorProto.FLOAT, [], [value])
-        for name, value in (("half", 0.5), ("low", -1e-40), ("high", 1e-40))
+        for name, value in (("half", 0.5), ("low", -1e-40), ("high", 1e-40), ("fine", 1e-40), ("finer", 3e-45))
     ]
+    constants.append(helper.make_tensor("zero", TensorProto.INT8, [], [3]))
     inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, SHAPE) for name in "ab"]
-    booleans = {"less", "less_or_equal", "equal"}
+    others = dict.fromkeys(("less", "less_or_equal", "equal"), TensorProto.BOOL) | {"codes": TensorProto.INT8}
     outputs = [
-        helper.make_tensor_value_info(each.name, TensorProto.BOOL if each.name in booleans else TensorProto.FLOAT, None)
-        for each in nodes
+        helper.make_tensor_value_info(each.name, others.get(each.name, TensorProto.FLOAT), None) for each in nodes
     ]
     graph = helper.make_graph(nodes, "subnormals", inputs, outputs, constants)
     opsets = [helper.make_opsetid("", 17)]
