@@ -72,6 +72,7 @@ SUBBYTE_INLINE void subbyte_arm_depthwise_window(uint8_t* to, const uint8_t* ima
 
 #if defined(__aarch64__)
 #define SUBBYTE_ARM_DEPTHWISE_TAPS int8x16_t
+#define SUBBYTE_ARM_DEPTHWISE_STORE vst1q_s8
 SUBBYTE_INLINE int8x16_t subbyte_arm_depthwise_load(const void* p) { return vld1q_s8((const int8_t*)p); }
 SUBBYTE_INLINE void subbyte_arm_depthwise_first(int16x8_t* sums, int8x16_t x, int8x16_t w) {
     sums[0] = subbyte_arm_multiply_low(x, w);
@@ -83,6 +84,7 @@ SUBBYTE_INLINE void subbyte_arm_depthwise_more(int16x8_t* sums, int8x16_t x, int
 }
 #else
 #define SUBBYTE_ARM_DEPTHWISE_TAPS int8x8_t
+#define SUBBYTE_ARM_DEPTHWISE_STORE vst1_s8
 SUBBYTE_INLINE int8x8_t subbyte_arm_depthwise_load(const void* p) { return vld1_s8((const int8_t*)p); }
 SUBBYTE_INLINE void subbyte_arm_depthwise_first(int16x8_t* sums, int8x8_t x, int8x8_t w) { sums[0] = vmull_s8(x, w); }
 SUBBYTE_INLINE void subbyte_arm_depthwise_more(int16x8_t* sums, int8x8_t x, int8x8_t w) {
@@ -136,16 +138,8 @@ SUBBYTE_INLINE void subbyte_arm_depthwise_group(int32x4_t sums[][2 * SUBBYTE_ARM
     }
 }
 
-#if defined(__aarch64__)
-#define SUBBYTE_ARM_DEPTHWISE_CODES uint8x16_t
-#define SUBBYTE_ARM_DEPTHWISE_STORE vst1q_u8
-#else
-#define SUBBYTE_ARM_DEPTHWISE_CODES uint8x8_t
-#define SUBBYTE_ARM_DEPTHWISE_STORE vst1_u8
-#endif
-
 // codes[p] of sums[p].
-SUBBYTE_INLINE void subbyte_arm_depthwise_codes(SUBBYTE_ARM_DEPTHWISE_CODES* codes,
+SUBBYTE_INLINE void subbyte_arm_depthwise_codes(SUBBYTE_ARM_DEPTHWISE_TAPS* codes,
                                                 int32x4_t sums[][2 * SUBBYTE_ARM_DEPTHWISE_HALVES],
                                                 const float* multiplier, const float* shift, int pixels,
                                                 const struct subbyte_arm_depthwise* g) {
@@ -162,17 +156,25 @@ SUBBYTE_INLINE void subbyte_arm_depthwise_codes(SUBBYTE_ARM_DEPTHWISE_CODES* cod
     }
     SUBBYTE_UNROLL for (p = 0; p < pixels; ++p) {
 #if defined(__aarch64__)
-        codes[p] = subbyte_arm_pack_16(sums[p][0], sums[p][1], sums[p][2], sums[p][3], g->y_zero, g->qmin, g->qmax);
+        codes[p] = subbyte_arm_narrow_16(sums[p][0], sums[p][1], sums[p][2], sums[p][3], g->y_zero, g->qmin);
 #else
-        codes[p] = subbyte_arm_pack_8(sums[p][0], sums[p][1], g->y_zero, g->qmin, g->qmax);
+        codes[p] = subbyte_arm_narrow_8(sums[p][0], sums[p][1], g->y_zero, g->qmin);
+#endif
+    }
+    if (g->qmin == -128 && g->qmax == 127) return;
+    SUBBYTE_UNROLL for (p = 0; p < pixels; ++p) {
+#if defined(__aarch64__)
+        codes[p] = subbyte_arm_fit_16(codes[p], g->qmin, g->qmax);
+#else
+        codes[p] = subbyte_arm_fit_8(codes[p], g->qmin, g->qmax);
 #endif
     }
 }
 
 // The first n bytes of a block; all of them where n is larger.
-SUBBYTE_INLINE void subbyte_arm_depthwise_store(uint8_t* to, SUBBYTE_ARM_DEPTHWISE_CODES codes, int32_t n) {
+SUBBYTE_INLINE void subbyte_arm_depthwise_store(uint8_t* to, SUBBYTE_ARM_DEPTHWISE_TAPS codes, int32_t n) {
 #if defined(__aarch64__)
-    subbyte_arm_store_part(to, codes, subbyte_min_s32(n, SUBBYTE_ARM_DEPTHWISE_LANES));
+    subbyte_arm_store_part(to, vreinterpretq_u8_s8(codes), subbyte_min_s32(n, SUBBYTE_ARM_DEPTHWISE_LANES));
 #else
     subbyte_arm_store_part_8(to, codes, n);
 #endif
@@ -196,7 +198,7 @@ SUBBYTE_INLINE void subbyte_arm_depthwise_row(uint8_t* to, const uint8_t* from, 
     int32_t k, p;
     while (left > 0) {
         int32x4_t sums[SUBBYTE_ARM_DEPTHWISE_PIXELS][2 * SUBBYTE_ARM_DEPTHWISE_HALVES];
-        SUBBYTE_ARM_DEPTHWISE_CODES codes[SUBBYTE_ARM_DEPTHWISE_PIXELS];
+        SUBBYTE_ARM_DEPTHWISE_TAPS codes[SUBBYTE_ARM_DEPTHWISE_PIXELS];
         struct subbyte_arm_depthwise_tap tap;
         tap.w = f->w;
         tap.places = f->places;
@@ -210,7 +212,8 @@ SUBBYTE_INLINE void subbyte_arm_depthwise_row(uint8_t* to, const uint8_t* from, 
             subbyte_arm_depthwise_group(sums, &tap, f->counts[k], f->bias, 0, pixels);
         subbyte_arm_depthwise_codes(codes, sums, f->multiplier, f->shift, pixels, g);
         if (left >= (pixels - 1) * pixel_bytes + SUBBYTE_ARM_DEPTHWISE_LANES) {
-            SUBBYTE_UNROLL for (p = 0; p < pixels; ++p) SUBBYTE_ARM_DEPTHWISE_STORE(to + p * pixel_bytes, codes[p]);
+            SUBBYTE_UNROLL for (p = 0; p < pixels; ++p)
+                SUBBYTE_ARM_DEPTHWISE_STORE((int8_t*)to + p * pixel_bytes, codes[p]);
         } else {
             // Pixels of fewer bytes than a block are written in order, each over the excess of the last.
             const int32_t most = pixel_bytes < SUBBYTE_ARM_DEPTHWISE_LANES ? writable : left;
@@ -279,7 +282,6 @@ SUBBYTE_ARM_DEPTHWISE(subbyte_arm_depthwise_of_3, 3)
 #undef SUBBYTE_ARM_DEPTHWISE
 
 #undef SUBBYTE_ARM_DEPTHWISE_TAPS
-#undef SUBBYTE_ARM_DEPTHWISE_CODES
 #undef SUBBYTE_ARM_DEPTHWISE_STORE
 
 #endif  // SUBBYTE_ARM_DEPTHWISE_H
