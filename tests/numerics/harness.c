@@ -74,20 +74,23 @@ void average(int64_t count, const int32_t* total, const float* scale, const int3
     EACH y[i] = subbyte_average(total[i], scale[i], n[i]);
 }
 
-#define FUNCTION1(NAME)                                                        \
-    void NAME##_f32(int64_t count, const float* x, float* y);                  \
-    void NAME##_f32(int64_t count, const float* x, float* y) {                 \
-        for (int64_t i = 0; i < count; i++) y[i] = subbyte_##NAME##_f32(x[i]); \
+#define FUNCTION1(NAME)                                        \
+    void NAME##_f32(int64_t count, const float* x, float* y);  \
+    void NAME##_f32(int64_t count, const float* x, float* y) { \
+        SUBBYTE_COMPARES_FLOATS                                \
+        EACH y[i] = subbyte_##NAME##_f32(x[i]);                \
     }
-#define FUNCTION2(NAME)                                                              \
-    void NAME##_f32(int64_t count, const float* x, const float* a, float* y);        \
-    void NAME##_f32(int64_t count, const float* x, const float* a, float* y) {       \
-        for (int64_t i = 0; i < count; i++) y[i] = subbyte_##NAME##_f32(x[i], a[i]); \
+#define FUNCTION2(NAME)                                                        \
+    void NAME##_f32(int64_t count, const float* x, const float* a, float* y);  \
+    void NAME##_f32(int64_t count, const float* x, const float* a, float* y) { \
+        SUBBYTE_COMPARES_FLOATS                                                \
+        EACH y[i] = subbyte_##NAME##_f32(x[i], a[i]);                          \
     }
 #define FUNCTION3(NAME)                                                                        \
     void NAME##_f32(int64_t count, const float* x, const float* a, const float* b, float* y);  \
     void NAME##_f32(int64_t count, const float* x, const float* a, const float* b, float* y) { \
-        for (int64_t i = 0; i < count; i++) y[i] = subbyte_##NAME##_f32(x[i], a[i], b[i]);     \
+        SUBBYTE_COMPARES_FLOATS                                                                \
+        EACH y[i] = subbyte_##NAME##_f32(x[i], a[i], b[i]);                                    \
     }
 
 FUNCTION1(exp)

@@ -22,7 +22,7 @@ ZIG = [sys.executable, "-m", "ziglang", "cc"]
 PROCESSORS: dict[str, tuple[str, list[str], list[str], list[str]]] = {
     "x86-64": ("x86_64-linux-musl", ["-mcpu=x86_64"], ["-nostdlib"], []),
     "x86-64-v3": ("x86_64-linux-musl", ["-mcpu=x86_64_v3"], ["-nostdlib"], []),
-    "armv8-a": ("aarch64-linux-musl", ["-mcpu=generic"], ["-nostdlib"], ["qemu-aarch64"]),
+    "armv8-a": ("aarch64-linux-musl", ["-mcpu=generic"], ["-nostdlib"], ["qemu-aarch64", "-cpu", "cortex-a53"]),
     "cortex-a7": ("arm-linux-musleabihf", ["-mcpu=cortex_a7"], [], ["qemu-arm", "-cpu", "cortex-a7"]),
     "rv64gc": ("riscv64-linux-musl", ["-mcpu=baseline_rv64"], ["-nostdlib"], ["qemu-riscv64"]),
 }
@@ -80,7 +80,7 @@ def build(processor: str, vectors: Path, folder: Path, *options: str) -> Path:
 def test_twin_gives_the_vectors_on(processor: str, vector_file: Path, tmp_path: Path, optional_capability: Any) -> None:
     emulator = PROCESSORS[processor][3]
     if emulator and not shutil.which(emulator[0]):
-        optional_capability("instruction set", f"{processor} needs the emulator {emulator[0]}")
+        optional_capability("emulator", f"{processor} needs {emulator[0]}")
     if processor == "x86-64-v3" and not {"avx2", "fma"} <= set(Path("/proc/cpuinfo").read_text().split()):
         optional_capability("instruction set", "x86-64-v3 needs a processor with AVX2 and FMA")
     program = build(processor, vector_file, tmp_path)
