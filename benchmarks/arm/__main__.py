@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +24,7 @@ from benchmarks.arm.peers import PEERS
 from benchmarks.arm.rows import EACH_KERNEL, LAYERS, MODELS, PRECISIONS
 from benchmarks.arm.table import as_markdown
 from benchmarks.suite.__main__ import between_marks
-from benchmarks.suite.cache import default_folder, model_file
+from benchmarks.suite.cache import MissingModel, default_folder, model_file
 from benchmarks.suite.rows import Network
 from subbyte.compiler.errors import SubbyteError
 from subbyte.compiler.target import find_target
@@ -65,7 +67,7 @@ def main(
         for one in cores:
             typer.echo(show_steps(model, one))
         return
-    data = _read(json_file)
+    data = _read(json_file) if render else _read(json_file) | {"programs": _programs()}
     precisions, folder, failures = precision or list(PRECISIONS), cache or default_folder(), 0
     for name in [] if render else PARTS if part == "all" else (part,):
         for found in _measured(name, cores, row or [], precisions, kernels, folder):
@@ -95,7 +97,7 @@ def _measured(
             typer.echo(f"{part} {name} {core.target} ...", err=True)
             try:
                 yield from rows
-            except (SubbyteError, EmulationError, ToolError) as error:
+            except (SubbyteError, EmulationError, ToolError, MissingModel) as error:
                 yield f"{part} {name} {core.target}: {error}"
 
 
@@ -137,22 +139,36 @@ def _keep(rows: list[dict[str, Any]], found: dict[str, Any], key: tuple[str, ...
 
 
 def _read(file: Path | None) -> dict[str, Any]:
-    """What `file` holds, with the programs that are in use now."""
+    """What `file` holds; nothing where there is none."""
     known = json.loads(file.read_text()) if file is not None and file.is_file() else {}
-    return {"format": FORMAT, "programs": _programs(), **{part: known.get(part, []) for part in PARTS}}
+    return {"format": FORMAT, "programs": known.get("programs", ""), **{part: known.get(part, []) for part in PARTS}}
 
 
 def _programs() -> str:
     """Versions of all that the figures depend on."""
-    emulator = subprocess.run(["qemu-aarch64", "--version"], capture_output=True, text=True, check=False).stdout
-    model = subprocess.run([find_tool("llvm-mca"), "--version"], capture_output=True, text=True, check=False).stdout
-    llvm = next((line.strip() for line in model.splitlines() if "LLVM version" in line), "llvm unknown")
+    if shutil.which("qemu-aarch64") is None:
+        raise EmulationError("there is no `qemu-aarch64`; on Debian `apt install qemu-user` brings it")
+    llvm = next(line.strip() for line in _says(find_tool("llvm-mca")) if "LLVM version" in line)
     compiler = find_compiler(find_target("cortex-a53"), libc="musl")
-    return f"subbyte {VERSION}, zig {compiler.version}, {emulator.splitlines()[0] if emulator else 'no qemu'}, {llvm}"
+    return f"subbyte {VERSION}, zig {compiler.version}, {_says('qemu-aarch64')[0]}, {llvm}"
+
+
+def _says(command: str) -> list[str]:
+    """The lines that tell a program's version."""
+    return subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command()(main)
 
+
+def run() -> None:
+    try:
+        app(prog_name="python -m benchmarks.arm")
+    except (SubbyteError, EmulationError, ToolError) as error:
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        sys.exit(1)
+
+
 if __name__ == "__main__":
-    app(prog_name="python -m benchmarks.arm")
+    run()
