@@ -261,43 +261,86 @@ SUBBYTE_INLINE void subbyte_arm_partial_panel(const uint8_t* weights, const int8
     }
 }
 
-// The sums of pixel `pixel` to results: outputs `output` to output + stored - 1, from element y on.
-SUBBYTE_INLINE void subbyte_arm_partial_finish(const uint8_t* sums, int32_t y, int32_t vectors, int32_t output,
-                                               int32_t stored, const struct subbyte_arm_results* r,
-                                               const struct subbyte_arm_conv* g, int32_t wide) {
-    int32_t v, i;
-    int32x4_t of[4];
-    if (wide) {
-        const int32_t* from = (const int32_t*)(const void*)sums;
-        SUBBYTE_UNROLL for (i = 0; i < 4; ++i) of[i] = i < 2 * vectors ? vld1q_s32(from + 4 * i) : vdupq_n_s32(0);
-        subbyte_arm_finish(r, y, of, 1, 4, output, stored, g);
-        return;
+// The sums of `pixels` pixels to codes: outputs `output` to output + stored - 1, at most 16, of each, from element y on. sums:
+// 16 of 16 bits for each pixel, `pitch` bytes apart. What belongs to outputs stays in registers.
+SUBBYTE_INLINE void subbyte_arm_partial_codes(const uint8_t* sums, int32_t pitch, int32_t pixels, int32_t y,
+                                              int32_t output, int32_t stored, const struct subbyte_arm_results* r,
+                                              const struct subbyte_arm_conv* g) {
+    const int32_t bytes = (int32_t)subbyte_whole_bytes(stored, g->y_bits);
+    int32x4_t bias[4];
+    float32x4_t multiplier[4], shift[4];
+    int32_t pixel, m, i;
+    SUBBYTE_UNROLL for (i = 0; i < 4; ++i) {
+        bias[i] = vld1q_s32(r->bias + output + 4 * i);
+        multiplier[i] = vld1q_f32(r->multiplier + output + 4 * i);
+        shift[i] = r->shift ? vld1q_f32(r->shift + output + 4 * i) : vdupq_n_f32(0);
     }
-    SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
-        const int32_t rest = subbyte_min_s32(stored - 16 * v, 16);
-        const int16_t* from = (const int16_t*)(const void*)(sums + 32 * v);
-        SUBBYTE_UNROLL for (i = 0; i < 4; ++i) of[i] = vmovl_s16(vld1_s16(from + 4 * i));
-        subbyte_arm_finish(r, y + 16 * v, of, 1, 4, output + 16 * v, rest, g);
+    for (pixel = 0; pixel < pixels; pixel += SUBBYTE_ARM_PARTIAL_TOGETHER / 2) {
+        int32x4_t steps[SUBBYTE_ARM_PARTIAL_TOGETHER / 2][4];
+        int32_t at[SUBBYTE_ARM_PARTIAL_TOGETHER / 2];
+        SUBBYTE_UNROLL for (m = 0; m < SUBBYTE_ARM_PARTIAL_TOGETHER / 2; ++m) at[m] =
+            subbyte_min_s32(pixel + m, pixels - 1);
+        SUBBYTE_UNROLL for (m = 0; m < SUBBYTE_ARM_PARTIAL_TOGETHER / 2; ++m) {
+            const int16_t* from = (const int16_t*)(const void*)(sums + at[m] * pitch);
+            SUBBYTE_UNROLL for (i = 0; i < 4; ++i) steps[m][i] = vaddw_s16(bias[i], vld1_s16(from + 4 * i));
+        }
+        SUBBYTE_UNROLL for (i = 0; i < 4; ++i) {
+            SUBBYTE_UNROLL for (m = 0; m < SUBBYTE_ARM_PARTIAL_TOGETHER / 2; ++m) {
+                steps[m][i] = r->shift ? subbyte_scale_shift_neon(steps[m][i], multiplier[i], shift[i])
+                                       : subbyte_scale_neon(steps[m][i], multiplier[i]);
+            }
+        }
+        SUBBYTE_UNROLL for (m = 0; m < SUBBYTE_ARM_PARTIAL_TOGETHER / 2; ++m) {
+            const uint8x16_t codes = subbyte_pack_codes_neon(steps[m][0], steps[m][1], steps[m][2], steps[m][3],
+                                                             g->y_zero, g->qmin, g->qmax);
+            uint8_t* to = (uint8_t*)r->y + subbyte_whole_bytes(y + at[m] * g->outputs, g->y_bits);
+            subbyte_arm_store_part(to, subbyte_arm_join(codes, g->y_bits), bytes);
+        }
     }
 }
 
-// A panel of an area, `stored` outputs of it; vectors, stored: constants.
+// The same of 32-bit sums (wide), or to the sums themselves.
+SUBBYTE_INLINE void subbyte_arm_partial_raw(const uint8_t* sums, int32_t pitch, int32_t pixels, int32_t y,
+                                            int32_t output, int32_t stored, int32_t vectors,
+                                            const struct subbyte_arm_results* r, const struct subbyte_arm_conv* g,
+                                            int32_t wide) {
+    int32_t pixel, i;
+    for (pixel = 0; pixel < pixels; ++pixel, sums += pitch, y += g->outputs) {
+        int32x4_t of[4];
+        SUBBYTE_UNROLL for (i = 0; i < 4; ++i) {
+            if (!wide)
+                of[i] = vmovl_s16(vld1_s16((const int16_t*)(const void*)sums + 4 * i));
+            else
+                of[i] = i < 2 * vectors ? vld1q_s32((const int32_t*)(const void*)sums + 4 * i) : vdupq_n_s32(0);
+        }
+        subbyte_arm_finish(r, y, of, 1, 4, output, stored, g);
+    }
+}
+
+// A panel of an area, `stored` outputs of it; vectors, stored: constants. The pixels of an area are neighbours in the result.
 SUBBYTE_INLINE void subbyte_arm_partial_results(const struct subbyte_arm_area* area, const uint8_t* weights,
                                                 const int8_t* levels, int32_t panel, int32_t vectors, int32_t stored,
                                                 const struct subbyte_arm_partial_scratch* s, int32_t rows,
                                                 int32_t columns, const struct subbyte_arm_results* r,
                                                 const struct subbyte_arm_conv* g,
                                                 const struct subbyte_arm_partial_sums* t) {
-    const int32_t broad = area->column_1 - area->column_0, pixels = (area->row_1 - area->row_0) * broad;
+    const int32_t pixels = (area->row_1 - area->row_0) * (area->column_1 - area->column_0);
     const int32_t padded = (pixels + SUBBYTE_ARM_PARTIAL_PIXELS - 1) / SUBBYTE_ARM_PARTIAL_PIXELS;
-    const uint8_t* sums = s->sums;
-    int32_t row, column;
+    const int32_t first = (area->image * g->out_height + area->row_0) * g->out_width + area->column_0;
+    const int32_t output = panel * g->panel, y = first * g->outputs + output;
+    int32_t v;
     subbyte_arm_partial_panel(weights, levels, s, padded * SUBBYTE_ARM_PARTIAL_PIXELS, rows, columns, vectors, g, t);
-    for (row = area->row_0; row < area->row_1; ++row) {
-        int32_t y =
-            ((area->image * g->out_height + row) * g->out_width + area->column_0) * g->outputs + panel * g->panel;
-        for (column = 0; column < broad; ++column, y += g->outputs, sums += 32 * vectors)
-            subbyte_arm_partial_finish(sums, y, vectors, panel * g->panel, stored, r, g, t->wide);
+    if (t->wide) {
+        subbyte_arm_partial_raw(s->sums, 32 * vectors, pixels, y, output, stored, vectors, r, g, 1);
+        return;
+    }
+    SUBBYTE_UNROLL for (v = 0; v < vectors; ++v) {
+        const int32_t rest = subbyte_min_s32(stored - 16 * v, 16);
+        if (r->multiplier)
+            subbyte_arm_partial_codes(s->sums + 32 * v, 32 * vectors, pixels, y + 16 * v, output + 16 * v, rest, r, g);
+        else
+            subbyte_arm_partial_raw(s->sums + 32 * v, 32 * vectors, pixels, y + 16 * v, output + 16 * v, rest, 1, r, g,
+                                    0);
     }
 }
 
