@@ -72,8 +72,8 @@ class Instruction:
 
 
 INSTRUCTIONS = (
-    Instruction("sdot", (8, 4), 16, (6.0, 16.0), AARCH64 | {"dotprod"}),
-    Instruction("neon", (4, 2), 4, (3.0, 5.0), AARCH64),
+    Instruction("sdot", (8, 4), 16, (4.5, 12.0), AARCH64 | {"dotprod"}),
+    Instruction("neon", (4, 2), 4, (2.5, 6.0), AARCH64),
 )
 
 
@@ -208,7 +208,7 @@ def _call(op: QBlockGemm, instruction: Instruction, **knobs: int) -> Call:
 
 
 def _cost(op: QBlockGemm, facts: TargetFacts, instruction: Instruction) -> float:
-    """The products, or the weights from memory where there are few rows; both in turn in a pipeline that is in order."""
+    """The products, or the weights from memory where rows are few; both in turn in a pipeline that is in order."""
     ordered = in_order(facts)
     streamed = op.b.type.elements * stored_bits(op.b.type.dtype.bits) / 8 + 4 * quant_of_blocks(op.b).static()[0].size
     coming = streamed / _FROM_MEMORY[ordered]

@@ -20,6 +20,7 @@ from tests.conformance import (  # noqa: F401  (each registers its cases)
     cases_blocks,
     cases_codebooks,
     cases_codes,
+    cases_dots,
     cases_dynamic,
     cases_few_rows,
     cases_floats,
