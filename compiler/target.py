@@ -152,6 +152,7 @@ class TargetFacts:
     packs_activations: Packs = Packs.NEVER  # whether codes of 1, 2 and 4 bits share bytes between layers
     threshold_steps: int = 15  # N4 of at most so many steps is done by thresholds (N5), where a kernel can; 0: never
     core: str = ""  # the pipeline whose costs apply, "cortex-a53", where those of a family differ by it
+    scalar_slowdown: float = 1.0  # of plain C, beside a desktop processor: of the costs of `portable`
 
 
 def always(op: Node) -> bool:

@@ -59,6 +59,7 @@ _CACHES = {
     "neoverse-n1": (64 * 1024, 512 * 1024, 16),
     "neoverse-n2": (64 * 1024, 1024 * 1024, 16),
 }
+_SCALAR_SLOWDOWN = {"cortex-a7": 4.0, "cortex-a9": 3.0, "cortex-a53": 2.5, "cortex-a55": 2.5, "cortex-a72": 1.5}
 _CYCLE = 1e-9  # seconds; a nominal 1 GHz, the same for all
 
 
@@ -75,6 +76,7 @@ def _target(processor: Processor) -> Target:
         packs_activations=Packs.FOR_SPEED,
         threshold_steps=0,  # vectors of float32 are faster
         core=processor.core,
+        scalar_slowdown=_SCALAR_SLOWDOWN.get(processor.core, 1.0),
     )
     wide = processor.state == AARCH64
     return Target(

@@ -17,10 +17,9 @@ SECONDS_PER_ELEMENT = 4e-9
 
 
 def scalar_cost(op: Node, facts: TargetFacts) -> float:
-    """One multiply-accumulate a nanosecond, and a few for every element read or written."""
-    del facts
+    """One multiply-accumulate a nanosecond, and a few for every element read or written; longer on slow processors."""
     elements = sum(of_type.elements for of_type in tensor_types(op))
-    return multiply_accumulates(op) * SECONDS_PER_MAC + elements * SECONDS_PER_ELEMENT
+    return (multiply_accumulates(op) * SECONDS_PER_MAC + elements * SECONDS_PER_ELEMENT) * facts.scalar_slowdown
 
 
 def row(
