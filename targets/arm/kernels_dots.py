@@ -149,9 +149,18 @@ def _register_tile(op: SumOfProducts, form: Form, pixels: int | None, vectors: i
 
 def _cut(op: SumOfProducts, form: Form, **asked: int) -> Cut:
     """How `op` is cut: as `asked` by the names of the knobs, else chosen."""
-    pixels, vectors = _register_tile(op, form, asked.pop("pixels", None), asked.pop("vectors", None))
+    pixels, vectors = _register_tile(op, form, asked.get("pixels"), asked.get("vectors"))
     panel, last = _panel(op, form, vectors)
-    return cut_into(op, pixels, panel, last or None, reads=form.instruction.order.group, **asked)
+    return cut_into(
+        op,
+        pixels,
+        panel,
+        last or None,
+        reads=form.instruction.order.group,
+        row_tiles=asked.get("row_tiles"),
+        column_tiles=asked.get("column_tiles"),
+        panel_tiles=asked.get("panel_tiles"),
+    )
 
 
 def _fits(op: SumOfProducts, setting: Mapping[str, int], form: Form) -> bool:

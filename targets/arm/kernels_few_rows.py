@@ -63,7 +63,7 @@ class Digits:
     def offsets(self, outputs: int) -> NDArray[np.int64]:
         """[outputs]: what is multiplied with the sum of x; the top digit of a byte is stored less half its range."""
         top = np.arange(outputs) % self.sharing == self.sharing - 1
-        return self.lowest + top * (self.step << self.bits - 1)
+        return np.asarray(self.lowest + top * (self.step << self.bits - 1), np.int64)
 
     def pack(self, weights: NDArray[np.int64]) -> NDArray[np.uint8]:
         """[panels][groups][bits][16] of weights [outputs, products]."""
