@@ -1,4 +1,4 @@
-"""Rows for depthwise convolutions: QConv whose groups have one channel, and one filter for it or several."""
+"""Rows for convolutions in groups, above all depthwise ones: QConv with outputs in lanes."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def groups_of(weights: Weights, low: int, high: int) -> list[list[tuple[int, Wei
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """weights [taps][lanes] and places (row, column) [taps], block after block, and one tap behind.
+    """weights [taps][lanes] and places (channel of a group, row, column) [taps], block after block, and one tap behind.
 
     counts: how many groups each block has, and how many taps each group.
     """
@@ -143,17 +143,17 @@ def packed(op: QConv, lanes: int, pixels: int) -> Packed:
     s, weights = spatial(op), _weights(op)
     low, high = signed_range(op)
     rows: list[Weights] = []
-    places: list[tuple[int, int]] = []
+    places: list[tuple[int, int, int]] = []
     counts: list[tuple[int, ...]] = []
     for channels in _blocks(op, lanes, pixels).channels:
         groups = groups_of(weights[list(channels)], low, high)
         counts.append(tuple(map(len, groups)))
         for tap, part in (one for group in groups for one in group):
-            ky, kx = divmod(tap, s.kernel[1])
+            channel, ky, kx = (int(at) for at in np.unravel_index(tap, (op.w.type.shape[1], *s.kernel)))
             rows.append(part)
-            places.append((ky * s.dilations[0], kx * s.dilations[1]))
+            places.append((channel, ky * s.dilations[0], kx * s.dilations[1]))
     beyond = np.zeros(lanes, np.int64)  # is loaded with the last tap
-    return Packed(np.array([*rows, beyond], np.int8), np.array([*places, (0, 0)]), tuple(counts))
+    return Packed(np.array([*rows, beyond], np.int8), np.array([*places, (0, 0, 0)]), tuple(counts))
 
 
 def _blocks(op: QConv, lanes: int, pixels: int) -> Blocks:
@@ -163,36 +163,44 @@ def _blocks(op: QConv, lanes: int, pixels: int) -> Blocks:
 
 @dataclass(frozen=True)
 class Cut:
-    """Tiles of an image and the window of one: pixels of a row, and bytes."""
+    """Tiles of an image and the window of one: pixels of a row, bytes for a channel of each group, and in all."""
 
     tiles: int
     columns: int
+    plane_bytes: int
     scratch_bytes: int
 
 
-def _cut(s: Spatial, channels: int, beyond: int) -> Cut:
-    """Few tiles, whose windows fit the first cache level where they can. beyond: bytes that no result is made of."""
+def _cut(s: Spatial, channels: int, planes: int, beyond: int) -> Cut:
+    """Few tiles, whose windows fit the first cache level where they can.
+
+    planes: channels of a group, each with a window of `channels` bytes a pixel. beyond: bytes of no result.
+    """
     columns = (s.results[1] - 1) * s.strides[1] + (s.kernel[1] - 1) * s.dilations[1] + 1
 
-    def window(tiles: int) -> int:
+    def plane(tiles: int) -> int:
         rows = (ceil_div(s.results[0], tiles) - 1) * s.strides[0] + (s.kernel[0] - 1) * s.dilations[0] + 1
-        return rows * columns * channels + beyond
+        return ceil_div(rows * columns * channels, 8) * 8
 
-    tiles = max(1, min(s.results[0], math.prod(s.results) * math.prod(s.kernel) * channels // _TILE_PRODUCTS))
-    while tiles < s.results[0] and window(tiles) > _WINDOW_BYTES:
+    products = math.prod(s.results) * math.prod(s.kernel) * channels * planes
+    tiles = max(1, min(s.results[0], products // _TILE_PRODUCTS))
+    while tiles < s.results[0] and plane(tiles) * planes + beyond > _WINDOW_BYTES:
         tiles += 1
-    return Cut(tiles, columns, window(tiles))
+    # What is written beyond a plane by eight bytes at a time, the next one is written over.
+    return Cut(tiles, columns, plane(tiles), plane(tiles) * planes + beyond)
 
 
 def _call(op: QConv, lanes: int, pixels: int) -> Call:
     s, channels, r = spatial(op), op.type.shape[1], op.requantization
     assert r is not None
     blocks, found, flip = _blocks(op, lanes, pixels), packed(op, lanes, pixels), flip_of(op.x.type)
-    cut = _cut(s, channels, (pixels * s.strides[1] * blocks.abreast + 1) * channels + lanes)
+    beyond = (pixels * s.strides[1] * blocks.abreast + 1) * channels + lanes
+    cut = _cut(s, channels, op.w.type.shape[1], beyond)
     counts = [len(groups) for groups in found.counts] + [taps for groups in found.counts for taps in groups]
     bias = np.zeros(channels, np.int64) if op.bias is None else constant_of(op.bias).astype(np.int64)
     zero = zero_point(op.x.type) - flip
-    offsets = (found.places[:, 0] * cut.columns + found.places[:, 1]) * channels
+    plane, row_of_window, column = found.places.T
+    offsets = plane * cut.plane_bytes + (row_of_window * cut.columns + column) * channels
     order = np.array(blocks.channels).reshape(-1)
 
     def by_lane(role: str, values: NDArray[np.generic], dtype: type[np.generic]) -> ConstantArray:
@@ -204,7 +212,8 @@ def _call(op: QConv, lanes: int, pixels: int) -> Call:
             ("height", s.extents[0]),
             ("width", s.extents[1]),
             ("channels", channels),
-            ("multiplier", channels // op.group),
+            ("group_channels", op.w.type.shape[1]),
+            ("group_outputs", channels // op.group),
             ("out_height", s.results[0]),
             ("out_width", s.results[1]),
             ("stride_height", s.strides[0]),
@@ -213,6 +222,7 @@ def _call(op: QConv, lanes: int, pixels: int) -> Call:
             ("pad_left", s.begins[1]),
             ("reach_height", (s.kernel[0] - 1) * s.dilations[0] + 1),
             ("columns", cut.columns),
+            ("plane_bytes", cut.plane_bytes),
             ("row_tiles", cut.tiles),
             ("blocks", len(blocks.channels)),
             ("abreast", blocks.abreast),
@@ -246,14 +256,11 @@ def _call(op: QConv, lanes: int, pixels: int) -> Call:
     )
 
 
-def is_depthwise(op: QConv) -> bool:
-    """One channel for each group, one filter or several."""
-    return op.group == op.x.type.shape[1]
-
-
 def _accepts(op: QConv) -> bool:
-    """Constant weights of a byte, bytes in and out, pixels in memory, sums that fit int32."""
-    if not is_depthwise(op) or op.requantization is None or op.requantization.table is not None or not is_byte(op.type):
+    """Several groups, or one channel; constant weights of a byte, bytes in and out, pixels in memory, sums of int32."""
+    if op.group == 1 and op.x.type.shape[1] > 1:
+        return False
+    if op.requantization is None or op.requantization.table is not None or not is_byte(op.type):
         return False
     if not is_byte_grid(op.x.type) or not is_signed_weights(op.w):
         return False
@@ -271,12 +278,12 @@ def _cost(op: QConv, facts: TargetFacts, lanes: int, pixels: int) -> float:
     """By the instructions of a tap and of a group in each register tile, of what makes codes of sums, of the copy."""
     s, found, blocks = spatial(op), packed(op, lanes, pixels), _blocks(op, lanes, pixels)
     tiles = op.type.shape[0] * s.results[0] * blocks.tiles(s.results[1], pixels) / len(blocks.channels)
-    halves, multiplier = lanes // 8, op.type.shape[1] // op.group
+    halves, outputs, planes = lanes // 8, op.type.shape[1] // op.group, op.w.type.shape[1]
     of_tap = 8 - halves + pixels * (halves + 1)
     of_group = 8 + 2 * pixels * halves
     of_block = 30 + pixels * (14 + 8 * halves)
     instructions = tiles * (found.taps * of_tap + found.groups * of_group + len(blocks.channels) * of_block)
-    instructions += op.x.type.elements * (0.35 if multiplier == 1 else 3.0 * ceil_div(multiplier, 8))
+    instructions += op.x.type.elements * (0.35 if planes == outputs == 1 else 4.0 + 2.0 * ceil_div(outputs, 8))
     return (instructions * _CYCLES.get(facts.core, 0.7) + 500.0) * CYCLE
 
 
@@ -288,7 +295,7 @@ ROWS: tuple[Kernel, ...] = tuple(
         Storage.CHANNELS_LAST,
         lambda op, lanes=lanes, pixels=pixels: _call(op, lanes, pixels),
         _accepts,
-        "b8 s8 -> b8, channels apart",
+        "b8 s8 -> b8, groups",
         lambda op, facts, lanes=lanes, pixels=pixels: _cost(op, facts, lanes, pixels),
         features=NEON | {state},
     )

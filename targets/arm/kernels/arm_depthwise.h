@@ -1,4 +1,7 @@
-// Depthwise convolutions on Arm: a filter for each channel, channels in lanes, exact sums, then N4.
+// Convolutions in groups on Arm, above all depthwise ones: outputs in lanes, exact sums, then N4.
+//
+// A depthwise convolution has a filter for each channel. Where groups have several channels or outputs, the window is copied
+// once for each channel of a group, and every output finds the codes it multiplies in its own lane: a tap more for each.
 //
 // Products of bytes are added in 16 bits, as many of a channel's taps as its weights allow: the taps of a block of channels
 // come in groups that cannot overflow, in any order that makes the groups few. A group is then added to sums of 32 bits.
@@ -21,52 +24,57 @@ enum {
     SUBBYTE_ARM_DEPTHWISE_PIXELS = 4                                 // the most whose sums are made at a time
 };
 
-// x [images][height][width][channels / multiplier] -> y [images][out_height][out_width][channels].
+// x [images][height][width][group_channels * channels / group_outputs] -> y [images][out_height][out_width][channels].
 //
-// The input of a tile is copied to scratch, `rows` rows of `columns` pixels of `channels` bytes, codes -128..127: `flip` is
-// 0x80 where those of x are 0..255; x_zero stands where there is no input. row_tiles: tiles of an image.
+// The input of a tile is copied to scratch, codes -128..127: `flip` is 0x80 where those of x are 0..255; x_zero stands where
+// there is no input. For each channel of a group there are plane_bytes, of which rows of `columns` pixels of `channels` bytes
+// are filled: the code of that channel of the group of each output. row_tiles: tiles of an image.
 // abreast: neighbouring pixels whose bytes are cut into `blocks` blocks; more than one only where no column is skipped. Block
 // b begins with byte b * SUBBYTE_ARM_DEPTHWISE_LANES, or with the last that leaves it whole.
 struct subbyte_arm_depthwise {
-    int32_t height, width, channels, multiplier, out_height, out_width;
+    int32_t height, width, channels, group_channels, group_outputs, out_height, out_width;
     int32_t stride_height, stride_width, pad_top, pad_left;
     int32_t reach_height, columns;  // rows of the input that a row of the result needs; pixels of a copied row
-    int32_t row_tiles, blocks, abreast;
+    int32_t plane_bytes, row_tiles, blocks, abreast;
     int32_t flip, x_zero, y_zero, qmin, qmax;
 };
 
-// Pixels `first` to `first + n - 1` of a row of x, each channel as often as it has filters; n bytes of x_zero where row is null.
-SUBBYTE_INLINE uint8_t* subbyte_arm_depthwise_copy(uint8_t* to, const uint8_t* row, int32_t n,
+// Bytes of a pixel of x.
+SUBBYTE_INLINE int32_t subbyte_arm_depthwise_pixel(const struct subbyte_arm_depthwise* g) {
+    return g->channels / g->group_outputs * g->group_channels;
+}
+
+// n pixels of a row of x, for each output the code of channel `channel` of its group; x_zero where row is null.
+SUBBYTE_INLINE uint8_t* subbyte_arm_depthwise_copy(uint8_t* to, const uint8_t* row, int32_t n, int32_t channel,
                                                    const struct subbyte_arm_depthwise* g) {
     const int32_t bytes = n * g->channels;
-    int32_t i, k;
+    int32_t k;
     if (n <= 0) return to;
     if (!row) {
         subbyte_arm_fill(to, g->x_zero, bytes);
-    } else if (g->multiplier == 1) {
+    } else if (g->group_outputs == 1 && g->group_channels == 1) {
         subbyte_arm_copy(to, row, bytes, g->flip);
     } else {
-        // Eight bytes at a time: what is too much, the next channel is written over, and there is room behind the last.
-        for (i = 0; i * g->multiplier < bytes; ++i)
-            for (k = 0; k < g->multiplier; k += 8)
-                vst1_u8(to + i * g->multiplier + k, vdup_n_u8((uint8_t)(row[i] ^ g->flip)));
+        // Eight bytes at a time: what is too much, the next group is written over, and there is room behind the last.
+        uint8_t* of_group = to;
+        for (row += channel; of_group < to + bytes; of_group += g->group_outputs, row += g->group_channels)
+            for (k = 0; k < g->group_outputs; k += 8) vst1_u8(of_group + k, vdup_n_u8((uint8_t)(*row ^ g->flip)));
     }
     return to + bytes;
 }
 
-// The window of the tile whose first input row is `top`; image: channels / multiplier bytes a pixel.
-SUBBYTE_INLINE void subbyte_arm_depthwise_window(uint8_t* to, const uint8_t* image, int32_t top, int32_t rows,
-                                                 const struct subbyte_arm_depthwise* g) {
-    const int32_t x_channels = g->channels / g->multiplier, from = g->pad_left < 0 ? -g->pad_left : 0;
-    const int32_t before = subbyte_min_s32(g->pad_left < 0 ? 0 : g->pad_left, g->columns);
-    const int32_t inside = subbyte_min_s32(g->columns - before, g->width - from);
+// The window of the tile whose first input row is `top`, for one channel of each group.
+SUBBYTE_INLINE void subbyte_arm_depthwise_plane(uint8_t* to, const uint8_t* image, int32_t top, int32_t rows,
+                                                int32_t channel, const struct subbyte_arm_depthwise* g) {
+    const int32_t before = subbyte_min_s32(g->pad_left, g->columns);
+    const int32_t inside = subbyte_min_s32(g->columns - before, g->width), pixel = subbyte_arm_depthwise_pixel(g);
     int32_t row;
     for (row = top; row < top + rows; ++row) {
         const int32_t is_inside = row >= 0 && row < g->height;
-        to = subbyte_arm_depthwise_copy(to, 0, is_inside ? before : g->columns, g);
+        to = subbyte_arm_depthwise_copy(to, 0, is_inside ? before : g->columns, channel, g);
         if (!is_inside) continue;
-        to = subbyte_arm_depthwise_copy(to, image + (row * g->width + from) * x_channels, inside, g);
-        to = subbyte_arm_depthwise_copy(to, 0, g->columns - before - inside, g);
+        to = subbyte_arm_depthwise_copy(to, image + row * g->width * pixel, inside, channel, g);
+        to = subbyte_arm_depthwise_copy(to, 0, g->columns - before - inside, channel, g);
     }
 }
 
@@ -241,9 +249,11 @@ SUBBYTE_INLINE void subbyte_arm_depthwise(const void* x, const int8_t* w, const 
         const int32_t row_0 = row_tile * g.out_height / g.row_tiles;
         const int32_t row_1 = (row_tile + 1) * g.out_height / g.row_tiles;
         struct subbyte_arm_depthwise_filter f = {w, places, counts + g.blocks, bias, multiplier, shift, 0};
-        subbyte_arm_depthwise_window(
-            (uint8_t*)scratch, (const uint8_t*)x + image * g.height * g.width * (g.channels / g.multiplier),
-            row_0 * g.stride_height - g.pad_top, (row_1 - row_0 - 1) * g.stride_height + g.reach_height, &g);
+        for (k = 0; k < g.group_channels; ++k)
+            subbyte_arm_depthwise_plane(
+                (uint8_t*)scratch + k * g.plane_bytes,
+                (const uint8_t*)x + image * g.height * g.width * subbyte_arm_depthwise_pixel(&g),
+                row_0 * g.stride_height - g.pad_top, (row_1 - row_0 - 1) * g.stride_height + g.reach_height, k, &g);
         for (block = 0; block < g.blocks; ++block) {
             const int32_t at = block * SUBBYTE_ARM_DEPTHWISE_LANES;
             const int32_t channel = at <= last || last < 0 ? at : last;
@@ -268,9 +278,9 @@ SUBBYTE_INLINE void subbyte_arm_depthwise(const void* x, const int8_t* w, const 
 // The kernels: y = N4 of the sums, four or three pixels at a time.
 //
 // w: [taps of block 0, those of block 1, ..., one that is only read][SUBBYTE_ARM_DEPTHWISE_LANES]; places: of each of these in
-// the window, in bytes from its first. counts: groups of every block, then taps of every group. bias (zero point terms
+// the windows, in bytes from their first. counts: groups of every block, then taps of every group. bias (zero point terms
 // included), multiplier and shift: [blocks][SUBBYTE_ARM_DEPTHWISE_LANES]; shift may be null. Tiles: images * row_tiles.
-// scratch: the window of a tile, and SUBBYTE_ARM_DEPTHWISE_PIXELS * stride_width * abreast pixels and a block more.
+// scratch: the windows of a tile, and SUBBYTE_ARM_DEPTHWISE_PIXELS * stride_width * abreast pixels and a block more.
 #define SUBBYTE_ARM_DEPTHWISE(name, pixels)                                                                        \
     SUBBYTE_ONE_COPY void name(const void* x, const int8_t* w, const int32_t* places, const int32_t* counts,       \
                                const int32_t* bias, const float* multiplier, const float* shift, void* y,          \
