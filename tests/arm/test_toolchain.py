@@ -148,16 +148,23 @@ def cmake(*arguments: str | Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("command", [None, "gcc"])
 @pytest.mark.parametrize("name", ["cortex-a7", "armv8.2-a+dotprod+i8mm"])
-def test_all_headers_of_the_kernels_may_stand_in_one_file(tmp_path: Path, name: str) -> None:
-    """A model may call any of them: no two define the same name differently."""
+def test_all_headers_of_the_kernels_may_stand_in_one_file(
+    optional_capability: Callable[[str, str], NoReturn], tmp_path: Path, name: str, command: str | None
+) -> None:
+    """A model may call any of them: no two define the same name differently, and no compiler of C99 warns."""
     target = find_target(name)
+    if command is not None:
+        command = f"{target.zig_target}-{command}"
+        if not shutil.which(command):
+            optional_capability("cross gcc", f"{command} is not installed")
     headers = {path.name: path for kernel in target.kernels for path in header_closure(kernel.header)}
     for path in headers.values():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     source = tmp_path / "all.c"
     source.write_text("".join(f'#include "{kernel.header.name}"\n' for kernel in target.kernels))
-    compiler = find_compiler(target)
+    compiler = find_compiler(target, command)
     flags = (*compiler.flags_for(target), "-Wno-unused-function", "-c")
     compile_c(compiler, flags, [source], tmp_path / "all.o", warnings=True)
 
