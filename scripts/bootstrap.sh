@@ -1,23 +1,31 @@
 #!/usr/bin/env bash
-# Makes the virtual environment $1 with the first Python 3.10+ that can, and sees to a C and C++ compiler.
+# Makes the virtual environment $1 with the first Python 3.10+ that can, and sees to a C and C++ compiler and to QEMU's
+# user mode, without which tests of other processors are skipped.
 # What is missing is installed by apt-get where there is one and root or password-free sudo; otherwise it is named.
 set -euo pipefail
 
 venv=${1:?"usage: scripts/bootstrap.sh FOLDER"}
 
+root=()
+if [ "$(id -u)" != 0 ]; then
+    root=(sudo -n)
+fi
+
+may_install() { command -v apt-get >/dev/null && "${root[@]}" true 2>/dev/null; }
+
+apt_install() { # package...
+    echo "installing $* by apt-get"
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
+        "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
 install_packages() { # package...
-    local root=()
-    if [ "$(id -u)" != 0 ]; then
-        root=(sudo -n)
-    fi
-    if ! command -v apt-get >/dev/null || ! "${root[@]}" true 2>/dev/null; then
+    if ! may_install; then
         echo "error: this machine lacks what the packages '$*' (Debian's names) provide, and apt-get may not be used here." \
             "Install them with the system's package manager and run make again." >&2
         exit 1
     fi
-    echo "installing $* by apt-get"
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    apt_install "$@"
 }
 
 find_python() { # prints the first Python >= 3.10
@@ -31,6 +39,12 @@ find_python() { # prints the first Python >= 3.10
     return 1
 }
 
+has_emulators() {
+    local name
+    for name in qemu-arm qemu-aarch64; do
+        command -v "$name" >/dev/null || command -v "$name-static" >/dev/null || return 1
+    done
+}
 has_module() { "$python" -c "import $1" 2>/dev/null; }
 has_headers() { "$python" -c 'import os, sysconfig; open(os.path.join(sysconfig.get_path("include"), "Python.h"))' 2>/dev/null; }
 
@@ -52,6 +66,11 @@ if ! command -v "${CC:-cc}" >/dev/null || ! command -v "${CXX:-c++}" >/dev/null;
 fi
 if [ "${#missing[@]}" != 0 ]; then
     install_packages "${missing[@]}"
+fi
+
+if ! has_emulators && ! { may_install && apt_install qemu-user; }; then
+    echo "warning: QEMU's user mode (Debian's package qemu-user) is not here and could not be installed;" \
+        "tests that run what is built for other processors will be skipped." >&2
 fi
 
 "$python" -m venv --clear "$venv"
