@@ -35,7 +35,7 @@ from subbyte.targets.common.windows import Spatial, is_spatial, spatial
 
 _LANES = {"aarch64": 16, "aarch32": 8}  # SUBBYTE_ARM_DEPTHWISE_LANES of kernels/arm_depthwise.h
 _PIXELS = (4, 3)  # of a register tile; SUBBYTE_ARM_DEPTHWISE_PIXELS is the most
-_CYCLES = {"cortex-a7": 1.0, "cortex-a9": 0.8, "cortex-a72": 0.5, "neoverse-n1": 0.45, "neoverse-n2": 0.4}
+_CYCLES = {"cortex-a7": 1.2, "cortex-a9": 0.9, "cortex-a72": 0.5, "neoverse-n1": 0.45, "neoverse-n2": 0.4}
 _WINDOW_BYTES = 24 * 1024  # of the first cache level; the rest is for the result and the weights
 _TILE_PRODUCTS = 1 << 17
 
@@ -279,12 +279,13 @@ def _cost(op: QConv, facts: TargetFacts, lanes: int, pixels: int) -> float:
     s, found, blocks = spatial(op), packed(op, lanes, pixels), _blocks(op, lanes, pixels)
     tiles = op.type.shape[0] * s.results[0] * blocks.tiles(s.results[1], pixels) / len(blocks.channels)
     halves, outputs, planes = lanes // 8, op.type.shape[1] // op.group, op.w.type.shape[1]
-    of_tap = 8 - halves + pixels * (halves + 1)
-    of_group = 8 + 2 * pixels * halves
-    of_block = 30 + pixels * (14 + 8 * halves)
+    narrow = int(halves == 1)  # addresses are additions there, and rounding takes more steps
+    of_tap = 6 + 2 * narrow + pixels * (halves + 1)
+    of_group = 8 + 12 * narrow + 2 * pixels * halves
+    of_block = 30 + 10 * narrow + pixels * (14 + 8 * halves + 4 * narrow)
     instructions = tiles * (found.taps * of_tap + found.groups * of_group + len(blocks.channels) * of_block)
     instructions += op.x.type.elements * (0.35 if planes == outputs == 1 else 4.0 + 2.0 * ceil_div(outputs, 8))
-    return (instructions * _CYCLES.get(facts.core, 0.7) + 500.0) * CYCLE
+    return (instructions * _CYCLES.get(facts.core, 1.0) + 500.0) * CYCLE
 
 
 ROWS: tuple[Kernel, ...] = tuple(
