@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -294,10 +295,10 @@ ROWS: tuple[Kernel, ...] = tuple(
         f"subbyte_arm_depthwise_of_{pixels}",
         "arm_depthwise.h",
         Storage.CHANNELS_LAST,
-        lambda op, lanes=lanes, pixels=pixels: _call(op, lanes, pixels),
+        partial(_call, lanes=lanes, pixels=pixels),
         _accepts,
         "b8 s8 -> b8, groups",
-        lambda op, facts, lanes=lanes, pixels=pixels: _cost(op, facts, lanes, pixels),
+        partial(_cost, lanes=lanes, pixels=pixels),
         features=NEON | {state},
     )
     for state, lanes in _LANES.items()

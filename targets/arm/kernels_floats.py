@@ -41,13 +41,18 @@ def _is_unary(op: Unary, function: str) -> bool:
 
 
 def _unary_call(op: Unary, symbol: str) -> Call:
-    numbers = (*(Real(float(np.float32(p))) for p in op.parameters), Integer(op.type.elements), Integer(_CHUNK))
-    arguments = (operand(op, op.x), ResultPointer(), *numbers, Special.TILE_BEGIN, Special.TILE_END)
-    return Call(symbol, arguments, tiles=pieces(op.type.elements, _CHUNK))
+    parameters = tuple(Real(float(np.float32(parameter))) for parameter in op.parameters)
+    size = (Integer(op.type.elements), Integer(_CHUNK))
+    operands = (operand(op, op.x), ResultPointer())
+    return Call(
+        symbol,
+        (*operands, *parameters, *size, Special.TILE_BEGIN, Special.TILE_END),
+        tiles=pieces(op.type.elements, _CHUNK),
+    )
 
 
 def _accepts_leaky_relu(op: Unary) -> bool:
-    return _is_unary(op, "LeakyRelu") and abs(np.float32(op.parameters[0])) >= 2.0**-20
+    return _is_unary(op, "LeakyRelu") and bool(abs(np.float32(op.parameters[0])) >= 2.0**-20)
 
 
 def _scales(op: DequantizeLinear) -> NDArray[np.float32] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from subbyte.compiler.dtype import FLOAT32
 from subbyte.compiler.ir.node import Node
 from subbyte.compiler.ir.ops import DequantizeLinear, QuantizeLinear, Repack, Transpose
@@ -83,8 +85,8 @@ _COPYING: tuple[type[Node], ...] = (Repack, Transpose)
 ROWS: tuple[Kernel, ...] = (
     *(
         row(
-            op, symbol, "arm_planes.h", Storage.ANY, lambda op, few=few: _copy_call(op, few),
-            lambda op, few=few: _accepts_copy(op, few), "bytes -> the same", cost_at(1.0, 0.7),
+            op, symbol, "arm_planes.h", Storage.ANY, partial(_copy_call, few=few), partial(_accepts_copy, few=few),
+            "bytes -> the same", cost_at(1.0, 0.7),
         )
         for op in _COPYING
         for few, symbol in _COPIES.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -90,6 +91,10 @@ def _max_symbol(op: MaxPool) -> str:
     return f"subbyte_arm_max_pool_{'u' if is_unsigned_byte(op.type.dtype) else 's'}8"
 
 
+def _accepts_max(op: MaxPool, sign: str) -> bool:
+    return is_byte(op.type) and _is_pool(op) and _max_symbol(op).endswith(f"{sign}8")
+
+
 def _max_call(op: MaxPool) -> Call:
     arguments = (operand(op, op.x), ResultPointer(), _pool_struct(op), Special.TILE_BEGIN, Special.TILE_END)
     return Call(_max_symbol(op), arguments, tiles=_tiles(op))
@@ -174,7 +179,7 @@ def _reduce_call(op: QReduce) -> Call:
     )
 
 
-def _cycles(op: Pool | QReduce, facts: TargetFacts, of_code: float, of_result: float) -> float:
+def _cost(op: Pool | QReduce, facts: TargetFacts, of_code: float, of_result: float) -> float:
     """By codes read, taken as often as there are windows with them, and by results; part blocks as whole ones."""
     if isinstance(op, QReduce):
         read, channels = op.x.type.elements, 16
@@ -189,19 +194,18 @@ ROWS: tuple[Kernel, ...] = (
     *(
         row(
             MaxPool, f"subbyte_arm_max_pool_{sign}8", "arm_pool.h", Storage.CHANNELS_LAST, _max_call,
-            lambda op, sign=sign: is_byte(op.type) and _is_pool(op) and _max_symbol(op)[-2] == sign,
-            f"{sign}8 -> {sign}8", lambda op, facts: _cycles(op, facts, 0.4, 1.5),
+            partial(_accepts_max, sign=sign), f"{sign}8 -> {sign}8", partial(_cost, of_code=0.4, of_result=1.5),
         )
         for sign in "us"
     ),
     row(
         QAveragePool, "subbyte_arm_average_pool", "arm_pool.h", Storage.CHANNELS_LAST, _average_call,
-        _accepts_average, "b8 -> b8", lambda op, facts: _cycles(op, facts, 0.5, 12.0),
+        _accepts_average, "b8 -> b8", partial(_cost, of_code=0.5, of_result=12.0),
     ),
     *(
         row(
             op, "subbyte_arm_average_pool", "arm_pool.h", Storage.ANY, _reduce_call, _accepts_reduction,
-            "b8 -> b8, over pixels", lambda op, facts: _cycles(op, facts, 0.5, 12.0),
+            "b8 -> b8, over pixels", partial(_cost, of_code=0.5, of_result=12.0),
         )
         for op in (QReduceMean, QReduceSum)
     ),
