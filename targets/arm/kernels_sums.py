@@ -53,6 +53,7 @@ GROUP = 16  # codes of a register
 MOST_SUMS, MOST_PIXELS, MOST_OUTPUTS = 16, 8, 8  # of a register tile, as in arm_sums.h
 MOST_CHAINS = 4  # as in arm_sums_in_turn.h
 _REGISTERS = {"aarch64": 32, "aarch32": 16}
+_CHAINS = 4  # sums that hide how long a multiplication takes
 _LEAST_PIECE = 6  # groups that repay what it takes to widen all sums of a register tile at once
 KNOBS = (
     KernelKnob("pixels", "neighbours in a row whose sums are in registers together", tuple(range(1, MOST_PIXELS + 1))),
@@ -95,14 +96,14 @@ class Pipeline:
 
 
 _PIPELINES = {
-    "cortex-a7": Pipeline(2.0, 2.0, 2.0, 4.0, 8.0),
-    "cortex-a9": Pipeline(1.0, 1.0, 0.0, 6.0, 4.0),
-    "cortex-a72": Pipeline(1.0, 0.0, 0.0, 0.1, 2.5),
-    "neoverse-n1": Pipeline(1.0, 0.0, 0.0, 0.1, 2.0),
-    "neoverse-n2": Pipeline(0.75, 0.0, 0.0, 0.1, 2.0),
+    "cortex-a7": Pipeline(2.0, 2.0, 2.0, 5.0, 20.0),
+    "cortex-a9": Pipeline(1.0, 1.0, 0.0, 4.5, 13.0),
+    "cortex-a72": Pipeline(1.0, 0.0, 0.0, 0.1, 4.0),
+    "neoverse-n1": Pipeline(1.0, 0.0, 0.0, 0.1, 4.0),
+    "neoverse-n2": Pipeline(0.75, 0.0, 0.0, 0.1, 3.0),
 }
 _CHOSEN_FOR = {"aarch64": "cortex-a53", "aarch32": "cortex-a7"}  # register tiles; others do with them
-_IN_ORDER = Pipeline(1.0, 1.0, 1.0, 4.0, 4.0)  # cortex-a53 and cortex-a55
+_IN_ORDER = Pipeline(1.0, 1.0, 1.0, 3.0, 9.0)  # cortex-a53 and cortex-a55
 
 
 @remembered
@@ -156,10 +157,11 @@ def _fits_registers(adding: Adding, pixels: int, outputs: int, state: str) -> bo
     sums = pixels * outputs
     if sums == 1:
         return True
+    held = max(pixels, outputs)  # codes or weights, whichever are more, stay while the others come
     if adding.piece:
-        needed = sums + pixels + 2
+        needed = sums + (max(pixels + 3, held + 1) if state == "aarch32" else pixels + 2)
     elif state == "aarch64":
-        needed = sums + 2 * pixels + 2
+        needed = sums + 2 * held + 2
     else:  # three steps at a time
         unit = min(2, outputs) if pixels == 1 else 1
         needed = sums + 3 * unit * pixels + pixels + 2 * unit
@@ -173,7 +175,7 @@ def _fits_bytes(op: SumOfProducts, outputs: int) -> bool:
     return outputs * stored_bits(op.type) % 8 == 0
 
 
-def _cycles(op: SumOfProducts, adding: Adding, pixels: int, outputs: int, pipeline: Pipeline) -> float:
+def _cycles(op: SumOfProducts, adding: Adding, pixels: int, outputs: int, state: str, pipeline: Pipeline) -> float:
     """Of all register tiles, without the window."""
     g = geometry(op)
 
@@ -183,7 +185,9 @@ def _cycles(op: SumOfProducts, adding: Adding, pixels: int, outputs: int, pipeli
     def tile(summed: int) -> float:
         sums = pixels * summed
         step = 2 * pipeline.multiply * sums + pipeline.load * (pixels + summed) + pipeline.group
-        return groups * max(step, 6.0) + (pipeline.widen * widened + pipeline.result) * sums + 10
+        if max(pixels, summed) < _CHAINS and (state == "aarch64" or adding.piece):
+            step *= 1.25  # sums wait for themselves
+        return groups * step + (pipeline.widen * widened + pipeline.result) * sums + 10
 
     full, rest = divmod(g.outputs, outputs)
     rows = g.images * g.results[0]
@@ -204,15 +208,18 @@ class Choice:
 def _choose(op: SumOfProducts, state: str, core: str, pixels: int | None, outputs: int | None) -> Choice:
     """The fastest of those that fit into registers; pixels, outputs: as asked for, where they are."""
     g, pipeline = geometry(op), _PIPELINES.get(core, _IN_ORDER)
-    choices = [
-        Choice(long, wide, adding, _cycles(op, adding, long, wide, pipeline))
+    tiles = [
+        (adding, long, wide)
         for adding in _addings(op)
         for long in (range(1, min(MOST_PIXELS, g.results[1]) + 1) if pixels is None else (pixels,))
         for wide in (range(1, min(MOST_OUTPUTS, g.outputs) + 1) if outputs is None else (outputs,))
         if _fits_registers(adding, long, wide, state) and _fits_bytes(op, wide)
     ]
-    if not choices:
-        return Choice(pixels or 1, outputs or 1, next(_addings(op)), 0.0)
+    if not tiles:  # of what is asked for none fits, or the eight outputs of a byte do not
+        tiles = [(next(_addings(op)), pixels or 1, outputs or 8 // stored_bits(op.type))]
+    choices = [
+        Choice(long, wide, adding, _cycles(op, adding, long, wide, state, pipeline)) for adding, long, wide in tiles
+    ]
     return min(choices, key=lambda choice: choice.cycles)
 
 

@@ -34,6 +34,7 @@ from tests.conformance import (  # noqa: F401  (each registers its cases)
     cases_packed,
     cases_planes,
     cases_products,
+    cases_short_sums,
     cases_stored,
     cases_sums,
     cases_thresholds,

@@ -39,21 +39,24 @@ SUBBYTE_INLINE void subbyte_arm_add_group(int16x8_t* sums, const int8x16_t* code
 }
 
 // Adds one group to sums of 32 bits by way of 16 bits: sums[j * pixels + m] for output j and pixel m, whose codes are at
-// x + m * step.
+// x + m * step. The operands that are more, codes or weights, stay in registers while the others come one by one: four and
+// more sums are on their way at a time, and compilers have no reason to begin further ones, for which registers would not do.
 SUBBYTE_INLINE void subbyte_arm_add_widened(int32x4_t* sums, const int8_t* x, int32_t step, const int8_t* w,
                                             int32_t pixels, int32_t outputs) {
-    int8x16_t codes[SUBBYTE_ARM_PIXELS];
-    int32_t j, m;
-    SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) codes[m] = subbyte_arm_load_s8(x + m * step);
-    SUBBYTE_UNROLL for (j = 0; j < outputs; ++j) {
-        const int8x16_t weights = subbyte_arm_load_s8(w + 16 * j);
+    const int32_t by_output = pixels >= outputs, held = by_output ? pixels : outputs,
+                  others = by_output ? outputs : pixels;
+    int8x16_t operands[SUBBYTE_ARM_PIXELS];
+    int32_t i, k;
+    SUBBYTE_UNROLL for (i = 0; i < held; ++i) operands[i] = subbyte_arm_load_s8(by_output ? x + i * step : w + 16 * i);
+    SUBBYTE_UNROLL for (k = 0; k < others; ++k) {
+        const int8x16_t other = subbyte_arm_load_s8(by_output ? w + 16 * k : x + k * step);
         int16x8_t pairs[SUBBYTE_ARM_PIXELS];
-        SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) pairs[m] = subbyte_arm_multiply_low(codes[m], weights);
-        SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) {
-            pairs[m] = subbyte_arm_multiply_add_high(pairs[m], codes[m], weights);
-        }
-        SUBBYTE_UNROLL for (m = 0; m < pixels; ++m) {
-            sums[j * pixels + m] = vpadalq_s16(sums[j * pixels + m], pairs[m]);
+        SUBBYTE_UNROLL for (i = 0; i < held; ++i) pairs[i] = subbyte_arm_multiply_low(operands[i], other);
+        SUBBYTE_UNROLL for (i = 0; i < held; ++i) pairs[i] =
+            subbyte_arm_multiply_add_high(pairs[i], operands[i], other);
+        SUBBYTE_UNROLL for (i = 0; i < held; ++i) {
+            int32x4_t* sum = sums + (by_output ? k * pixels + i : i * pixels + k);
+            *sum = vpadalq_s16(*sum, pairs[i]);
         }
     }
 }

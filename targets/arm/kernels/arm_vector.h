@@ -56,8 +56,17 @@ SUBBYTE_INLINE void subbyte_arm_store_part(void* p, uint8x16_t v, int32_t n) {
 // Bytes first to first + n of v: n <= 8, all in one half of v; first a constant.
 SUBBYTE_INLINE void subbyte_arm_store_bytes(void* p, uint8x16_t v, int32_t first, int32_t n) {
     const uint64x2_t halves = vreinterpretq_u64_u8(v);
-    const uint64_t bytes = (first < 8 ? vgetq_lane_u64(halves, 0) : vgetq_lane_u64(halves, 1)) >> first % 8 * 8;
-    memcpy(p, &bytes, (size_t)(n & 15));
+    const uint32x4_t words = vreinterpretq_u32_u8(v);
+    if (n == 4 && first % 4 == 0) {  // one instruction
+        const uint32_t word = first == 0   ? vgetq_lane_u32(words, 0)
+                              : first == 4 ? vgetq_lane_u32(words, 1)
+                              : first == 8 ? vgetq_lane_u32(words, 2)
+                                           : vgetq_lane_u32(words, 3);
+        memcpy(p, &word, 4);
+    } else {
+        const uint64_t bytes = (first < 8 ? vgetq_lane_u64(halves, 0) : vgetq_lane_u64(halves, 1)) >> first % 8 * 8;
+        memcpy(p, &bytes, (size_t)(n & 15));
+    }
 }
 
 // The first n 32-bit lanes of v; n <= 4.
