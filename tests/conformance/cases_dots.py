@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from subbyte.compiler.dtype import BIPOLAR, INT8, INT32, TERNARY, UINT4, DType
+from subbyte.compiler.dtype import BIPOLAR, INT8, INT32, TERNARY, UINT4, UINT8, DType
 from tests.conformance.cases import Case, cases
 from tests.conformance.cases_sums import Numbers, conv, gemm
 
@@ -35,3 +35,20 @@ def stored_weights() -> Iterator[Case]:
         yield conv(f"dots_{label}_lowest", lowest, (1, 128, 3, 5), 9, (3, 3), pads=(1, 1, 1, 1))
         yield conv(f"dots_{label}_raw", replace(n, y=INT32, bias=None), (1, 16, 3, 5), 9, (3, 3))
         yield gemm(f"dots_{label}_matrix_raw", replace(n, y=INT32, bias=None), (6, 48), (48, 18))
+
+
+@cases
+def depthwise_squares() -> Iterator[Case]:
+    numbers = {
+        "signed": SIGNED,
+        "unsigned": Numbers(x_zero=131),
+        "lowest": replace(SIGNED, x_fill="lowest", w_fill="lowest", x_zero=127),
+        "shift": replace(SIGNED, shift=True, bias=None, w=UINT8, w_zero=128),
+    }
+    for label, n in numbers.items():
+        for height, width in ((1, 4), (2, 3), (3, 5), (4, 8), (7, 9)):
+            name = f"depthwise_square_{label}_{height}x{width}"
+            yield conv(name, n, (2, 24, height, width), 24, (3, 3), pads=(1, 1, 1, 1), group=24)
+    yield conv("depthwise_square_valid", SIGNED, (1, 8, 6, 7), 8, (3, 3), group=8)
+    yield conv("depthwise_square_lopsided", SIGNED, (1, 16, 5, 6), 16, (3, 3), pads=(2, 0, 0, 1), group=16)
+    yield conv("depthwise_square_wide", SIGNED, (1, 128, 10, 33), 128, (3, 3), pads=(1, 1, 1, 1), group=128)
