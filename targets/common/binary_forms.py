@@ -110,6 +110,8 @@ def reals(grids: Grids, a: Codes, b: Codes) -> Floats:
 
 def reciprocal_factor(grids: Grids, a: Codes, b: Codes, y: Codes) -> np.float32 | None:
     """A factor near 1 / s_y whose product with N6's real number gives y, in the place of N6's division."""
-    exact = reals(grids, a, b)
-    found = neighbours(np.float32(1 / quant_of(grids.y).scalar()[0]), 2)
+    exact, nearest = reals(grids, a, b), 1 / quant_of(grids.y).scalar()[0]
+    if nearest > float(np.finfo(np.float32).max):
+        return None
+    found = neighbours(np.float32(nearest), 2)
     return next((factor for factor in found if gives(exact * factor, grids.y, y)), None)
