@@ -26,7 +26,10 @@ from subbyte.targets.common.tiles import ceil_div
 
 PIXELS, CHANNELS, SIDE = 4, 8, 3  # of a register tile, as in kernels/arm_depthwise_sdot.h
 _WINDOW_BYTES = 24 * 1024
-_TILE_CYCLES = {True: 210.0, False: 77.0}  # llvm-mca 19: Cortex-A55, Neoverse N1; with what makes codes of 64 sums
+_PIXEL_CYCLES = {
+    True: 50.0,
+    False: 18.0,
+}  # of two rows by 8 channels, codes and all; llvm-mca 19: Cortex-A55, Neoverse N1
 
 
 def _weights(op: QConv) -> NDArray[np.int64]:
@@ -52,8 +55,9 @@ def _cut(op: QConv) -> Cut:
     worth = max(ceil_div(TILE_PRODUCTS, width * g.channels * SIDE * SIDE), 2)
     rows = min(fitting, worth) // 2 * 2
     row_tiles = max(1, min(height // 2, ceil_div(height, rows)))
+    pixels = ceil_div(width, ceil_div(width, PIXELS))  # register tiles of about equal width
     return cut_into(
-        op, min(PIXELS, width), g.channels, reads=CHANNELS, always_window=True,
+        op, pixels, g.channels, reads=CHANNELS, always_window=True,
         row_tiles=row_tiles, column_tiles=1, panel_tiles=1,
     )  # fmt: skip
 
@@ -109,7 +113,7 @@ def _cost(op: QConv, facts: TargetFacts) -> float:
     height, width = cut.geometry.results
     tiles = cut.geometry.images * ceil_div(height, 2) * ceil_div(width, cut.pixels) * cut.geometry.channels / CHANNELS
     copied = cut.geometry.images * cut.tiles.rows * cut.tiles.scratch_bytes * (0.3 if ordered else 0.1)
-    return (tiles * _TILE_CYCLES[ordered] + copied + 500.0) * CYCLE
+    return (tiles * (cut.pixels * _PIXEL_CYCLES[ordered] + 5.0) + copied + 500.0) * CYCLE
 
 
 ROWS: tuple[Kernel, ...] = (
