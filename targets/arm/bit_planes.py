@@ -123,8 +123,7 @@ class PlaneWeights:
         return as_array(self.lines(np.ones(self.values.shape[1:], np.uint8)), np.uint8)
 
     def packed(self, group: int) -> NDArray[np.uint8]:
-        """[panels][16 / group][steps][group][planes][16], and zeros behind it, which are read ahead."""
+        """[panels][16 / group][steps][group][planes][16]."""
         lines = padded_to(self.lines(self.planes.bits(self.values)), 1, PANEL)
         by_group = lines.reshape(self.w_planes, -1, group, self.steps, VECTOR).transpose(1, 3, 2, 0, 4)
-        ahead = np.zeros(group * self.w_planes * VECTOR, np.uint8)
-        return as_array(np.concatenate([by_group.reshape(-1), ahead]), np.uint8)
+        return as_array(by_group.reshape(-1), np.uint8)

@@ -14,8 +14,8 @@ from subbyte.compiler.target import Call, ConstantArray, ConstantStruct, Kernel,
 from subbyte.targets.arm.bit_planes import MOST_PAIRS, MOST_PLANES, PANEL, VECTOR, PlaneWeights, chunk_of
 from subbyte.targets.arm.processors import AARCH32, AARCH64
 from subbyte.targets.arm.rows import CYCLE, NEON, row
-from subbyte.targets.arm.slabs import LINE_SLACK, is_pointwise, slab_tiles, window_pixels
-from subbyte.targets.arm.sums import Cut, accepts_sums, cut_into, input_range, sums_call
+from subbyte.targets.arm.slabs import LINE_SLACK, is_pointwise, register_tiles, slab_cut, slab_tiles, window_pixels
+from subbyte.targets.arm.sums import Cut, accepts_sums, input_range, sums_call
 from subbyte.targets.common.sums import SumOfProducts, geometry, weights_of
 from subbyte.targets.common.tiles import ceil_div
 
@@ -86,13 +86,13 @@ def plan(op: SumOfProducts, state: str) -> Plan | None:
         return None
     g = geometry(op)
     pairs = weights.w_planes * weights.x_planes
-    shapes = [shape for shape in _SHAPES if shape[0] * shape[1] * pairs <= _COUNTERS[state]]
+    places = g.results[0] * g.results[1]
+    shapes = [s for s in _SHAPES if s[0] <= places and s[0] * s[1] * pairs <= _COUNTERS[state]]
     if not shapes:
         return None
-    tiles = g.results[0] * g.results[1]
-    pixels, group = min(shapes, key=lambda shape: ceil_div(tiles, shape[0]) / shape[1] * _step_loads(*shape, weights))
+    pixels, group = min(shapes, key=lambda shape: ceil_div(places, shape[0]) / shape[1] * _step_loads(*shape, weights))
     pointwise = g.kernel == (1, 1)
-    cut = cut_into(op, pixels, PANEL, reads=_READ_AT_ONCE if pointwise else VECTOR, always_window=not pointwise)
+    cut = slab_cut(op, pixels, PANEL, reads=_READ_AT_ONCE if pointwise else VECTOR, always_window=not pointwise)
     slab = slab_tiles(cut, weights.steps * pixels * weights.x_planes * VECTOR, _SLAB_BYTES)
     return Plan(replace(cut, free_bytes=_free_bytes(cut, weights, slab)), weights, group, slab)
 
@@ -106,7 +106,7 @@ def _step_loads(pixels: int, group: int, weights: PlaneWeights) -> float:
 def _free_bytes(cut: Cut, weights: PlaneWeights, slab: int) -> int:
     """Scratch behind the window: subbyte_arm_bits_scratch of kernels/arm_bit_serial.h."""
     counts = slab * cut.pixels * 4
-    tiles = (slab * weights.steps + 1) * cut.pixels * weights.x_planes * VECTOR
+    tiles = slab * weights.steps * cut.pixels * weights.x_planes * VECTOR
     line = weights.x_planes * (weights.steps + 1) * VECTOR
     window = 0 if is_pointwise(cut) else weights.x_planes * (window_pixels(cut) * weights.lanes + LINE_SLACK)
     return counts + tiles + line + window
@@ -160,7 +160,7 @@ def cycles(p: Plan, pipeline: Pipeline) -> float:
     of_group = w.steps * step + chunks * (pixels * p.group * (1 + pairs) * pipeline.vector * 2 + pipeline.reduce)
     of_tile = PANEL // p.group * of_group + pixels * pipeline.pixel
     places = g.images * g.results[0] * g.results[1]
-    tiles = ceil_div(g.results[0] * g.results[1], pixels) * g.images
+    tiles = register_tiles(p.cut) * g.images
     panels = ceil_div(g.outputs, PANEL)
     codes = min(g.images * g.extents[0] * g.extents[1], places * g.kernel[0] * g.kernel[1]) * w.lanes * 8
     prepared = codes * pipeline.code * (1 + 0.3 * w.x_planes) + places * w.steps * w.x_planes * pipeline.line

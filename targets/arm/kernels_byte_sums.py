@@ -14,8 +14,8 @@ from subbyte.compiler.target import Argument, Call, ConstantArray, ConstantStruc
 from subbyte.targets.arm.byte_weights import CODES_AT_ONCE, VECTOR, CellWeights, Chunks, ProductWeights
 from subbyte.targets.arm.processors import AARCH32, AARCH64
 from subbyte.targets.arm.rows import CYCLE, NEON, row
-from subbyte.targets.arm.slabs import LINE_SLACK, is_pointwise, slab_tiles, window_pixels
-from subbyte.targets.arm.sums import Cut, accepts_sums, cut_into, input_range, sums_call
+from subbyte.targets.arm.slabs import LINE_SLACK, is_pointwise, register_tiles, slab_cut, slab_tiles, window_pixels
+from subbyte.targets.arm.sums import Cut, accepts_sums, input_range, sums_call
 from subbyte.targets.common.lookup_weights import NIBBLES, choose_cells
 from subbyte.targets.common.sums import SumOfProducts, geometry, weights_of
 from subbyte.targets.common.tiles import ceil_div
@@ -75,21 +75,21 @@ def plan(op: SumOfProducts, state: str, by: str) -> Plan | None:
     if weights is None or weights.chunks is None:
         return None
     g = geometry(op)
-    tiles = g.results[0] * g.results[1]
+    places = g.results[0] * g.results[1]
     all_vectors = ceil_div(g.outputs, VECTOR)
 
     def instructions(shape: tuple[int, int]) -> float:
         pixels, vectors = shape
         of_step = _step(pixels, vectors, weights, _PIPELINES["cortex-a53"])
-        return ceil_div(tiles, pixels) * ceil_div(all_vectors, vectors) * of_step
+        return ceil_div(places, pixels) * ceil_div(all_vectors, vectors) * of_step
 
-    pixels, vectors = min((s for s in _SHAPES[state] if s[1] <= all_vectors), key=instructions)
+    pixels, vectors = min((s for s in _SHAPES[state] if s[0] <= places and s[1] <= all_vectors), key=instructions)
     pointwise = g.kernel == (1, 1)
     reads = VECTOR
     if pointwise:
         reads = CODES_AT_ONCE if isinstance(weights, ProductWeights) else 8 * weights.cells.codes
     rest = ceil_div(g.outputs % (vectors * VECTOR), VECTOR) * VECTOR
-    cut = cut_into(op, pixels, vectors * VECTOR, rest or None, reads=reads, always_window=not pointwise)
+    cut = slab_cut(op, pixels, vectors * VECTOR, rest or None, reads=reads, always_window=not pointwise)
     slab = slab_tiles(cut, pixels * (weights.steps + LINE_SLACK), _SLAB_BYTES)
     return Plan(replace(cut, free_bytes=_free_bytes(cut, weights, slab)), weights, weights.chunks, vectors, slab)
 
@@ -179,7 +179,7 @@ def cycles(p: Plan, pipeline: Pipeline) -> float:
     g, w = p.cut.geometry, p.weights
     pixels, vectors = p.cut.pixels, p.vectors
     full, rest = divmod(ceil_div(g.outputs, VECTOR), vectors)
-    tiles = ceil_div(g.results[0] * g.results[1], pixels) * g.images
+    tiles = register_tiles(p.cut) * g.images
     of_tile = 0.0
     for count, wide in ((full, vectors), (1, rest)):
         if wide:

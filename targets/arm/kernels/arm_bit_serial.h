@@ -32,8 +32,7 @@ struct subbyte_arm_bits {
     int32_t factors[SUBBYTE_ARM_BITS_PAIRS];
 };
 
-// w: [panels][16 / group][steps][group][w_planes][16], and as much behind it as one step has. known: [steps][16], the bits that
-// weights meet.
+// w: [panels][16 / group][steps][group][w_planes][16]. known: [steps][16], the bits that weights meet.
 struct subbyte_arm_bits_sums {
     struct subbyte_arm_results results;
     const struct subbyte_arm_bits* t;
@@ -44,7 +43,7 @@ struct subbyte_arm_bits_sums {
 // What stands in scratch behind the window of bytes; targets/arm/kernels_bit_serial.py has the same sum.
 //   planes: x_planes times the window of the area, a plane after the other, if windows are more than a pixel;
 //   line: the planes of one pixel's window; counts: the sums of the codes of each pixel of a slab;
-//   tiles: [register tiles][steps][pixels][x_planes][16], and as much behind them as one step has.
+//   tiles: [register tiles][steps][pixels][x_planes][16].
 struct subbyte_arm_bits_scratch {
     uint8_t *planes, *line, *tiles;
     int32_t* counts;
@@ -64,7 +63,7 @@ SUBBYTE_INLINE struct subbyte_arm_bits_scratch subbyte_arm_bits_scratch(void* fr
     struct subbyte_arm_bits_scratch at;
     at.counts = (int32_t*)free;
     at.tiles = (uint8_t*)(at.counts + t->slab * g->pixels);
-    at.line = at.tiles + (t->slab * t->steps + 1) * g->pixels * t->x_planes * SUBBYTE_ARM_BYTES;
+    at.line = at.tiles + t->slab * t->steps * g->pixels * t->x_planes * SUBBYTE_ARM_BYTES;
     at.planes = at.line + t->x_planes * subbyte_arm_bits_line(t);
     return at;
 }
@@ -179,58 +178,146 @@ SUBBYTE_INLINE void subbyte_arm_bits_lay_out(const struct subbyte_arm_bits_scrat
 
 typedef uint8x16_t subbyte_arm_bits_counts[SUBBYTE_ARM_BITS_PIXELS][SUBBYTE_ARM_BITS_GROUP][SUBBYTE_ARM_BITS_PAIRS];
 
-// Loads are kept where they stand, a step before their use: pipelines that run in order wait for no memory.
-#define SUBBYTE_ARM_BITS_LOADED(v, before) __asm__("" : "+w"(v), "+w"(before))
+// Pipelines that run in order wait for results of the last few instructions: with 64 bits, where registers suffice, the order
+// of the program stays as it is written here, in waves of instructions that do not wait for each other. Loads stay in any case.
+#define SUBBYTE_ARM_BITS_LOADED(v) __asm__ volatile("" : "+w"(v))
+#if defined(__aarch64__)
+#define SUBBYTE_ARM_BITS_IN_ORDER(v) __asm__ volatile("" : "+w"(v))
+#else
+#define SUBBYTE_ARM_BITS_IN_ORDER(v) (void)(v)
+#endif
 
-// Adds the counts of `steps` steps. Reads one step further.
-SUBBYTE_INLINE void subbyte_arm_bits_count(subbyte_arm_bits_counts counts, const uint8_t* x, const uint8_t* w,
-                                           int32_t steps, const struct subbyte_arm_conv* g,
-                                           const struct subbyte_arm_bits* t) {
+enum { SUBBYTE_ARM_BITS_WAVE = 4 };
+
+// What a step works on, loaded during the one before; what two waves of it have in common.
+struct subbyte_arm_bits_loaded {
+    uint8x16_t x[SUBBYTE_ARM_BITS_PIXELS][SUBBYTE_ARM_BITS_PLANES], w[SUBBYTE_ARM_BITS_GROUP][SUBBYTE_ARM_BITS_PLANES];
+    uint8x16_t both[2 * SUBBYTE_ARM_BITS_WAVE];
+};
+
+// Count number `at` of a register tile is that of a pixel, an output and a pair of planes.
+struct subbyte_arm_bits_place {
+    int32_t pixel, output, pair;
+};
+SUBBYTE_INLINE struct subbyte_arm_bits_place subbyte_arm_bits_place(int32_t at, const struct subbyte_arm_conv* g,
+                                                                    const struct subbyte_arm_bits* t) {
     const int32_t pairs = t->w_planes * t->x_planes;
-    uint8x16_t of_x[SUBBYTE_ARM_BITS_PIXELS][SUBBYTE_ARM_BITS_PLANES];
-    uint8x16_t of_w[SUBBYTE_ARM_BITS_GROUP][SUBBYTE_ARM_BITS_PLANES];
-    int32_t m, n, i, j;
+    const struct subbyte_arm_bits_place place = {at / pairs % g->pixels, at / pairs / g->pixels, at % pairs};
+    return place;
+}
+
+SUBBYTE_INLINE int32_t subbyte_arm_bits_total(const struct subbyte_arm_conv* g, const struct subbyte_arm_bits* t) {
+    return g->pixels * t->group * t->w_planes * t->x_planes;
+}
+
+// The bits that planes have in common, of the counts of a wave.
+SUBBYTE_INLINE void subbyte_arm_bits_and(struct subbyte_arm_bits_loaded* now, int32_t wave,
+                                         const struct subbyte_arm_conv* g, const struct subbyte_arm_bits* t) {
+    int32_t i;
+    SUBBYTE_UNROLL for (i = 0; i < SUBBYTE_ARM_BITS_WAVE; ++i) {
+        const int32_t at = wave * SUBBYTE_ARM_BITS_WAVE + i;
+        const struct subbyte_arm_bits_place place = subbyte_arm_bits_place(at, g, t);
+        uint8x16_t* both = now->both + at % (2 * SUBBYTE_ARM_BITS_WAVE);
+        if (at >= subbyte_arm_bits_total(g, t)) continue;
+        SUBBYTE_ARM_BITS_IN_ORDER(now->w[place.output][place.pair / t->x_planes]);
+        *both = vandq_u8(now->x[place.pixel][place.pair % t->x_planes], now->w[place.output][place.pair / t->x_planes]);
+        SUBBYTE_ARM_BITS_IN_ORDER(*both);
+    }
+}
+
+// How many of each byte are ones.
+SUBBYTE_INLINE void subbyte_arm_bits_ones(struct subbyte_arm_bits_loaded* now, int32_t wave,
+                                          const struct subbyte_arm_conv* g, const struct subbyte_arm_bits* t) {
+    int32_t i;
+    SUBBYTE_UNROLL for (i = 0; i < SUBBYTE_ARM_BITS_WAVE; ++i) {
+        const int32_t at = wave * SUBBYTE_ARM_BITS_WAVE + i;
+        uint8x16_t* both = now->both + at % (2 * SUBBYTE_ARM_BITS_WAVE);
+        if (at >= subbyte_arm_bits_total(g, t)) continue;
+        *both = vcntq_u8(*both);
+        SUBBYTE_ARM_BITS_IN_ORDER(*both);
+    }
+}
+
+SUBBYTE_INLINE void subbyte_arm_bits_add(subbyte_arm_bits_counts counts, struct subbyte_arm_bits_loaded* now,
+                                         int32_t wave, int32_t first, const struct subbyte_arm_conv* g,
+                                         const struct subbyte_arm_bits* t) {
+    int32_t i;
+    SUBBYTE_UNROLL for (i = 0; i < SUBBYTE_ARM_BITS_WAVE; ++i) {
+        const int32_t at = wave * SUBBYTE_ARM_BITS_WAVE + i;
+        const struct subbyte_arm_bits_place place = subbyte_arm_bits_place(at, g, t);
+        const uint8x16_t ones = now->both[at % (2 * SUBBYTE_ARM_BITS_WAVE)];
+        uint8x16_t* count = &counts[place.pixel][place.output][place.pair];
+        if (at >= subbyte_arm_bits_total(g, t)) continue;
+        *count = first ? ones : vaddq_u8(*count, ones);
+        SUBBYTE_ARM_BITS_IN_ORDER(*count);
+    }
+}
+
+SUBBYTE_INLINE void subbyte_arm_bits_load(struct subbyte_arm_bits_loaded* now, const uint8_t* x, const uint8_t* w,
+                                          const struct subbyte_arm_conv* g, const struct subbyte_arm_bits* t) {
+    int32_t m, n, i;
     SUBBYTE_UNROLL for (m = 0; m < g->pixels; ++m) {
-        SUBBYTE_UNROLL for (j = 0; j < t->x_planes; ++j, x += SUBBYTE_ARM_BYTES) of_x[m][j] = subbyte_arm_load_u8(x);
+        SUBBYTE_UNROLL for (i = 0; i < t->x_planes; ++i, x += SUBBYTE_ARM_BYTES) {
+            now->x[m][i] = subbyte_arm_load_u8(x);
+            SUBBYTE_ARM_BITS_LOADED(now->x[m][i]);
+        }
     }
     SUBBYTE_UNROLL for (n = 0; n < t->group; ++n) {
-        SUBBYTE_UNROLL for (i = 0; i < t->w_planes; ++i, w += SUBBYTE_ARM_BYTES) of_w[n][i] = subbyte_arm_load_u8(w);
-    }
-    for (; steps > 0; --steps) {
-        SUBBYTE_UNROLL for (n = 0; n < t->group; ++n) {
-            uint8x16_t both[SUBBYTE_ARM_BITS_PIXELS][SUBBYTE_ARM_BITS_PAIRS];
-            SUBBYTE_UNROLL for (m = 0; m < g->pixels; ++m) {
-                SUBBYTE_UNROLL for (i = 0; i < pairs; ++i) {
-                    both[m][i] = vandq_u8(of_x[m][i % t->x_planes], of_w[n][i / t->x_planes]);
-                }
-            }
-            if (n == t->group - 1) {
-                SUBBYTE_UNROLL for (m = 0; m < g->pixels; ++m) {
-                    SUBBYTE_UNROLL for (j = 0; j < t->x_planes; ++j, x += SUBBYTE_ARM_BYTES) {
-                        of_x[m][j] = subbyte_arm_load_u8(x);
-                        SUBBYTE_ARM_BITS_LOADED(of_x[m][j], both[g->pixels - 1][pairs - 1]);
-                    }
-                }
-            }
-            SUBBYTE_UNROLL for (i = 0; i < t->w_planes; ++i, w += SUBBYTE_ARM_BYTES) {
-                of_w[n][i] = subbyte_arm_load_u8(w);
-                __asm__("" : "+w"(of_w[n][i]));
-            }
-            SUBBYTE_UNROLL for (m = 0; m < g->pixels; ++m) {
-                SUBBYTE_UNROLL for (i = 0; i < pairs; ++i) counts[m][n][i] =
-                    vaddq_u8(counts[m][n][i], vcntq_u8(both[m][i]));
-            }
+        SUBBYTE_UNROLL for (i = 0; i < t->w_planes; ++i, w += SUBBYTE_ARM_BYTES) {
+            now->w[n][i] = subbyte_arm_load_u8(w);
+            SUBBYTE_ARM_BITS_LOADED(now->w[n][i]);
         }
     }
 }
 
+// Adds the counts of a step, or begins with them where it is the first; with `more`, loads what stands at x and w for the next.
+SUBBYTE_INLINE void subbyte_arm_bits_step(subbyte_arm_bits_counts counts, struct subbyte_arm_bits_loaded* now,
+                                          const uint8_t* x, const uint8_t* w, int32_t first, int32_t more,
+                                          const struct subbyte_arm_conv* g, const struct subbyte_arm_bits* t) {
+    const int32_t waves = (subbyte_arm_bits_total(g, t) + SUBBYTE_ARM_BITS_WAVE - 1) / SUBBYTE_ARM_BITS_WAVE;
+    int32_t wave;
+    subbyte_arm_bits_and(now, 0, g, t);
+    subbyte_arm_bits_and(now, 1, g, t);
+    SUBBYTE_UNROLL for (wave = 0; wave < waves; wave += 2) {
+        if (more && wave + 2 >= waves) subbyte_arm_bits_load(now, x, w, g, t);
+        subbyte_arm_bits_ones(now, wave, g, t);
+        subbyte_arm_bits_ones(now, wave + 1, g, t);
+        subbyte_arm_bits_add(counts, now, wave, first, g, t);
+        subbyte_arm_bits_and(now, wave + 2, g, t);
+        subbyte_arm_bits_add(counts, now, wave + 1, first, g, t);
+        subbyte_arm_bits_and(now, wave + 3, g, t);
+    }
+}
+
+// The counts of `steps` steps, at least one.
+SUBBYTE_INLINE void subbyte_arm_bits_count(subbyte_arm_bits_counts counts, const uint8_t* x, const uint8_t* w,
+                                           int32_t steps, const struct subbyte_arm_conv* g,
+                                           const struct subbyte_arm_bits* t) {
+    const int32_t x_step = g->pixels * t->x_planes * SUBBYTE_ARM_BYTES;
+    const int32_t w_step = t->group * t->w_planes * SUBBYTE_ARM_BYTES;
+    struct subbyte_arm_bits_loaded now;
+    subbyte_arm_bits_load(&now, x, w, g, t);
+    if (steps == 1) {
+        subbyte_arm_bits_step(counts, &now, x, w, 1, 0, g, t);
+        return;
+    }
+    subbyte_arm_bits_step(counts, &now, x += x_step, w += w_step, 1, 1, g, t);
+    for (steps -= 2; steps >= 2; steps -= 2) {
+        subbyte_arm_bits_step(counts, &now, x + x_step, w + w_step, 0, 1, g, t);
+        subbyte_arm_bits_step(counts, &now, x += 2 * x_step, w += 2 * w_step, 0, 1, g, t);
+    }
+    if (steps) subbyte_arm_bits_step(counts, &now, x + x_step, w + w_step, 0, 1, g, t);
+    subbyte_arm_bits_step(counts, &now, x, w, 0, 0, g, t);
+}
+
 // The products of the counts of one pixel and output with their factors, eight parts of a sum.
 SUBBYTE_INLINE int16x8_t subbyte_arm_bits_weigh(const uint8x16_t* counts, const struct subbyte_arm_bits* t) {
-    int16x8_t sum = vdupq_n_s16(0);
+    int16x8_t sum = vreinterpretq_s16_u16(vpaddlq_u8(counts[0]));
     int32_t i;
-    SUBBYTE_UNROLL for (i = 0; i < t->w_planes * t->x_planes; ++i) {
-        const int16x8_t pairs = vreinterpretq_s16_u16(vpaddlq_u8(counts[i]));
-        sum = t->factors[i] == 1 ? vaddq_s16(sum, pairs) : vmlaq_n_s16(sum, pairs, (int16_t)t->factors[i]);
+    if (t->factors[0] != 1) sum = vmulq_n_s16(sum, (int16_t)t->factors[0]);
+    SUBBYTE_UNROLL for (i = 1; i < t->w_planes * t->x_planes; ++i) {
+        const int16x8_t more = vreinterpretq_s16_u16(vpaddlq_u8(counts[i]));
+        sum = t->factors[i] == 1 ? vaddq_s16(sum, more) : vmlaq_n_s16(sum, more, (int16_t)t->factors[i]);
     }
     return sum;
 }
@@ -248,70 +335,98 @@ SUBBYTE_INLINE int32x4_t subbyte_arm_bits_across(int16x8_t a, int16x8_t b, int16
 #endif
 }
 
-// sums[m][output + n] = (with `more`: +=) what the counts of pixel m and output n come to.
-SUBBYTE_INLINE void subbyte_arm_bits_reduce(int32_t (*sums)[SUBBYTE_ARM_BITS_PANEL], int32_t output,
-                                            subbyte_arm_bits_counts counts, int32_t more,
-                                            const struct subbyte_arm_conv* g, const struct subbyte_arm_bits* t) {
+// Four counts of one pair of planes each, times its factor: bytes are added in pairs for as long as their sums are bytes.
+SUBBYTE_INLINE int32x4_t subbyte_arm_bits_of_one_pair(uint8x16_t a, uint8x16_t b, uint8x16_t c, uint8x16_t d,
+                                                      int32_t steps, const struct subbyte_arm_bits* t) {
+    int32x4_t sums;
+#if defined(__aarch64__)
+    if (steps <= 7) {
+        sums = vreinterpretq_s32_u32(vpaddlq_u16(vpaddlq_u8(vpaddq_u8(vpaddq_u8(a, b), vpaddq_u8(c, d)))));
+    } else if (steps <= 15) {
+        const uint16x8_t low = vpaddlq_u8(vpaddq_u8(a, b)), high = vpaddlq_u8(vpaddq_u8(c, d));
+        sums = vreinterpretq_s32_u32(vpaddlq_u16(vpaddq_u16(low, high)));
+    } else {
+        const uint16x8_t low = vpaddq_u16(vpaddlq_u8(a), vpaddlq_u8(b));
+        sums = vreinterpretq_s32_u32(vpaddlq_u16(vpaddq_u16(low, vpaddq_u16(vpaddlq_u8(c), vpaddlq_u8(d)))));
+    }
+#else
+    (void)steps;
+    sums = subbyte_arm_bits_across(vreinterpretq_s16_u16(vpaddlq_u8(a)), vreinterpretq_s16_u16(vpaddlq_u8(b)),
+                                   vreinterpretq_s16_u16(vpaddlq_u8(c)), vreinterpretq_s16_u16(vpaddlq_u8(d)));
+#endif
+    return t->factors[0] == 1 ? sums : vmulq_n_s32(sums, t->factors[0]);
+}
+
+// sums[i], lane l = (with `more`: +=) what the counts of number 4 * i + l of the register tile, outputs of a pixel side by side,
+// come to. steps: the most that were counted, a constant.
+SUBBYTE_INLINE void subbyte_arm_bits_reduce(int32x4_t* sums, subbyte_arm_bits_counts counts, int32_t steps,
+                                            int32_t more, const struct subbyte_arm_conv* g,
+                                            const struct subbyte_arm_bits* t) {
     const int32_t total = g->pixels * t->group;
-    int32_t first, l;
-    SUBBYTE_UNROLL for (first = 0; first < total; first += 4) {
-        int16x8_t parts[4];
-        int32x4_t four;
+    int32_t i, l;
+    SUBBYTE_UNROLL for (i = 0; 4 * i < total; ++i) {
+        const uint8x16_t* four[4];
+        int32x4_t of_four;
         SUBBYTE_UNROLL for (l = 0; l < 4; ++l) {
-            const int32_t at = subbyte_min_s32(first + l, total - 1);
-            parts[l] = subbyte_arm_bits_weigh(counts[at / t->group][at % t->group], t);
+            const int32_t at = subbyte_min_s32(4 * i + l, total - 1);
+            four[l] = counts[at / t->group][at % t->group];
         }
-        four = subbyte_arm_bits_across(parts[0], parts[1], parts[2], parts[3]);
-        if (t->group % 4 == 0) {
-            int32_t* to = sums[first / t->group] + output + first % t->group;
-            vst1q_s32(to, more ? vaddq_s32(four, vld1q_s32(to)) : four);
-        } else {
-            SUBBYTE_UNROLL for (l = 0; l < 4; l += 2) {
-                const int32x2_t two = l == 0 ? vget_low_s32(four) : vget_high_s32(four);
-                int32_t* to = sums[(first + l) / t->group] + output;
-                if (first + l < total) vst1_s32(to, more ? vadd_s32(two, vld1_s32(to)) : two);
-            }
-        }
+        if (t->w_planes * t->x_planes == 1)
+            of_four = subbyte_arm_bits_of_one_pair(four[0][0], four[1][0], four[2][0], four[3][0], steps, t);
+        else
+            of_four = subbyte_arm_bits_across(subbyte_arm_bits_weigh(four[0], t), subbyte_arm_bits_weigh(four[1], t),
+                                              subbyte_arm_bits_weigh(four[2], t), subbyte_arm_bits_weigh(four[3], t));
+        sums[i] = more ? vaddq_s32(sums[i], of_four) : of_four;
     }
 }
 
-// One register tile and all 16 outputs of a panel. x: its window, laid out; w: the panel.
-SUBBYTE_INLINE void subbyte_arm_bits_panel(int32_t (*sums)[SUBBYTE_ARM_BITS_PANEL], const uint8_t* x, const uint8_t* w,
-                                           const struct subbyte_arm_conv* g, const struct subbyte_arm_bits* t) {
+// One register tile. x: its window, laid out; w: the weights of its outputs.
+SUBBYTE_INLINE void subbyte_arm_bits_tile(int32x4_t* sums, const uint8_t* x, const uint8_t* w,
+                                          const struct subbyte_arm_conv* g, const struct subbyte_arm_bits* t) {
     const int32_t x_step = g->pixels * t->x_planes * SUBBYTE_ARM_BYTES;
     const int32_t w_step = t->group * t->w_planes * SUBBYTE_ARM_BYTES;
-    int32_t output, k, m, n, i;
-    for (output = 0; output < SUBBYTE_ARM_BITS_PANEL; output += t->group)
-        for (k = 0; k < t->steps; k += t->chunk) {
-            const int32_t steps = subbyte_min_s32(t->chunk, t->steps - k);
-            subbyte_arm_bits_counts counts;
-            SUBBYTE_UNROLL for (m = 0; m < g->pixels; ++m) {
-                SUBBYTE_UNROLL for (n = 0; n < t->group; ++n) {
-                    SUBBYTE_UNROLL for (i = 0; i < t->w_planes * t->x_planes; ++i) counts[m][n][i] = vdupq_n_u8(0);
-                }
-            }
-            subbyte_arm_bits_count(counts, x + k * x_step, w, steps, g, t);
-            subbyte_arm_bits_reduce(sums, output, counts, k > 0, g, t);
-            w += steps * w_step;
-        }
+    subbyte_arm_bits_counts counts;
+    int32_t k;
+    subbyte_arm_bits_count(counts, x, w, subbyte_min_s32(t->chunk, t->steps), g, t);
+    subbyte_arm_bits_reduce(sums, counts, t->chunk, 0, g, t);
+    for (k = t->chunk; k < t->steps; k += t->chunk) {
+        subbyte_arm_bits_count(counts, x + k * x_step, w + k * w_step, subbyte_min_s32(t->chunk, t->steps - k), g, t);
+        subbyte_arm_bits_reduce(sums, counts, t->chunk, 1, g, t);
+    }
 }
 
-// The sums of one register tile to results: 16 outputs of each of its pixels, or the `stored` that there are.
-SUBBYTE_INLINE void subbyte_arm_bits_finish(int32_t (*sums)[SUBBYTE_ARM_BITS_PANEL], const int32_t* counts,
-                                            int32_t tile, int32_t panel, int32_t stored, int32_t total,
-                                            const struct subbyte_arm_area* area, const struct subbyte_arm_conv* g,
-                                            const struct subbyte_arm_bits_sums* p) {
-    const int32_t output = panel * SUBBYTE_ARM_BITS_PANEL;
-    int32_t m, i;
-    for (m = 0; m < g->pixels; ++m) {
-        const int32_t y = subbyte_arm_slab_y(subbyte_arm_slab_pixel(tile, m, total, g), output, area, g);
-        int32x4_t all[SUBBYTE_ARM_BITS_PANEL / 4];
-        SUBBYTE_UNROLL for (i = 0; i < SUBBYTE_ARM_BITS_PANEL / 4; ++i) {
-            all[i] = vld1q_s32(sums[m] + 4 * i);
-            if (p->t->level) all[i] = vaddq_s32(all[i], vdupq_n_s32(p->t->level * counts[m]));
+// The `stored` results of one panel of a register tile. x: its window, laid out; codes: the sums of the codes of its pixels;
+// w: the panel; y: the first element.
+SUBBYTE_INLINE void subbyte_arm_bits_panel(const uint8_t* x, const int32_t* codes, const uint8_t* w, int32_t y,
+                                           int32_t panel, int32_t stored, const struct subbyte_arm_conv* g,
+                                           const struct subbyte_arm_bits_sums* p) {
+    const struct subbyte_arm_bits* t = p->t;
+    const int32_t of_group = t->steps * t->group * t->w_planes * SUBBYTE_ARM_BYTES;
+    int32_t all[SUBBYTE_ARM_BITS_PIXELS * SUBBYTE_ARM_BITS_PANEL];
+    int32x4_t sums[SUBBYTE_ARM_BITS_PIXELS * SUBBYTE_ARM_BITS_PANEL / 4];
+    int32_t output, i, l;
+    if (stored < SUBBYTE_ARM_BITS_PANEL) memset(all, 0, sizeof all);
+    for (output = 0; output < stored; output += t->group, w += of_group) {
+        int32x4_t part[SUBBYTE_ARM_BITS_PIXELS * SUBBYTE_ARM_BITS_GROUP / 4];
+        subbyte_arm_bits_tile(part, x, w, g, t);
+        SUBBYTE_UNROLL for (i = 0; i < g->pixels * t->group; i += 4) {
+            if (t->group % 4 == 0) {
+                vst1q_s32(all + i / t->group * SUBBYTE_ARM_BITS_PANEL + output + i % t->group, part[i / 4]);
+            } else {
+                SUBBYTE_UNROLL for (l = 0; l < 4; l += 2) {
+                    const int32x2_t two = l == 0 ? vget_low_s32(part[i / 4]) : vget_high_s32(part[i / 4]);
+                    const int32_t at = (i + l) / t->group * SUBBYTE_ARM_BITS_PANEL + output + (i + l) % t->group;
+                    if (i + l < g->pixels * t->group) vst1_s32(all + at, two);
+                }
+            }
         }
-        subbyte_arm_finish(&p->results, y, all, 1, SUBBYTE_ARM_BITS_PANEL / 4, output, stored, g);
     }
+    SUBBYTE_UNROLL for (i = 0; i < g->pixels * SUBBYTE_ARM_BITS_PANEL / 4; ++i) {
+        sums[i] = vld1q_s32(all + 4 * i);
+        if (t->level) sums[i] = vaddq_s32(sums[i], vdupq_n_s32(t->level * codes[i / (SUBBYTE_ARM_BITS_PANEL / 4)]));
+    }
+    subbyte_arm_finish(&p->results, y, sums, g->pixels, SUBBYTE_ARM_BITS_PANEL / 4, panel * SUBBYTE_ARM_BITS_PANEL,
+                       stored, g);
 }
 
 // A subbyte_arm_area_sums.
@@ -335,16 +450,15 @@ SUBBYTE_INLINE void subbyte_arm_bits_area(const struct subbyte_arm_area* area, c
         subbyte_arm_bits_lay_out(&at, first, now, total, area, g, t, p->known);
         for (panel = area->panel_0; panel < area->panel_1; ++panel)
             for (tile = 0; tile < now; ++tile) {
-                const int32_t rest = g->outputs - panel * SUBBYTE_ARM_BITS_PANEL;
-                const int32_t* counts = at.counts + tile * g->pixels;
-                int32_t sums[SUBBYTE_ARM_BITS_PIXELS][SUBBYTE_ARM_BITS_PANEL];
-                subbyte_arm_bits_panel(sums, at.tiles + tile * tile_bytes, p->w + (ptrdiff_t)panel * panel_bytes, g, t);
-                if (rest >= SUBBYTE_ARM_BITS_PANEL)
-                    subbyte_arm_bits_finish(sums, counts, first + tile, panel, SUBBYTE_ARM_BITS_PANEL, total, area, g,
-                                            p);
+                const int32_t first_output = panel * SUBBYTE_ARM_BITS_PANEL;
+                const int32_t pixel = subbyte_arm_slab_pixel(first + tile, 0, total, g);
+                const int32_t y = subbyte_arm_slab_y(pixel, first_output, area, g);
+                const int32_t* codes = at.counts + tile * g->pixels;
+                const uint8_t *x = at.tiles + tile * tile_bytes, *w = p->w + (ptrdiff_t)panel * panel_bytes;
+                if (g->outputs % SUBBYTE_ARM_BITS_PANEL == 0 || first_output + SUBBYTE_ARM_BITS_PANEL <= g->outputs)
+                    subbyte_arm_bits_panel(x, codes, w, y, panel, SUBBYTE_ARM_BITS_PANEL, g, p);
                 else
-                    subbyte_arm_bits_finish(sums, counts, first + tile, panel, g->outputs % SUBBYTE_ARM_BITS_PANEL,
-                                            total, area, g, p);
+                    subbyte_arm_bits_panel(x, codes, w, y, panel, g->outputs % SUBBYTE_ARM_BITS_PANEL, g, p);
             }
     }
 }

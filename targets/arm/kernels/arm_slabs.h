@@ -27,12 +27,10 @@ SUBBYTE_INLINE int32_t subbyte_arm_area_rows(const struct subbyte_arm_area* area
     return (area->row_1 - area->row_0 - 1) * g->stride_height + (g->kernel_height - 1) * g->dilation_height + 1;
 }
 
-// Pixel m of register tile `tile` of an area of `total` pixels. The last tile begins early enough to be full; an area of fewer
-// pixels than a tile has repeats its last one.
+// Pixel m of register tile `tile` of an area of `total` pixels, at least g->pixels. The last tile begins early enough to be full.
 SUBBYTE_INLINE int32_t subbyte_arm_slab_pixel(int32_t tile, int32_t m, int32_t total,
                                               const struct subbyte_arm_conv* g) {
-    const int32_t last = total > g->pixels ? total - g->pixels : 0;
-    return subbyte_min_s32(subbyte_min_s32(tile * g->pixels, last) + m, total - 1);
+    return subbyte_min_s32(tile * g->pixels, total - g->pixels) + m;
 }
 
 // Where the window of such a pixel begins, rows of the input being `pitch` bytes apart, its pixels `step`. Areas are whole rows,
