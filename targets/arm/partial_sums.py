@@ -172,11 +172,6 @@ class PartialWeights:
             parts.append(by_panel.transpose(0, 2, 3, 1).reshape(len(by_panel), -1))
         return as_array(np.concatenate(parts, axis=1), np.uint8)
 
-    def packed_bytes(self, blocks: Blocks) -> int:
-        """Of the weights of a panel."""
-        cells = np.diff(blocks.edges(self.run))
-        return int((-(-cells * self.cells.codes * self.weight_bits // 8)).sum()) * self.runs * blocks.panel
-
 
 def _fit_16(low: NDArray[np.int64], high: NDArray[np.int64]) -> bool:
     return bool(low.min() >= -(1 << 15) and high.max() < 1 << 15)

@@ -32,6 +32,7 @@ from tests.conformance import (  # noqa: F401  (each registers its cases)
     cases_movement,
     cases_normalization,
     cases_packed,
+    cases_partial_sums,
     cases_planes,
     cases_products,
     cases_short_sums,
