@@ -98,7 +98,7 @@ class PartialWeights:
 
     @property
     def runs(self) -> int:
-        return self.values.shape[1] * self.values.shape[2] // self.side
+        return int(self.values.shape[1] * self.values.shape[2]) // self.side
 
     @cached_property
     def _by_run(self) -> NDArray[np.int64]:
@@ -124,7 +124,7 @@ class PartialWeights:
 
     def start(self, blocks: Blocks) -> int:
         """What 16-bit sums begin with, modulo 2^16: less the offsets of all blocks."""
-        return -self.offset(blocks) * self.runs * blocks.count & 0xFFFF
+        return int(-self.offset(blocks) * self.runs * blocks.count) & 0xFFFF
 
     def fits(self, blocks: Blocks) -> bool:
         """Whether the blocks have at most MOST_CELLS cells and fit their lanes, proved from these weights.
