@@ -226,9 +226,17 @@ def _choose(op: SumOfProducts, state: str, core: str, pixels: int | None, output
 @lru_cache(maxsize=64)
 def _cut(op: SumOfProducts, state: str, setting: Setting = ()) -> tuple[Cut, Adding]:
     asked = dict(setting)
-    choice = _choose(op, state, _CHOSEN_FOR[state], asked.pop("pixels", None), asked.pop("outputs", None))
-    rest = geometry(op).outputs % choice.outputs
-    cut = cut_into(op, choice.pixels, choice.outputs, rest, reads=GROUP, **asked)
+    choice = _choose(op, state, _CHOSEN_FOR[state], asked.get("pixels"), asked.get("outputs"))
+    cut = cut_into(
+        op,
+        choice.pixels,
+        choice.outputs,
+        geometry(op).outputs % choice.outputs,
+        reads=GROUP,
+        row_tiles=asked.get("row_tiles"),
+        column_tiles=asked.get("column_tiles"),
+        panel_tiles=asked.get("panel_tiles"),
+    )
     if choice.adding.gathered:
         cut = replace(cut, free_bytes=(widest(cut) * choice.adding.groups + 1) * GROUP)
     return cut, choice.adding

@@ -229,7 +229,8 @@ def bias_of_bytes(op: SumOfProducts, weights: NDArray[np.int64]) -> NDArray[np.i
     """
     zero = zero_point(data_of(op).type) - (_FLIP if flips(op) else 0)
     bias = np.zeros(len(weights), np.int64) if op.bias is None else constant_of(op.bias).astype(np.int64)
-    return (bias - zero * weights.reshape(len(weights), -1).sum(axis=1)).astype(np.int32)
+    folded: NDArray[np.int64] = bias - zero * weights.reshape(len(weights), -1).sum(axis=1)
+    return folded.astype(np.int32)
 
 
 def results_arrays(op: SumOfProducts, cut: Cut, weights: NDArray[np.int64]) -> tuple[Argument, ...]:
