@@ -13,8 +13,9 @@ enum {
     DIGEST_DIGITS = 64
 };
 
-/* No model needs more than this; larger sizes come from a broken description and could overflow. */
-#define MAX_BYTES ((size_t)-1 / 4 / SUBBYTE_MAX_THREADS)
+/* No model needs more than this; larger sizes come from a broken description and could overflow. Every thread has scratch. */
+#define MAX_BYTES ((size_t)-1 / 4)
+#define MAX_SCRATCH_BYTES (MAX_BYTES / SUBBYTE_MAX_THREADS)
 
 struct complaint {
     char* message;
@@ -126,10 +127,15 @@ static int32_t check_memory(const struct complaint* complaint, const subbyte_mod
         return complain(complaint, SUBBYTE_CHECK_BROKEN,
                         "the arena is to be aligned to %zu; a power of two up to %d is possible", align, MAX_ALIGN);
     }
-    if (model->arena_bytes > MAX_BYTES || model->scratch_bytes > MAX_BYTES || model->weights_bytes > MAX_BYTES) {
+    if (model->arena_bytes > MAX_BYTES || model->weights_bytes > MAX_BYTES) {
         return complain(complaint, SUBBYTE_CHECK_BROKEN,
-                        "the model asks for %zu bytes of arena, %zu of scratch and %zu of weights; %zu are possible",
-                        model->arena_bytes, model->scratch_bytes, model->weights_bytes, (size_t)MAX_BYTES);
+                        "the model asks for %zu bytes of arena and %zu of weights; %zu are possible",
+                        model->arena_bytes, model->weights_bytes, (size_t)MAX_BYTES);
+    }
+    if (model->scratch_bytes > MAX_SCRATCH_BYTES) {
+        return complain(complaint, SUBBYTE_CHECK_BROKEN,
+                        "the model asks for %zu bytes of scratch for each thread; %zu are possible",
+                        model->scratch_bytes, (size_t)MAX_SCRATCH_BYTES);
     }
     if (model->scratch_bytes % align != 0) {
         return complain(complaint, SUBBYTE_CHECK_BROKEN, "scratch of %zu bytes is not a multiple of the alignment %zu",
