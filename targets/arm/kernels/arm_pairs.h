@@ -3,8 +3,7 @@
 #ifndef SUBBYTE_ARM_PAIRS_H
 #define SUBBYTE_ARM_PAIRS_H
 
-#include "arm_vector.h"
-#include "codes.h"
+#include "arm_tables.h"
 #include "span.h"
 
 // 16 codes, or one code 16 times; n: how many there are.
@@ -40,8 +39,8 @@ SUBBYTE_ONE_COPY void subbyte_arm_pairs_of_32(const void* a, const void* b, void
 SUBBYTE_ONE_COPY void subbyte_arm_pairs_of_256(const void* a, const void* b, void* y, const uint8_t* table,
                                                int32_t a_bits, const struct subbyte_span* span, int32_t begin,
                                                int32_t end) {
-    const uint8x16x4_t first = vld1q_u8_x4(table), second = vld1q_u8_x4(table + 64);
-    const uint8x16x4_t third = vld1q_u8_x4(table + 128), fourth = vld1q_u8_x4(table + 192);
+    const uint8x16x4_t first = subbyte_arm_load_64(table), second = subbyte_arm_load_64(table + 64);
+    const uint8x16x4_t third = subbyte_arm_load_64(table + 128), fourth = subbyte_arm_load_64(table + 192);
     const int8x16_t shift = vdupq_n_s8((int8_t)a_bits);
     int32_t tile, i;
     for (tile = begin; tile < end; ++tile) {

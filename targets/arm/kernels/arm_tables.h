@@ -6,6 +6,18 @@
 #include "arm_vector.h"
 #include "codes.h"
 
+#if defined(__aarch64__)
+// 64 entries of a table; older compilers have no one intrinsic for it.
+SUBBYTE_INLINE uint8x16x4_t subbyte_arm_load_64(const uint8_t* table) {
+    uint8x16x4_t entries;
+    entries.val[0] = vld1q_u8(table);
+    entries.val[1] = vld1q_u8(table + 16);
+    entries.val[2] = vld1q_u8(table + 32);
+    entries.val[3] = vld1q_u8(table + 48);
+    return entries;
+}
+#endif
+
 // y = table[x], 256 entries. With 64 bits four instructions look 16 codes up among 64 entries each; 32 bits have too few
 // registers for the table, and take four codes at a time out of memory.
 SUBBYTE_ONE_COPY void subbyte_arm_lookup(const void* x, void* y, const uint8_t* table, int32_t n, int32_t chunk,
@@ -15,8 +27,8 @@ SUBBYTE_ONE_COPY void subbyte_arm_lookup(const void* x, void* y, const uint8_t* 
     uint8_t* to = (uint8_t*)y;
     int32_t i = begin * chunk;
 #if defined(__aarch64__)
-    const uint8x16x4_t a = vld1q_u8_x4(table), b = vld1q_u8_x4(table + 64);
-    const uint8x16x4_t c = vld1q_u8_x4(table + 128), d = vld1q_u8_x4(table + 192);
+    const uint8x16x4_t a = subbyte_arm_load_64(table), b = subbyte_arm_load_64(table + 64);
+    const uint8x16x4_t c = subbyte_arm_load_64(table + 128), d = subbyte_arm_load_64(table + 192);
     for (; i + 16 <= stop; i += 16) {
         const uint8x16_t codes = vld1q_u8(from + i);
         uint8x16_t found = vqtbl4q_u8(a, codes);  // 0 where the index is 64 or more
@@ -46,7 +58,9 @@ SUBBYTE_ONE_COPY void subbyte_arm_lookup_of_32(const void* x, void* y, const uin
     uint8_t* to = (uint8_t*)y;
     int32_t i = begin * chunk;
 #if defined(__aarch64__)
-    const uint8x16x2_t entries = vld1q_u8_x2(table);
+    uint8x16x2_t entries;
+    entries.val[0] = vld1q_u8(table);
+    entries.val[1] = vld1q_u8(table + 16);
     for (; i + 16 <= stop; i += 16) vst1q_u8(to + i, vqtbl2q_u8(entries, vld1q_u8(from + i)));
 #else
     uint8x8x4_t entries;
