@@ -104,7 +104,7 @@ class CellWeights:
 
     @property
     def steps(self) -> int:
-        return self.values.shape[1] * self.cells_of_pixel
+        return int(self.values.shape[1]) * self.cells_of_pixel
 
     def grouped(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
         """[..., cells, codes] of values [..., channels]: code i of cell l is channel i * cells + l; zeros behind."""

@@ -47,10 +47,10 @@ class Pipeline:
 _PIPELINES = {
     "cortex-a7": Pipeline(2.0, 2.0, 4.0, 8.0, 110.0, 0.7, 8.0, 0.5),
     "cortex-a9": Pipeline(1.3, 1.5, 4.0, 5.0, 80.0, 0.5, 6.0, 0.4),
-    "cortex-a53": Pipeline(1.0, 0.6, 10.0, 4.0, 75.0, 0.35, 4.0, 0.25),
-    "cortex-a55": Pipeline(1.0, 1.0, 10.0, 4.0, 70.0, 0.35, 4.0, 0.2),
-    "cortex-a72": Pipeline(0.5, 0.05, 0.6, 1.6, 32.0, 0.15, 2.0, 0.15),
-    "neoverse-n1": Pipeline(0.5, 0.05, 0.6, 1.6, 30.0, 0.15, 2.0, 0.1),
+    "cortex-a53": Pipeline(1.0, 0.6, 8.0, 4.0, 55.0, 0.35, 4.0, 0.25),
+    "cortex-a55": Pipeline(1.0, 1.0, 8.0, 4.0, 55.0, 0.35, 4.0, 0.2),
+    "cortex-a72": Pipeline(0.5, 0.05, 0.6, 1.6, 28.0, 0.15, 2.0, 0.15),
+    "neoverse-n1": Pipeline(0.5, 0.05, 0.6, 1.6, 28.0, 0.15, 2.0, 0.1),
     "neoverse-n2": Pipeline(0.5, 0.05, 0.5, 1.6, 28.0, 0.15, 2.0, 0.1),
 }
 
@@ -90,17 +90,17 @@ def plan(op: SumOfProducts, state: str) -> Plan | None:
     shapes = [s for s in _SHAPES if s[0] <= places and s[0] * s[1] * pairs <= _COUNTERS[state]]
     if not shapes:
         return None
-    pixels, group = min(shapes, key=lambda shape: ceil_div(places, shape[0]) / shape[1] * _step_loads(*shape, weights))
+
+    def instructions(shape: tuple[int, int]) -> float:
+        pixels, group = shape
+        loads = pixels * weights.x_planes + group * weights.w_planes
+        return ceil_div(places, pixels) / group * (3 * pixels * group * pairs + loads + 4)
+
+    pixels, group = min(shapes, key=instructions)
     pointwise = g.kernel == (1, 1)
     cut = slab_cut(op, pixels, PANEL, reads=_READ_AT_ONCE if pointwise else VECTOR, always_window=not pointwise)
     slab = slab_tiles(cut, weights.steps * pixels * weights.x_planes * VECTOR, _SLAB_BYTES)
     return Plan(replace(cut, free_bytes=_free_bytes(cut, weights, slab)), weights, group, slab)
-
-
-def _step_loads(pixels: int, group: int, weights: PlaneWeights) -> float:
-    """Instructions of a step of a register tile."""
-    loads = pixels * weights.x_planes + group * weights.w_planes
-    return 3 * pixels * group * weights.w_planes * weights.x_planes + loads + 4
 
 
 def _free_bytes(cut: Cut, weights: PlaneWeights, slab: int) -> int:
@@ -157,7 +157,10 @@ def cycles(p: Plan, pipeline: Pipeline) -> float:
     step = 3 * pixels * p.group * pairs * pipeline.vector
     step += (pixels * w.x_planes + p.group * w.w_planes) * pipeline.load + pipeline.step
     chunks = ceil_div(w.steps, min(chunk_of(w.factors), w.steps))
-    of_group = w.steps * step + chunks * (pixels * p.group * (1 + pairs) * pipeline.vector * 2 + pipeline.reduce)
+    of_count = (
+        1.3 if pairs == 1 else 2.0 * (1 + pairs)
+    )  # a single pair is added across in bytes, others are weighed first
+    of_group = w.steps * step + chunks * (pixels * p.group * of_count * pipeline.vector + pipeline.reduce)
     of_tile = PANEL // p.group * of_group + pixels * pipeline.pixel
     places = g.images * g.results[0] * g.results[1]
     tiles = register_tiles(p.cut) * g.images

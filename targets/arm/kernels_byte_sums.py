@@ -49,9 +49,9 @@ class Pipeline:
 _PIPELINES = {
     "cortex-a7": Pipeline(2.0, 4.0, 2.0, 2.0, 110.0, 1.0, 0.5),
     "cortex-a9": Pipeline(2.0, 4.0, 1.0, 1.5, 80.0, 0.7, 0.4),
-    "cortex-a53": Pipeline(1.0, 1.0, 1.0, 1.2, 75.0, 0.5, 0.25),
-    "cortex-a55": Pipeline(1.0, 1.0, 1.0, 1.2, 70.0, 0.5, 0.2),
-    "cortex-a72": Pipeline(2.0, 1.5, 0.5, 0.35, 32.0, 0.25, 0.15),
+    "cortex-a53": Pipeline(1.0, 1.0, 1.0, 1.8, 75.0, 0.5, 0.25),
+    "cortex-a55": Pipeline(1.0, 1.0, 1.0, 1.8, 70.0, 0.5, 0.2),
+    "cortex-a72": Pipeline(1.8, 1.4, 0.5, 0.35, 32.0, 0.25, 0.15),
     "neoverse-n1": Pipeline(1.0, 0.5, 0.5, 0.35, 30.0, 0.2, 0.1),
     "neoverse-n2": Pipeline(1.0, 0.5, 0.5, 0.3, 28.0, 0.2, 0.1),
 }
@@ -168,10 +168,10 @@ def _step(pixels: int, vectors: int, weights: ProductWeights | CellWeights, pipe
     """Cycles of a step of a register tile."""
     if isinstance(weights, ProductWeights):
         of_sums = pixels * vectors * pipeline.multiply + pixels * pipeline.vector
-        return of_sums + (vectors / 2 + pixels / CODES_AT_ONCE) * pipeline.load + 1.0
+        return of_sums + (1 + vectors / 2 + pixels / CODES_AT_ONCE) * pipeline.load
     halves = 2 if weights.cells.form == NIBBLES else 1
     of_sums = halves * pixels * vectors * (pipeline.look_up + pipeline.vector) + vectors * halves * pipeline.vector
-    return of_sums + (vectors * halves / 2 + 3 * pixels) * pipeline.load + 2.0
+    return of_sums + (2 + vectors * halves / 2 + 3 * pixels) * pipeline.load
 
 
 def cycles(p: Plan, pipeline: Pipeline) -> float:
