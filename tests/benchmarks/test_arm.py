@@ -328,6 +328,7 @@ def test_ratios_are_judged_beside_floor_and_goal() -> None:
         ("W1A1", "own W8A8"): (1.5, BELOW),
         ("W8A8, loop", "peer of 8 bits"): (0.97, FLOOR),
         ("W2A2", "subbyte_arm_sums_bit_serial"): (1.4, FLOOR),
+        ("W2A2", "loop of peer of 2 bits"): (1.8, GOAL),
         ("ResNet18 W2A2", "own W8A8"): (2.5, FLOOR),
     }
 
