@@ -37,6 +37,7 @@ from subbyte.targets.arm.sums import (
     accepts_sums,
     cut_into,
     fits_tiles,
+    has_byte_weights,
     input_range,
     places,
     sums_call,
@@ -125,16 +126,24 @@ def grouped(weights: NDArray[np.int64], gathered: bool) -> NDArray[np.int64]:
 
 
 def without_rests(weights: NDArray[np.int64], low: int) -> NDArray[np.int64]:
-    """The weights such that both products of every lane of 16 bits may be added.
+    """The weights as bytes such that both products of every lane of 16 bits may be added.
 
-    Args: weights: [..., 16] bytes; low: the least byte that they are multiplied with.
-    Of bytes, only -128 * -128 + -128 * -128 = 2^15 overflows: there the second weight becomes -127, and the rest of -1
-    is for another group. About one weight of 2^17 is so, if any.
+    Args: weights: [..., 16], -255..254; low: the least byte that they are multiplied with.
+    Of bytes, only -128 * -128 + -128 * -128 = 2^15 overflows: there the second weight becomes -127. What is missing, -1
+    of one weight in 2^17, or what zero points of weights have moved beyond bytes, is for another group.
     """
-    pairs = weights.reshape(*weights.shape[:-1], 2, 8).copy()
+    pairs = np.clip(weights, -128, 127).reshape(*weights.shape[:-1], 2, 8)
     if low == -128:
         pairs[..., 1, :] += (pairs == -128).all(axis=-2)
     return pairs.reshape(weights.shape)
+
+
+@remembered
+def _share_of_rests(op: SumOfProducts, gathered: bool) -> float:
+    """Further groups for what is missing, to one group, of panels of four outputs."""
+    weights = grouped(weights_of(op), gathered)
+    rests = (weights != without_rests(weights, input_range(op)[0])).any(axis=-1)
+    return float(padded_to(rests, 0, 4).reshape(-1, 4, *rests.shape[1:]).any(axis=1).mean())
 
 
 def _addings(op: SumOfProducts) -> Iterator[Adding]:
@@ -145,8 +154,8 @@ def _addings(op: SumOfProducts) -> Iterator[Adding]:
         if gathered and groups >= math.prod(apart):
             continue
         yield Adding(groups, runs, 0, 0, gathered)
-        most = held(op, gathered)
-        if most >= min(runs * groups, _LEAST_PIECE):
+        most = held(op, gathered) if has_byte_weights(op) else 0
+        if most >= max(1, min(runs * groups, _LEAST_PIECE)):
             piece = min(groups, ceil_div(groups, ceil_div(groups, most)))
             pieces = min(most // groups, runs) if most >= groups else 1
             yield Adding(groups, runs, piece, pieces, gathered)
@@ -179,7 +188,7 @@ def _cycles(op: SumOfProducts, adding: Adding, pixels: int, outputs: int, state:
     """Of all register tiles, without the window."""
     g = geometry(op)
 
-    groups = adding.runs * adding.groups
+    groups = adding.runs * adding.groups * (1.0 if adding.piece else 1.0 + _share_of_rests(op, adding.gathered))
     widened = 3 * adding.flushes if adding.piece else groups  # flushed, they come from memory and go there
 
     def tile(summed: int) -> float:
@@ -311,7 +320,7 @@ def _rows() -> Iterator[Kernel]:
                     "arm_sums.h",
                     storage,
                     partial(_call, state=state),
-                    partial(accepts_sums, raw=raw),
+                    partial(accepts_sums, raw=raw, beyond_bytes=True),
                     f"b8 s8 -> {'s32' if raw else 'b8'}",
                     partial(_cost, state=state),
                     packed=True,

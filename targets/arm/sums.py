@@ -72,11 +72,11 @@ class Cut:
         return self.tiles.scratch_bytes + self.free_bytes
 
 
-def accepts_sums(op: SumOfProducts, *, raw: bool) -> bool:
+def accepts_sums(op: SumOfProducts, *, raw: bool, beyond_bytes: bool = False) -> bool:
     """Constant weights of signed bytes, less zero points or from a codebook; bytes with one zero point as the input.
 
     Group 1, sums in 32 bits: with `raw` the sums themselves, else codes of a byte by N4. How the tensors are stored,
-    `row` of rows.py says.
+    `row` of rows.py says. With `beyond_bytes`, weights less zero points may be -255..254, else they are bytes too.
     """
     data = data_of(op).type
     if not is_sum_of_products(op, raw=raw) or not has_one_zero_point(data):
@@ -88,7 +88,7 @@ def accepts_sums(op: SumOfProducts, *, raw: bool) -> bool:
     if not data.dtype.min <= zero_point(data) <= data.dtype.max:
         return False
     least, most = weight_range(op)
-    return least >= -128 and most <= 127
+    return has_byte_weights(op) or (beyond_bytes and least >= -255 and most <= 254)
 
 
 @remembered
@@ -96,6 +96,12 @@ def weight_range(op: SumOfProducts) -> tuple[int, int]:
     """The least and the largest weight, less its zero point."""
     weights = weights_of(op)
     return int(weights.min(initial=0)), int(weights.max(initial=0))
+
+
+def has_byte_weights(op: SumOfProducts) -> bool:
+    """Whether weights less their zero points are -128..127."""
+    least, most = weight_range(op)
+    return least >= -128 and most <= 127
 
 
 def flips(op: SumOfProducts) -> bool:

@@ -91,6 +91,16 @@ def test_no_lane_of_two_products_overflows_once_weights_are_taken_apart() -> Non
     assert (without_rests(weights, -127) == weights).all()
 
 
+def test_what_zero_points_move_beyond_bytes_is_a_rest_that_is_a_byte() -> None:
+    weights = np.random.default_rng(2).choice([-255, -129, -128, 0, 127, 128, 254], (64, 16))
+    kept = without_rests(weights, -128)
+    for part in (kept, weights - kept):
+        assert -128 <= part.min() <= part.max() <= 127
+        pairs = part.reshape(-1, 2, 8)
+        for code in (-128, 127):
+            assert -(2**15) <= (pairs * code).sum(axis=1).min() <= (pairs * code).sum(axis=1).max() < 2**15
+
+
 @pytest.mark.parametrize(("weight", "groups"), [(-128, 0), (127, 1), (-64, 1), (-63, 2), (-8, 15), (-2, 63), (1, 64)])
 def test_as_many_groups_are_held_as_16_bits_hold(weight: int, groups: int) -> None:
     case = gemm("held", Numbers(w_fill="highest"), (1, 16 * 64), (16 * 64, 3))
