@@ -126,7 +126,8 @@ def is_sum_of_products(op: SumOfProducts, *, raw: bool) -> bool:
 def bias_of(op: SumOfProducts, weights: NDArray[np.int64]) -> NDArray[np.int64]:
     """[outputs]: the bias less what the zero point of the input adds to the sums with weights_of(op)."""
     bias = np.zeros(len(weights), np.int64) if op.bias is None else constant_of(op.bias).astype(np.int64)
-    return bias - zero_point(data_of(op).type) * weights.sum(axis=(1, 2))
+    folded: NDArray[np.int64] = bias - zero_point(data_of(op).type) * weights.sum(axis=(1, 2))
+    return folded
 
 
 def per_output(role: str, values: NDArray[Any], outputs: int, lanes: int) -> ConstantArray:
