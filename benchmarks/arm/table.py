@@ -25,7 +25,7 @@ def as_markdown(data: Mapping[str, Any]) -> str:
             parts += ["Cycles / instructions per multiply-accumulate, the whole step:", _layer(data, layer, _whole)]
             parts += ["Cycles (bound) of the loops alone:", _layer(data, layer, _loop)]
     if data["models"]:
-        parts += ["### Whole models", _models(data["models"])]
+        parts += ["### Whole models", "Millions of instructions; of cycles, all steps:", _models(data["models"])]
     if data["peers"]:
         parts += ["### Where the peers' loops were read", _sources(data["peers"])]
     return "\n\n".join(parts) + "\n"
