@@ -225,6 +225,7 @@ static inline void subbyte_batch_normalization(const void* x, void* y, const flo
 // toward zero, saturated to low .. high, NaN 0. to_bool: whether x is not 0. Tiles: chunks of `chunk` elements.
 static inline void subbyte_cast(const void* x, void* y, int32_t x_type, int32_t y_type, int32_t to_bool, int64_t low,
                                 int64_t high, int32_t elements, int32_t chunk, int32_t begin, int32_t end) {
+    SUBBYTE_COMPARES_FLOATS
     const int32_t stop = subbyte_smaller(chunk * end, elements);
     int32_t i;
     for (i = chunk * begin; i < stop; ++i) {
