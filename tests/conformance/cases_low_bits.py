@@ -40,3 +40,6 @@ def low_bits() -> Iterator[Case]:
     yield conv("low_bits_large", _TWO, (1, 64, 15, 17), 64, (5, 5), pads=(2, 2, 2, 2))
     yield conv("low_bits_valid", _ONE, (1, 64, 7, 9), 24, (3, 3))
     yield gemm("low_bits_many_rows", _ONE, (300, 128), (128, 48))
+    ones = replace(_RAW, x=UINT1, w=TERNARY, x_fill="highest", w_fill="highest")
+    for depth in (896, 1024, 1920, 2048):  # 4, and 2, counts of so many steps are a byte together, and just no more
+        yield gemm(f"low_bits_ones_{depth}_highest", ones, (9, depth), (depth, 5))

@@ -178,14 +178,12 @@ SUBBYTE_INLINE void subbyte_arm_bits_lay_out(const struct subbyte_arm_bits_scrat
 
 typedef uint8x16_t subbyte_arm_bits_counts[SUBBYTE_ARM_BITS_PIXELS][SUBBYTE_ARM_BITS_GROUP][SUBBYTE_ARM_BITS_PAIRS];
 
-// Pipelines that run in order wait for results of the last few instructions: with 64 bits, where registers suffice, the order
-// of the program stays as it is written here, in waves of instructions that do not wait for each other. Loads stay in any case.
-#define SUBBYTE_ARM_BITS_LOADED(v) __asm__ volatile("" : "+w"(v))
-#if defined(__aarch64__)
+// Loads with 32 bits have no offsets: they leave their pointer at the next vector.
+#define SUBBYTE_ARM_BITS_NEXT(pointer) __asm__("" : "+r"(pointer))
+
+// Pipelines that run in order wait for results of the last few instructions: the order of the program stays as it is written
+// here, in waves of instructions that do not wait for each other. With 32 bits it also keeps compilers within 16 registers.
 #define SUBBYTE_ARM_BITS_IN_ORDER(v) __asm__ volatile("" : "+w"(v))
-#else
-#define SUBBYTE_ARM_BITS_IN_ORDER(v) (void)(v)
-#endif
 
 enum { SUBBYTE_ARM_BITS_WAVE = 4 };
 
@@ -195,14 +193,22 @@ struct subbyte_arm_bits_loaded {
     uint8x16_t both[2 * SUBBYTE_ARM_BITS_WAVE];
 };
 
-// Count number `at` of a register tile is that of a pixel, an output and a pair of planes.
+// Count number `at` of a register tile is that of a pixel, an output and a pair of planes. With 32 bits the planes of pixels
+// stay in registers while those of outputs pass by, or the other way round: those that are fewer stay.
 struct subbyte_arm_bits_place {
     int32_t pixel, output, pair;
 };
 SUBBYTE_INLINE struct subbyte_arm_bits_place subbyte_arm_bits_place(int32_t at, const struct subbyte_arm_conv* g,
                                                                     const struct subbyte_arm_bits* t) {
     const int32_t pairs = t->w_planes * t->x_planes;
-    const struct subbyte_arm_bits_place place = {at / pairs % g->pixels, at / pairs / g->pixels, at % pairs};
+#if defined(__aarch64__)
+    const int32_t by_output = 1;
+#else
+    const int32_t by_output = t->group * t->w_planes > g->pixels * t->x_planes;
+#endif
+    const struct subbyte_arm_bits_place place = {by_output ? at / pairs % g->pixels : at / pairs / t->group,
+                                                 by_output ? at / pairs / g->pixels : at / pairs % t->group,
+                                                 at % pairs};
     return place;
 }
 
@@ -253,19 +259,20 @@ SUBBYTE_INLINE void subbyte_arm_bits_add(subbyte_arm_bits_counts counts, struct 
     }
 }
 
+#if defined(__aarch64__)
 SUBBYTE_INLINE void subbyte_arm_bits_load(struct subbyte_arm_bits_loaded* now, const uint8_t* x, const uint8_t* w,
                                           const struct subbyte_arm_conv* g, const struct subbyte_arm_bits* t) {
     int32_t m, n, i;
     SUBBYTE_UNROLL for (m = 0; m < g->pixels; ++m) {
         SUBBYTE_UNROLL for (i = 0; i < t->x_planes; ++i, x += SUBBYTE_ARM_BYTES) {
             now->x[m][i] = subbyte_arm_load_u8(x);
-            SUBBYTE_ARM_BITS_LOADED(now->x[m][i]);
+            SUBBYTE_ARM_BITS_IN_ORDER(now->x[m][i]);
         }
     }
     SUBBYTE_UNROLL for (n = 0; n < t->group; ++n) {
         SUBBYTE_UNROLL for (i = 0; i < t->w_planes; ++i, w += SUBBYTE_ARM_BYTES) {
             now->w[n][i] = subbyte_arm_load_u8(w);
-            SUBBYTE_ARM_BITS_LOADED(now->w[n][i]);
+            SUBBYTE_ARM_BITS_IN_ORDER(now->w[n][i]);
         }
     }
 }
@@ -310,6 +317,72 @@ SUBBYTE_INLINE void subbyte_arm_bits_count(subbyte_arm_bits_counts counts, const
     subbyte_arm_bits_step(counts, &now, x, w, 0, 0, g, t);
 }
 
+#else
+
+// The planes that a wave is the first of its step to need: one vector of each stream behind the other.
+SUBBYTE_INLINE void subbyte_arm_bits_load(struct subbyte_arm_bits_loaded* now, const uint8_t** x, const uint8_t** w,
+                                          int32_t wave, const struct subbyte_arm_conv* g,
+                                          const struct subbyte_arm_bits* t) {
+    int32_t i;
+    SUBBYTE_UNROLL for (i = 0; i < SUBBYTE_ARM_BITS_WAVE; ++i) {
+        const int32_t at = wave * SUBBYTE_ARM_BITS_WAVE + i;
+        const struct subbyte_arm_bits_place place = subbyte_arm_bits_place(at, g, t);
+        const int32_t of_x = place.pair % t->x_planes, of_w = place.pair / t->x_planes;
+        if (at >= subbyte_arm_bits_total(g, t)) continue;
+        if (place.output == 0 && of_w == 0) {
+            uint8x16_t* to = &now->x[place.pixel][of_x];
+            *to = subbyte_arm_load_u8(*x);
+            SUBBYTE_ARM_BITS_IN_ORDER(*to);
+            *x += SUBBYTE_ARM_BYTES;
+            SUBBYTE_ARM_BITS_NEXT(*x);
+        }
+        if (place.pixel == 0 && of_x == 0) {
+            uint8x16_t* to = &now->w[place.output][of_w];
+            *to = subbyte_arm_load_u8(*w);
+            SUBBYTE_ARM_BITS_IN_ORDER(*to);
+            *w += SUBBYTE_ARM_BYTES;
+            SUBBYTE_ARM_BITS_NEXT(*w);
+        }
+    }
+}
+
+// Adds the counts of a step, or begins with them where it is the first. What a wave needs is loaded during the one before: the
+// first wave's before the step, and with `more` those of the next step's. 8 counts, 4 planes and 4 of their counts fill the
+// registers.
+SUBBYTE_INLINE void subbyte_arm_bits_step(subbyte_arm_bits_counts counts, struct subbyte_arm_bits_loaded* now,
+                                          const uint8_t** x, const uint8_t** w, int32_t first, int32_t more,
+                                          const struct subbyte_arm_conv* g, const struct subbyte_arm_bits* t) {
+    const int32_t waves = (subbyte_arm_bits_total(g, t) + SUBBYTE_ARM_BITS_WAVE - 1) / SUBBYTE_ARM_BITS_WAVE;
+    int32_t wave;
+    SUBBYTE_UNROLL for (wave = 0; wave < waves; ++wave) {
+        subbyte_arm_bits_and(now, wave, g, t);
+        if (more || wave + 1 < waves) subbyte_arm_bits_load(now, x, w, (wave + 1) % waves, g, t);
+        subbyte_arm_bits_ones(now, wave, g, t);
+        subbyte_arm_bits_add(counts, now, wave, first, g, t);
+    }
+}
+
+// The counts of `steps` steps, at least one.
+SUBBYTE_INLINE void subbyte_arm_bits_count(subbyte_arm_bits_counts counts, const uint8_t* x, const uint8_t* w,
+                                           int32_t steps, const struct subbyte_arm_conv* g,
+                                           const struct subbyte_arm_bits* t) {
+    struct subbyte_arm_bits_loaded now;
+    subbyte_arm_bits_load(&now, &x, &w, 0, g, t);
+    if (steps == 1) {
+        subbyte_arm_bits_step(counts, &now, &x, &w, 1, 0, g, t);
+        return;
+    }
+    subbyte_arm_bits_step(counts, &now, &x, &w, 1, 1, g, t);
+    for (steps -= 2; steps >= 2; steps -= 2) {
+        subbyte_arm_bits_step(counts, &now, &x, &w, 0, 1, g, t);
+        subbyte_arm_bits_step(counts, &now, &x, &w, 0, 1, g, t);
+    }
+    if (steps) subbyte_arm_bits_step(counts, &now, &x, &w, 0, 1, g, t);
+    subbyte_arm_bits_step(counts, &now, &x, &w, 0, 0, g, t);
+}
+
+#endif
+
 // The products of the counts of one pixel and output with their factors, eight parts of a sum.
 SUBBYTE_INLINE int16x8_t subbyte_arm_bits_weigh(const uint8x16_t* counts, const struct subbyte_arm_bits* t) {
     int16x8_t sum = vreinterpretq_s16_u16(vpaddlq_u8(counts[0]));
@@ -350,9 +423,21 @@ SUBBYTE_INLINE int32x4_t subbyte_arm_bits_of_one_pair(uint8x16_t a, uint8x16_t b
         sums = vreinterpretq_s32_u32(vpaddlq_u16(vpaddq_u16(low, vpaddq_u16(vpaddlq_u8(c), vpaddlq_u8(d)))));
     }
 #else
-    (void)steps;
-    sums = subbyte_arm_bits_across(vreinterpretq_s16_u16(vpaddlq_u8(a)), vreinterpretq_s16_u16(vpaddlq_u8(b)),
-                                   vreinterpretq_s16_u16(vpaddlq_u8(c)), vreinterpretq_s16_u16(vpaddlq_u8(d)));
+    if (steps <= 7) {
+        const uint8x8_t a_8 = vadd_u8(vget_low_u8(a), vget_high_u8(a)), b_8 = vadd_u8(vget_low_u8(b), vget_high_u8(b));
+        const uint8x8_t c_8 = vadd_u8(vget_low_u8(c), vget_high_u8(c)), d_8 = vadd_u8(vget_low_u8(d), vget_high_u8(d));
+        const uint8x16_t fours = vcombine_u8(vpadd_u8(a_8, b_8), vpadd_u8(c_8, d_8));
+        sums = vreinterpretq_s32_u32(vpaddlq_u16(vpaddlq_u8(fours)));
+    } else if (steps <= 15) {
+        const uint8x8_t a_8 = vadd_u8(vget_low_u8(a), vget_high_u8(a)), b_8 = vadd_u8(vget_low_u8(b), vget_high_u8(b));
+        const uint8x8_t c_8 = vadd_u8(vget_low_u8(c), vget_high_u8(c)), d_8 = vadd_u8(vget_low_u8(d), vget_high_u8(d));
+        const uint16x8_t low = vpaddlq_u8(vcombine_u8(a_8, b_8)), high = vpaddlq_u8(vcombine_u8(c_8, d_8));
+        sums = vreinterpretq_s32_u32(vpaddlq_u16(vcombine_u16(vpadd_u16(vget_low_u16(low), vget_high_u16(low)),
+                                                              vpadd_u16(vget_low_u16(high), vget_high_u16(high)))));
+    } else {
+        sums = subbyte_arm_bits_across(vreinterpretq_s16_u16(vpaddlq_u8(a)), vreinterpretq_s16_u16(vpaddlq_u8(b)),
+                                       vreinterpretq_s16_u16(vpaddlq_u8(c)), vreinterpretq_s16_u16(vpaddlq_u8(d)));
+    }
 #endif
     return t->factors[0] == 1 ? sums : vmulq_n_s32(sums, t->factors[0]);
 }
