@@ -13,10 +13,10 @@ from subbyte.compiler.ir.qops import QConv, QGemm
 from subbyte.compiler.target import Call, ConstantArray, ConstantStruct, Kernel, Storage, TargetFacts, as_array
 from subbyte.targets.arm.bit_planes import MOST_PAIRS, MOST_PLANES, PANEL, VECTOR, PlaneWeights, chunk_of
 from subbyte.targets.arm.processors import AARCH32, AARCH64
-from subbyte.targets.arm.rows import CYCLE, NEON, row
+from subbyte.targets.arm.rows import CYCLE, NEON, row, sharing_seconds
 from subbyte.targets.arm.slabs import LINE_SLACK, is_pointwise, register_tiles, slab_cut, slab_tiles, window_pixels
 from subbyte.targets.arm.sums import Cut, accepts_sums, input_range, sums_call
-from subbyte.targets.common.sums import SumOfProducts, geometry, weights_of
+from subbyte.targets.common.sums import SumOfProducts, data_of, geometry, weights_of
 from subbyte.targets.common.tiles import ceil_div
 
 _COUNTERS = {AARCH32: 8, AARCH64: 16}  # registers for counts; as many again hold planes and what is on its way
@@ -175,7 +175,8 @@ def cycles(p: Plan, pipeline: Pipeline) -> float:
 def _cost(op: SumOfProducts, facts: TargetFacts, state: str) -> float:
     p = plan(op, state)
     assert p is not None
-    return cycles(p, _PIPELINES.get(facts.core, _PIPELINES["cortex-a53"])) * CYCLE
+    shared = sharing_seconds(data_of(op).type, p.cut.tiles.panels) + sharing_seconds(op.type)
+    return cycles(p, _PIPELINES.get(facts.core, _PIPELINES["cortex-a53"])) * CYCLE + shared
 
 
 def _row(op: type[Node], state: str, storage: Storage, *, raw: bool) -> Kernel:

@@ -13,11 +13,11 @@ from subbyte.compiler.ir.qops import QConv, QGemm
 from subbyte.compiler.target import Argument, Call, ConstantArray, ConstantStruct, Kernel, Storage, TargetFacts
 from subbyte.targets.arm.byte_weights import CODES_AT_ONCE, VECTOR, CellWeights, Chunks, ProductWeights
 from subbyte.targets.arm.processors import AARCH32, AARCH64
-from subbyte.targets.arm.rows import CYCLE, NEON, row
+from subbyte.targets.arm.rows import CYCLE, NEON, row, sharing_seconds
 from subbyte.targets.arm.slabs import LINE_SLACK, is_pointwise, register_tiles, slab_cut, slab_tiles, window_pixels
 from subbyte.targets.arm.sums import Cut, accepts_sums, input_range, sums_call
 from subbyte.targets.common.lookup_weights import NIBBLES, choose_cells
-from subbyte.targets.common.sums import SumOfProducts, geometry, weights_of
+from subbyte.targets.common.sums import SumOfProducts, data_of, geometry, weights_of
 from subbyte.targets.common.tiles import ceil_div
 
 _PRODUCTS = 0  # SUBBYTE_ARM_PRODUCTS of kernels/arm_byte_sums.h; NIBBLES and OUTPUTS are one more than those of x86
@@ -197,7 +197,8 @@ def cycles(p: Plan, pipeline: Pipeline) -> float:
 def _cost(op: SumOfProducts, facts: TargetFacts, state: str, by: str) -> float:
     p = plan(op, state, by)
     assert p is not None
-    return cycles(p, _PIPELINES.get(facts.core, _PIPELINES["cortex-a53"])) * CYCLE
+    shared = sharing_seconds(data_of(op).type, p.cut.tiles.panels) + sharing_seconds(op.type)
+    return cycles(p, _PIPELINES.get(facts.core, _PIPELINES["cortex-a53"])) * CYCLE + shared
 
 
 _OPERANDS = {"products": "b4, s4", "lookup": "u2, 4 weights"}

@@ -16,12 +16,12 @@ from subbyte.compiler.ir.node import Node
 from subbyte.compiler.ir.qops import QConv, QGemm
 from subbyte.compiler.target import Argument, Call, Kernel, KernelKnob, Storage, TargetFacts
 from subbyte.targets.arm.packing_dots import STORED_BITS, Order, levels_of, pack_weights, stored_bits
-from subbyte.targets.arm.rows import CYCLE, NEON, in_order, row
+from subbyte.targets.arm.rows import CYCLE, NEON, in_order, row, sharing_seconds
 from subbyte.targets.arm.sums import Cut, accepts_sums, cut_into, fits_tiles, sums_call, with_weights
 from subbyte.targets.arm.tiles import PANEL_PIECES, PIECES
 from subbyte.targets.common import geometry as shapes
 from subbyte.targets.common.remembered import remembered
-from subbyte.targets.common.sums import SumOfProducts, geometry, weights_of
+from subbyte.targets.common.sums import SumOfProducts, data_of, geometry, weights_of
 from subbyte.targets.common.tiles import ceil_div
 
 MOST_PIXELS, MOST_VECTORS, MOST_SUMS = 8, 8, 24  # as in kernels/arm_sums_*.h
@@ -210,7 +210,8 @@ def _cost(op: SumOfProducts, facts: TargetFacts, form: Form) -> float:
     areas = g.images * tiles.rows * tiles.columns
     cycles = with_weights(cycles, cut, weight_bytes, facts)
     copied = areas * tiles.scratch_bytes * (0.3 if ordered else 0.1)
-    return (cycles + copied) * CYCLE
+    shared = sharing_seconds(data_of(op).type, tiles.panels) + sharing_seconds(op.type)
+    return (cycles + copied) * CYCLE + shared
 
 
 def _row(op: type[Node], form: Form, storage: Storage, *, raw: bool) -> Kernel:

@@ -18,11 +18,11 @@ from subbyte.compiler.ir.node import Node
 from subbyte.compiler.ir.qops import QConv, QGemm
 from subbyte.compiler.target import Call, ConstantArray, Integer, Kernel, Storage, TargetFacts, as_array
 from subbyte.targets.arm.packing_dots import stored_bits
-from subbyte.targets.arm.rows import AARCH32, AARCH64, CYCLE, in_order, row
+from subbyte.targets.arm.rows import AARCH32, AARCH64, CYCLE, in_order, row, sharing_seconds
 from subbyte.targets.arm.sums import Cut, accepts_sums, cut_into, input_range, sums_call, with_weights
 from subbyte.targets.common import geometry as shapes
 from subbyte.targets.common.remembered import remembered
-from subbyte.targets.common.sums import SumOfProducts, geometry, weights_of
+from subbyte.targets.common.sums import SumOfProducts, data_of, geometry, weights_of
 from subbyte.targets.common.tiles import ceil_div, padded_to
 
 OUTPUTS, GROUP = 8, 16  # of a register tile, and products at a time, as in kernels/arm_few_rows.h
@@ -145,7 +145,8 @@ def _cost(op: SumOfProducts, facts: TargetFacts, way: Way) -> float:
     tile = groups * step + rows * (20.0 if ordered else 10.0) + 15.0
     passes = ceil_div(g.results[1], rows)
     cycles = passes * ceil_div(g.outputs, OUTPUTS) * tile
-    return with_weights(cycles, cut, passes * g.outputs * g.channels * digits.bits / 8, facts) * CYCLE
+    shared = sharing_seconds(data_of(op).type) + sharing_seconds(op.type)
+    return with_weights(cycles, cut, passes * g.outputs * g.channels * digits.bits / 8, facts) * CYCLE + shared
 
 
 def _rows() -> Iterator[Kernel]:

@@ -22,7 +22,7 @@ from subbyte.targets.common.spans import span
 _CHUNK = 16384
 
 
-def _bits(op: QBinary) -> int | None:
+def pair_bits(op: QBinary) -> int | None:
     """Bits of a pair; None where an operand is no unsigned code."""
     types = (op.a.type, op.b.type)
     if not all(is_unsigned_byte(of_type.dtype) for of_type in types):
@@ -31,7 +31,7 @@ def _bits(op: QBinary) -> int | None:
 
 
 @lru_cache(maxsize=64)
-def _table(grids: Grids, entries: int) -> NDArray[np.uint8]:
+def pair_table(grids: Grids, entries: int) -> NDArray[np.uint8]:
     """[entries]: the code of each pair, 0 for those that are none."""
     a, b, y = grids.all_pairs()
     table = np.zeros(entries, np.uint8)
@@ -41,7 +41,7 @@ def _table(grids: Grids, entries: int) -> NDArray[np.uint8]:
 
 def _accepts(op: QBinary, entries: int) -> bool:
     types: tuple[TensorType, ...] = (op.a.type, op.b.type, op.type)
-    bits = _bits(op)
+    bits = pair_bits(op)
     return bits is not None and 1 << bits <= entries and all(map(is_quantized_byte, types)) and can_broadcast(op)
 
 
@@ -53,7 +53,7 @@ def _call(op: QBinary, entries: int) -> Call:
             operand(op, op.a),
             operand(op, op.b),
             ResultPointer(),
-            ConstantArray("table", _table(Grids.of(op), entries), f"pairs{entries}"),
+            ConstantArray("table", pair_table(Grids.of(op), entries), f"pairs{entries}"),
             Integer(op.a.type.dtype.bits),
             runs,
             Special.TILE_BEGIN,

@@ -42,12 +42,12 @@ def _struct(**fields: int) -> ConstantStruct:
     return ConstantStruct("subbyte_arm_pool", tuple((name, given.get(name, 0)) for name in names))
 
 
-def _pool_struct(op: Pool) -> ConstantStruct:
+def _pool_struct(op: Pool, pixel_bytes: int | None = None) -> ConstantStruct:
     s = spatial(op)
     return _struct(
         height=s.extents[0],
         width=s.extents[1],
-        channels=op.x.type.shape[1],
+        channels=op.x.type.shape[1] if pixel_bytes is None else pixel_bytes,
         out_height=s.results[0],
         out_width=s.results[1],
         kernel_height=s.kernel[0],
@@ -79,7 +79,7 @@ def _average(x: TensorType, y: QuantParams) -> ConstantStruct:
     )
 
 
-def _is_pool(op: Pool) -> bool:
+def is_pool(op: Pool) -> bool:
     return is_spatial(op.x.type) and is_channels_last(op.x.type) and is_channels_last(op.type)
 
 
@@ -92,20 +92,23 @@ def _max_symbol(op: MaxPool) -> str:
 
 
 def _accepts_max(op: MaxPool, sign: str) -> bool:
-    return is_byte(op.type) and _is_pool(op) and _max_symbol(op).endswith(f"{sign}8")
+    return is_byte(op.type) and is_pool(op) and _max_symbol(op).endswith(f"{sign}8")
+
+
+def max_pool_call(op: MaxPool, symbol: str, pixel_bytes: int) -> Call:
+    """A call of a kernel that steps through bytes; codes of a pixel may share them."""
+    geometry = _pool_struct(op, pixel_bytes)
+    arguments = (operand(op, op.x), ResultPointer(), geometry, Special.TILE_BEGIN, Special.TILE_END)
+    return Call(symbol, arguments, tiles=_tiles(op))
 
 
 def _max_call(op: MaxPool) -> Call:
-    arguments = (operand(op, op.x), ResultPointer(), _pool_struct(op), Special.TILE_BEGIN, Special.TILE_END)
-    return Call(_max_symbol(op), arguments, tiles=_tiles(op))
+    return max_pool_call(op, _max_symbol(op), op.x.type.shape[1])
 
 
 def _accepts_average(op: QAveragePool) -> bool:
     return (
-        is_quantized_byte(op.x.type)
-        and is_quantized_byte(op.type)
-        and _is_pool(op)
-        and math.prod(op.kernel) <= _LONGEST
+        is_quantized_byte(op.x.type) and is_quantized_byte(op.type) and is_pool(op) and math.prod(op.kernel) <= _LONGEST
     )
 
 
@@ -179,13 +182,17 @@ def _reduce_call(op: QReduce) -> Call:
     )
 
 
-def _cost(op: Pool | QReduce, facts: TargetFacts, of_code: float, of_result: float) -> float:
-    """By codes read, taken as often as there are windows with them, and by results; part blocks as whole ones."""
+def pool_cost(op: Pool | QReduce, facts: TargetFacts, of_code: float, of_result: float, bits: int = 8) -> float:
+    """By codes read, taken as often as there are windows with them, and by results; part blocks as whole ones.
+
+    bits: of a code in memory, of which a block has 16 bytes.
+    """
     if isinstance(op, QReduce):
         read, channels = op.x.type.elements, 16
     else:
         read, channels = op.type.elements * math.prod(op.kernel), op.x.type.shape[1]
-    waste = 16 * math.ceil(channels / 16) / channels * (1 if channels >= 8 else 2)
+    pixel = channels * bits // 8
+    waste = 16 * math.ceil(pixel / 16) / pixel * (1 if pixel >= 8 else 2)
     slower = 1.0 if in_order(facts) else 0.6
     return ((read * of_code + op.type.elements * of_result) * waste * slower + 100) * CYCLE
 
@@ -194,18 +201,18 @@ ROWS: tuple[Kernel, ...] = (
     *(
         row(
             MaxPool, f"subbyte_arm_max_pool_{sign}8", "arm_pool.h", Storage.CHANNELS_LAST, _max_call,
-            partial(_accepts_max, sign=sign), f"{sign}8 -> {sign}8", partial(_cost, of_code=0.4, of_result=1.5),
+            partial(_accepts_max, sign=sign), f"{sign}8 -> {sign}8", partial(pool_cost, of_code=0.4, of_result=1.5),
         )
         for sign in "us"
     ),
     row(
         QAveragePool, "subbyte_arm_average_pool", "arm_pool.h", Storage.CHANNELS_LAST, _average_call,
-        _accepts_average, "b8 -> b8", partial(_cost, of_code=0.5, of_result=12.0),
+        _accepts_average, "b8 -> b8", partial(pool_cost, of_code=0.5, of_result=12.0),
     ),
     *(
         row(
             op, "subbyte_arm_average_pool", "arm_pool.h", Storage.ANY, _reduce_call, _accepts_reduction,
-            "b8 -> b8, over pixels", partial(_cost, of_code=0.5, of_result=12.0),
+            "b8 -> b8, over pixels", partial(pool_cost, of_code=0.5, of_result=12.0),
         )
         for op in (QReduceMean, QReduceSum)
     ),

@@ -68,7 +68,7 @@ def cost_at(
 
 def sharing_seconds(of_type: TensorType, times: int = 1) -> float:
     """What it takes to take codes that share bytes apart so many times, or to put them together."""
-    return 0.0 if stored_bits(of_type) == 8 else 0.4 * of_type.elements * times * CYCLE
+    return 0.0 if stored_bits(of_type) == 8 else 0.6 * of_type.elements * times * CYCLE
 
 
 def row(

@@ -152,47 +152,73 @@ SUBBYTE_INLINE uint8x16_t subbyte_arm_look_up(uint8x16_t table, uint8x16_t index
 
 // ---- codes that share bytes: code i of a row has bits i * bits to i * bits + bits - 1 -------------------------------------
 
-// n codes of `bits` bits (1, 2, 4 or 8) as bytes. Reads and writes nothing beyond them; n codes are whole bytes.
-SUBBYTE_INLINE void subbyte_arm_unpack(uint8_t* to, const uint8_t* x, int32_t n, int32_t bits) {
-    const uint8x8_t nibble = vdup_n_u8(15);
-    const uint8x16_t mask = vdupq_n_u8((uint8_t)((1 << bits) - 1));
-    const int32_t per_byte = 8 / bits;
-    uint8_t codes[64];
-    int32_t i, bytes = n / per_byte;
-    for (i = 0; i < bytes; i += 8) {
-        const int32_t rest = subbyte_min_s32(bytes - i, 8);
-        const uint8x8_t packed = vget_low_u8(subbyte_arm_load_part(x + i, rest));
-        // vzip, applied to the lower and the upper half of each piece, leaves the codes in order.
-        const uint8x8x2_t halves = vzip_u8(vand_u8(packed, nibble), vshr_n_u8(packed, 4));
-        const uint8x16_t fours = vcombine_u8(halves.val[0], halves.val[1]);  // a nibble each
-        if (bits == 4) {
-            vst1q_u8(codes, fours);
-        } else if (bits == 2) {
-            const uint8x16x2_t twos = vzipq_u8(vandq_u8(fours, mask), vshrq_n_u8(fours, 2));
-            vst1q_u8(codes, twos.val[0]);
-            vst1q_u8(codes + 16, twos.val[1]);
-        } else {
-            const uint8x16_t three = vdupq_n_u8(3);
-            const uint8x16x2_t twos = vzipq_u8(vandq_u8(fours, three), vshrq_n_u8(fours, 2));
-            const uint8x16x2_t low = vzipq_u8(vandq_u8(twos.val[0], mask), vshrq_n_u8(twos.val[0], 1));
-            const uint8x16x2_t high = vzipq_u8(vandq_u8(twos.val[1], mask), vshrq_n_u8(twos.val[1], 1));
-            vst1q_u8(codes, low.val[0]);
-            vst1q_u8(codes + 16, low.val[1]);
-            vst1q_u8(codes + 32, high.val[0]);
-            vst1q_u8(codes + 48, high.val[1]);
+// The 128 / bits codes of 16 bytes, of `bits` bits (1, 2 or 4), as bytes: stores of two or four registers put them in order.
+SUBBYTE_INLINE void subbyte_arm_split(uint8_t* to, uint8x16_t x, int32_t bits) {
+    if (bits == 4) {
+        uint8x16x2_t codes;
+        codes.val[0] = vandq_u8(x, vdupq_n_u8(15));
+        codes.val[1] = vshrq_n_u8(x, 4);
+        vst2q_u8(to, codes);
+    } else if (bits == 2) {
+        const uint8x16_t mask = vdupq_n_u8(3);
+        uint8x16x4_t codes;
+        codes.val[0] = vandq_u8(x, mask);
+        codes.val[1] = vandq_u8(vshrq_n_u8(x, 2), mask);
+        codes.val[2] = vandq_u8(vshrq_n_u8(x, 4), mask);
+        codes.val[3] = vshrq_n_u8(x, 6);
+        vst4q_u8(to, codes);
+    } else {
+        const uint8x16_t mask = vdupq_n_u8(1);
+        const uint8x16x2_t first = vzipq_u8(vandq_u8(x, mask), vandq_u8(vshrq_n_u8(x, 4), mask));
+        const uint8x16x2_t second = vzipq_u8(vandq_u8(vshrq_n_u8(x, 1), mask), vandq_u8(vshrq_n_u8(x, 5), mask));
+        const uint8x16x2_t third = vzipq_u8(vandq_u8(vshrq_n_u8(x, 2), mask), vandq_u8(vshrq_n_u8(x, 6), mask));
+        const uint8x16x2_t fourth = vzipq_u8(vandq_u8(vshrq_n_u8(x, 3), mask), vshrq_n_u8(x, 7));
+        int32_t half;
+        SUBBYTE_UNROLL for (half = 0; half < 2; ++half) {
+            uint8x16x4_t codes;
+            codes.val[0] = first.val[half];
+            codes.val[1] = second.val[half];
+            codes.val[2] = third.val[half];
+            codes.val[3] = fourth.val[half];
+            vst4q_u8(to + 64 * half, codes);
         }
-        subbyte_arm_copy(to + i * per_byte, codes, rest * per_byte, 0);
     }
+}
+
+// n codes of `bits` bits (1, 2 or 4) as bytes. Reads and writes nothing beyond them; n codes are whole bytes.
+SUBBYTE_INLINE void subbyte_arm_unpack(uint8_t* to, const uint8_t* x, int32_t n, int32_t bits) {
+    const int32_t each = 128 / bits;
+    for (; n >= each; n -= each, to += each, x += 16) subbyte_arm_split(to, vld1q_u8(x), bits);
+    if (n > 0) {
+        uint8_t codes[128];
+        subbyte_arm_split(codes, subbyte_arm_load_part(x, (int32_t)subbyte_whole_bytes(n, bits)), bits);
+        subbyte_arm_copy(to, codes, n, 0);
+    }
+}
+
+// How far to the left each of 16 codes of `bits` bits (1, 2 or 4) lies in its byte.
+SUBBYTE_INLINE int8x16_t subbyte_arm_lefts(int32_t bits) {
+    const uint64_t lefts = bits == 1 ? 0x0706050403020100u : bits == 2 ? 0x0604020006040200u : 0x0400040004000400u;
+    return vreinterpretq_s8_u64(vdupq_n_u64(lefts));
 }
 
 // 16 codes, a byte each, as 2 * bits bytes; what stands behind them is not meant. Requires codes below 2^bits.
 SUBBYTE_INLINE uint8x16_t subbyte_arm_join(uint8x16_t codes, int32_t bits) {
-    int32_t width;
-    for (width = bits; width < 8; width *= 2) {  // each byte takes the codes of two
-        const uint8x16x2_t parts = vuzpq_u8(codes, codes);
-        codes = vorrq_u8(parts.val[0], vshlq_u8(parts.val[1], vdupq_n_s8((int8_t)width)));
-    }
+    if (bits == 8) return codes;
+    codes = vshlq_u8(codes, subbyte_arm_lefts(bits));
+#if defined(__aarch64__)
+    codes = vpaddq_u8(codes, codes);
+    if (bits < 4) codes = vpaddq_u8(codes, codes);
+    if (bits < 2) codes = vpaddq_u8(codes, codes);
     return codes;
+#else
+    {
+        uint8x8_t half = vpadd_u8(vget_low_u8(codes), vget_high_u8(codes));
+        if (bits < 4) half = vpadd_u8(half, half);
+        if (bits < 2) half = vpadd_u8(half, half);
+        return vcombine_u8(half, half);
+    }
+#endif
 }
 
 #endif  // SUBBYTE_ARM_VECTOR_H
