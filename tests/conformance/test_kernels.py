@@ -74,13 +74,13 @@ def _tables() -> list[Table]:
     return tables
 
 
-def _portable_on_arm(sweep: bool) -> list[Table]:
-    """The rows of `portable`, compiled for Arm: each operation for one of its instruction sets, in a sweep for both."""
-    portable, names = find_target("portable"), ("armv7-a+neon", "armv8-a")
+def _portable_on_arm() -> list[Table]:
+    """The rows of `portable`, compiled for both of Arm's instruction sets."""
+    portable = find_target("portable")
     return [
         (find_target(name), op, tuple(portable.kernels_for(op)))
+        for name in ("armv7-a+neon", "armv8-a")
         for op in dict.fromkeys(row.op for row in portable.kernels)
-        for name in (names if sweep else (names[crc32(op.__name__.encode()) % 2],))
     ]
 
 
@@ -91,14 +91,22 @@ def _id(part: Target | type[Node] | tuple[Kernel, ...]) -> str:
 
 
 @cache
+def _cases() -> dict[type[Node], list[Case]]:
+    """Every case by its operation."""
+    found: dict[type[Node], list[Case]] = {}
+    for case in all_cases():
+        found.setdefault(type(case.node(False)), []).append(case)
+    return found
+
+
+@cache
 def _cases_of(op: type[Node]) -> list[tuple[str, Node, Case]]:
     """The cases of an operation, row-major and channels-last."""
-    found = []
-    for case in all_cases():
-        if type(case.node(False)) is op:
-            found += [(f"{case.name} row-major", case.node(False), case)]
-            found += [(f"{case.name} channels-last", case.node(True), case)]
-    return found
+    return [
+        (f"{case.name} {how}", case.node(last), case)
+        for case in _cases().get(op, [])
+        for how, last in (("row-major", False), ("channels-last", True))
+    ]
 
 
 STORED = {Storage.CHANNELS_LAST: ("channels-last",), Storage.ROW_MAJOR: ("row-major",)}
@@ -133,12 +141,7 @@ def _some(calls: Sequence[Prepared], target: Target, most: int) -> list[Prepared
     return [call for call in calls if id(call) in taken]
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "rows" in metafunc.fixturenames:
-        tables = [*_tables(), *_portable_on_arm(metafunc.config.getoption("--sweep"))]
-        metafunc.parametrize(("target", "op", "rows"), tables, ids=_id)
-
-
+@pytest.mark.parametrize(("target", "op", "rows"), [*_tables(), *_portable_on_arm()], ids=_id)
 def test_kernels_equal_the_interpreter(
     target: Target,
     op: type[Node],
@@ -155,7 +158,7 @@ def test_kernels_equal_the_interpreter(
     assert not untried, f"no case reaches {', '.join(untried)}"
     brief = not target.runs_here and not request.config.getoption("--sweep")
     foreign = brief and rows[0].family != "portable"
-    flat = [call for accepted in calls.values() for call in (_some(accepted, target, 8) if foreign else accepted)]
+    flat = [call for accepted in calls.values() for call in (_some(accepted, target, 12) if foreign else accepted)]
     library = Library(target, flat, tmp_path, general=brief and not foreign)
     wrong = _wrong(flat, library)
     assert not wrong, _listed(wrong, len(flat))
