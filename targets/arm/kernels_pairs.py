@@ -66,7 +66,7 @@ def _call(op: QBinary, entries: int) -> Call:
 
 def _rows() -> Iterator[Kernel]:
     operations: tuple[type[QBinary], ...] = (QAdd, QSub, QMul)
-    for entries, features, cost in ((32, NEON, cost_at(1.2, 0.7)), (256, AARCH64, cost_at(2.0, 1.5))):
+    for entries, features, cost in ((32, NEON, cost_at(1.5, 0.7)), (256, AARCH64, cost_at(2.0, 1.5))):
         for op in operations:
             yield row(
                 op, f"subbyte_arm_pairs_of_{entries}", "arm_pairs.h", Storage.ANY, partial(_call, entries=entries),

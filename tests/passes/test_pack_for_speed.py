@@ -27,6 +27,7 @@ from tests.passes.builders import codes_input, graph_of, largest_step, quant, ra
 GENERATOR = np.random.default_rng(9)
 UINT1, INT1 = DType("uint", 1), DType("int", 1)
 X86 = ("x86-64-v3", "x86-64-v3+avxvnni", "x86-64-v4", "x86-64-v4+avx512vnni")
+ARM = ("armv7-a+neon", "cortex-a53", "cortex-a72", "cortex-a76")
 
 
 def bits(of_type: TensorType) -> int | None:
@@ -115,7 +116,7 @@ def test_bytes_that_are_moved_count() -> None:
     assert results(pack_activations(sum_of_two(), slow)) == [2, 2, 2, None]
 
 
-# On x86 ---------------------------------------------------------------------------------------------------------------
+# On x86 and Arm -------------------------------------------------------------------------------------------------------
 
 
 def convolution(x: Value, outputs: int, dtype: DType, of_weights: DType) -> Value:
@@ -148,7 +149,7 @@ def cost_of(graph: Graph, target: Target) -> float:
     return total
 
 
-@pytest.mark.parametrize("name", X86)
+@pytest.mark.parametrize("name", X86 + ARM)
 @pytest.mark.parametrize("channels", [16, 20, 40])
 @pytest.mark.parametrize(
     ("dtype", "of_weights"), [(UINT2, DType("int", 2)), (DType("uint", 1), DType("int", 1)), (UINT4, INT4)]
@@ -161,7 +162,7 @@ def test_packing_costs_no_more_and_needs_no_portable_kernel(
     plain, packed = (lower_to_kernels(g, target) for g in (graph, pack_activations(graph, target)))
     assert cost_of(packed, target) <= cost_of(plain, target)
     families = [target.kernel(type(node.op), node.kernel).family for node in packed.operations()]  # type: ignore[attr-defined]
-    assert set(families) == {"x86"}
+    assert set(families) == {target.family}
     for _ in range(2):
         assert largest_step(graph, packed, random_inputs(graph, GENERATOR)) == 0
 
