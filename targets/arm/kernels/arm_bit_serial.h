@@ -178,8 +178,9 @@ SUBBYTE_INLINE void subbyte_arm_bits_lay_out(const struct subbyte_arm_bits_scrat
 
 typedef uint8x16_t subbyte_arm_bits_counts[SUBBYTE_ARM_BITS_PIXELS][SUBBYTE_ARM_BITS_GROUP][SUBBYTE_ARM_BITS_PAIRS];
 
-// Loads with 32 bits have no offsets: they leave their pointer at the next vector.
-#define SUBBYTE_ARM_BITS_NEXT(pointer) __asm__("" : "+r"(pointer))
+// The compiler forgets what v was made of: it adds to a pointer, or an index, rather than keep all places that follow from it.
+// Vectors are loaded without offsets with 32 bits, and there are few registers for pointers.
+#define SUBBYTE_ARM_BITS_FORGET(v) __asm__("" : "+r"(v))
 
 // Pipelines that run in order wait for results of the last few instructions: the order of the program stays as it is written
 // here, in waves of instructions that do not wait for each other. With 32 bits it also keeps compilers within 16 registers.
@@ -334,14 +335,14 @@ SUBBYTE_INLINE void subbyte_arm_bits_load(struct subbyte_arm_bits_loaded* now, c
             *to = subbyte_arm_load_u8(*x);
             SUBBYTE_ARM_BITS_IN_ORDER(*to);
             *x += SUBBYTE_ARM_BYTES;
-            SUBBYTE_ARM_BITS_NEXT(*x);
+            SUBBYTE_ARM_BITS_FORGET(*x);
         }
         if (place.pixel == 0 && of_x == 0) {
             uint8x16_t* to = &now->w[place.output][of_w];
             *to = subbyte_arm_load_u8(*w);
             SUBBYTE_ARM_BITS_IN_ORDER(*to);
             *w += SUBBYTE_ARM_BYTES;
-            SUBBYTE_ARM_BITS_NEXT(*w);
+            SUBBYTE_ARM_BITS_FORGET(*w);
         }
     }
 }
@@ -506,12 +507,26 @@ SUBBYTE_INLINE void subbyte_arm_bits_panel(const uint8_t* x, const int32_t* code
             }
         }
     }
+#if defined(__aarch64__)
     SUBBYTE_UNROLL for (i = 0; i < g->pixels * SUBBYTE_ARM_BITS_PANEL / 4; ++i) {
         sums[i] = vld1q_s32(all + 4 * i);
         if (t->level) sums[i] = vaddq_s32(sums[i], vdupq_n_s32(t->level * codes[i / (SUBBYTE_ARM_BITS_PANEL / 4)]));
     }
     subbyte_arm_finish(&p->results, y, sums, g->pixels, SUBBYTE_ARM_BITS_PANEL / 4, panel * SUBBYTE_ARM_BITS_PANEL,
                        stored, g);
+#else  // one pixel after the other: registers do not hold what more have in common
+    for (i = 0; i < g->pixels; ++i) {
+        const int32_t* from = all + i * SUBBYTE_ARM_BITS_PANEL;
+        const int32x4_t more = vdupq_n_s32(t->level ? t->level * codes[i] : 0);
+        int32_t first = panel * SUBBYTE_ARM_BITS_PANEL;
+        if (g->pixels > 1) SUBBYTE_ARM_BITS_FORGET(first);
+        SUBBYTE_UNROLL for (l = 0; l < SUBBYTE_ARM_BITS_PANEL / 4; ++l) {
+            sums[l] = vld1q_s32(from + 4 * l);
+            if (t->level) sums[l] = vaddq_s32(sums[l], more);
+        }
+        subbyte_arm_finish(&p->results, y + i * g->outputs, sums, 1, SUBBYTE_ARM_BITS_PANEL / 4, first, stored, g);
+    }
+#endif
 }
 
 // A subbyte_arm_area_sums.
