@@ -43,10 +43,10 @@ class Pipeline:
     weight_byte: float  # from beyond the second cache level
 
 
-# Fitted to llvm-mca of the loops; the Cortex-A7 and A9 by what their manuals say of 128-bit operations on 64-bit units.
+# Fitted to llvm-mca of the loops; the Cortex-A7 to what its manual says of 128-bit operations on 64-bit units.
 _PIPELINES = {
-    "cortex-a7": Pipeline(2.0, 2.0, 4.0, 8.0, 110.0, 0.7, 8.0, 0.5),
-    "cortex-a9": Pipeline(1.3, 1.5, 4.0, 5.0, 80.0, 0.5, 6.0, 0.4),
+    "cortex-a7": Pipeline(2.0, 2.0, 2.0, 8.0, 110.0, 0.7, 8.0, 0.5),
+    "cortex-a9": Pipeline(1.0, 1.0, 2.0, 5.0, 80.0, 0.5, 6.0, 0.4),
     "cortex-a53": Pipeline(1.0, 0.6, 8.0, 4.0, 55.0, 0.35, 4.0, 0.25),
     "cortex-a55": Pipeline(1.0, 1.0, 8.0, 4.0, 55.0, 0.35, 4.0, 0.2),
     "cortex-a72": Pipeline(0.5, 0.05, 0.6, 1.6, 28.0, 0.15, 2.0, 0.15),

@@ -60,7 +60,7 @@ class Pipeline:
 
 _PIPELINES = {
     "cortex-a7": Pipeline(9.0, 20.0, 6.0, 20.0, 4.0, 9.0, 8.0, False),
-    "cortex-a9": Pipeline(5.0, 3.5, 2.5, 9.0, 1.5, 3.7, 6.0, False),
+    "cortex-a9": Pipeline(5.0, 3.5, 2.5, 9.0, 1.5, 6.7, 6.0, False),
     "cortex-a55": Pipeline(4.5, 15.0, 4.0, 15.0, 2.2, 5.0, 4.0, True),
     "cortex-a72": Pipeline(2.42, 4.8, 4.0, 7.0, 1.0, 2.1, 2.0, True),
     "neoverse-n1": Pipeline(1.15, 8.3, 2.0, 4.0, 0.7, 1.4, 1.0, True),
