@@ -15,7 +15,7 @@ from subbyte.targets.arm.bit_planes import MOST_PAIRS, MOST_PLANES, PANEL, VECTO
 from subbyte.targets.arm.processors import AARCH32, AARCH64
 from subbyte.targets.arm.rows import CYCLE, NEON, row, sharing_seconds
 from subbyte.targets.arm.slabs import LINE_SLACK, is_pointwise, register_tiles, slab_cut, slab_tiles, window_pixels
-from subbyte.targets.arm.sums import Cut, accepts_sums, input_range, sums_call
+from subbyte.targets.arm.sums import Cut, accepts_sums, input_range, sign_biases, sums_call
 from subbyte.targets.common.sums import SumOfProducts, data_of, geometry, weights_of
 from subbyte.targets.common.tiles import ceil_div
 
@@ -117,7 +117,7 @@ def _accepts(op: SumOfProducts, state: str, *, raw: bool) -> bool:
     return accepts_sums(op, raw=raw) and plan(op, state) is not None
 
 
-def _struct(p: Plan) -> ConstantStruct:
+def _struct(p: Plan, *, by_sign: bool) -> ConstantStruct:
     """The struct subbyte_arm_bits of kernels/arm_bit_serial.h."""
     w = p.weights
     return ConstantStruct(
@@ -131,6 +131,7 @@ def _struct(p: Plan) -> ConstantStruct:
             ("group", p.group),
             ("slab", p.slab),
             ("level", w.planes.level),
+            ("by_sign", int(by_sign)),
             ("factors", w.factors),
         ),
     )
@@ -142,7 +143,9 @@ def _call(op: SumOfProducts, state: str) -> Call:
     layout = f"planes{p.weights.w_planes}o{p.group}"
     weights = ConstantArray("weights", p.weights.packed(p.group), layout)
     known = ConstantArray("known", as_array(p.weights.known, np.uint8))
-    return sums_call(_symbol(raw=op.requantization is None), op, p.cut, (weights, known), (_struct(p),))
+    signs = sign_biases(op)
+    struct = _struct(p, by_sign=signs is not None)
+    return sums_call(_symbol(raw=op.requantization is None), op, p.cut, (weights, known), (struct,), signs)
 
 
 def _symbol(*, raw: bool) -> str:

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from subbyte.compiler.errors import NumericsError
+from subbyte.compiler.ir.accumulators import result_range_of
+from subbyte.compiler.numerics.thresholds import staircase
 from subbyte.compiler.target import (
     Argument,
     Call,
@@ -249,16 +252,57 @@ def results_arrays(op: SumOfProducts, cut: Cut, weights: NDArray[np.int64]) -> t
     return bias, per_output("multiplier", r.multiplier, outputs, cut.panel), shift
 
 
+def sign_biases(op: SumOfProducts) -> NDArray[np.int32] | None:
+    """[outputs]: what to add to sums of bytes for N4 to be qmax where that is at least 0, and qmin below (N5).
+
+    None where N4 has other results for a reachable sum, or falls, or a sum less its threshold may be beyond 32 bits.
+    """
+    r, weights = op.requantization, weights_of(op)
+    if r is None:
+        return None
+    low, high = (np.broadcast_to(np.asarray(end, np.int64), (len(weights),)) for end in result_range_of(op))
+    try:
+        found = staircase(r, low, high, 1)
+    except NumericsError:  # sums without a bound
+        return None
+    if found is None or not np.isin(found.codes, (r.qmin, r.qmax)).all():
+        return None
+    reached = found.codes == r.qmax
+    if (reached[:, :-1] > reached[:, 1:]).any():
+        return None
+    above = found.steps[:, 0] if found.count else found.high + 1
+    thresholds = np.broadcast_to(np.where(reached[:, 0], found.low, above), low.shape)
+    limits = np.iinfo(np.int32)
+    if (low - thresholds < limits.min).any() or (high - thresholds > limits.max).any():
+        return None
+    folded: NDArray[np.int64] = bias_of_bytes(op, weights).astype(np.int64) - thresholds
+    return folded.astype(np.int32)  # modulo 2^32, as sums are on their way
+
+
 def sums_call(
-    symbol: str, op: SumOfProducts, cut: Cut, weights: tuple[Argument, ...], more: tuple[Argument, ...] = ()
+    symbol: str,
+    op: SumOfProducts,
+    cut: Cut,
+    weights: tuple[Argument, ...],
+    more: tuple[Argument, ...] = (),
+    signs: NDArray[np.int32] | None = None,
 ) -> Call:
-    """symbol(x, weights..., bias[, multiplier, shift], y, geometry, more..., begin, end, scratch)."""
+    """symbol(x, weights..., bias[, multiplier, shift], y, geometry, more..., begin, end, scratch).
+
+    signs: `sign_biases`, where the kernel takes them instead.
+    """
+    if signs is None:
+        results = results_arrays(op, cut, weights_of(op))
+        proof = "" if op.requantization is None else "N4 in float32"
+    else:
+        results = (ConstantArray("bias", as_array(padded_to(signs, 0, cut.panel), np.int32)), Integer(0), Integer(0))
+        proof = "N5: one threshold, found and proved over all sums"
     return Call(
         symbol,
         (
             operand(op, data_of(op)),
             *weights,
-            *results_arrays(op, cut, weights_of(op)),
+            *results,
             ResultPointer(),
             conv_struct(op, cut),
             *more,
@@ -268,7 +312,7 @@ def sums_call(
         ),
         tiles=cut.geometry.images * cut.tiles.rows * cut.tiles.columns * cut.tiles.panels,
         scratch_bytes=cut.scratch_bytes,
-        proof="" if op.requantization is None else "N4 in float32",
+        proof=proof,
     )
 
 

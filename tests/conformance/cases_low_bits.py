@@ -43,3 +43,20 @@ def low_bits() -> Iterator[Case]:
     ones = replace(_RAW, x=UINT1, w=TERNARY, x_fill="highest", w_fill="highest")
     for depth in (896, 1024, 1920, 2048):  # 4, and 2, counts of so many steps are a byte together, and just no more
         yield gemm(f"low_bits_ones_{depth}_highest", ones, (9, depth), (depth, 5))
+
+
+@cases
+def results_of_one_bit() -> Iterator[Case]:
+    """One step from 0 to 1, which a sign may tell: rising, falling, with ties, at the ends of the sums."""
+    one = replace(_ONE, y=UINT1, bias=INT32, spread=2.0)
+    for label, n in {
+        "random": one,
+        "two_bits": replace(one, x=UINT2, w=INT2, x_zero=1),
+        "ties": replace(one, tie=True, per_channel=False),
+        "shift": replace(one, shift=True),
+        "falling": replace(one, negative=True),
+        "extremes": replace(one, x_fill="extremes", w_fill="extremes"),
+    }.items():
+        for outputs in (5, 16, 40):
+            yield conv(f"one_bit_results_conv_{label}_{outputs}", n, (1, 24, 5, 6), outputs, (3, 3), pads=SAME)
+            yield gemm(f"one_bit_results_gemm_{label}_{outputs}", n, (5, 72), (72, outputs))

@@ -27,8 +27,9 @@ enum {
 // factors: of plane i of the weights and j of the codes, at i * x_planes + j. chunk: steps whose counts fit: 8 * chunk <= 255,
 // and the products of all counts of a chunk with their factors sum within 16 bits.
 // group: outputs of a register tile, g->pixels its pixels. slab: register tiles whose windows are laid out at a time.
+// by_sign: 1: results take one step, at sum + bias = 0 (subbyte_arm_finish_signs); 0: they are N4's, or the sums.
 struct subbyte_arm_bits {
-    int32_t x_planes, w_planes, lanes, steps, chunk, group, slab, level;
+    int32_t x_planes, w_planes, lanes, steps, chunk, group, slab, level, by_sign;
     int32_t factors[SUBBYTE_ARM_BITS_PAIRS];
 };
 
@@ -481,6 +482,16 @@ SUBBYTE_INLINE void subbyte_arm_bits_tile(int32x4_t* sums, const uint8_t* x, con
     }
 }
 
+// Results of `pixels` pixels and 16 outputs from `output` on, `stored` of them stored from element y on.
+SUBBYTE_INLINE void subbyte_arm_bits_finish(const struct subbyte_arm_bits_sums* p, int32_t y, const int32x4_t* sums,
+                                            int32_t pixels, int32_t output, int32_t stored,
+                                            const struct subbyte_arm_conv* g) {
+    if (p->t->by_sign)
+        subbyte_arm_finish_signs(&p->results, y, sums, pixels, SUBBYTE_ARM_BITS_PANEL / 4, output, stored, g);
+    else
+        subbyte_arm_finish(&p->results, y, sums, pixels, SUBBYTE_ARM_BITS_PANEL / 4, output, stored, g);
+}
+
 // The `stored` results of one panel of a register tile. x: its window, laid out; codes: the sums of the codes of its pixels;
 // w: the panel; y: the first element.
 SUBBYTE_INLINE void subbyte_arm_bits_panel(const uint8_t* x, const int32_t* codes, const uint8_t* w, int32_t y,
@@ -512,8 +523,7 @@ SUBBYTE_INLINE void subbyte_arm_bits_panel(const uint8_t* x, const int32_t* code
         sums[i] = vld1q_s32(all + 4 * i);
         if (t->level) sums[i] = vaddq_s32(sums[i], vdupq_n_s32(t->level * codes[i / (SUBBYTE_ARM_BITS_PANEL / 4)]));
     }
-    subbyte_arm_finish(&p->results, y, sums, g->pixels, SUBBYTE_ARM_BITS_PANEL / 4, panel * SUBBYTE_ARM_BITS_PANEL,
-                       stored, g);
+    subbyte_arm_bits_finish(p, y, sums, g->pixels, panel * SUBBYTE_ARM_BITS_PANEL, stored, g);
 #else  // one pixel after the other: registers do not hold what more have in common
     for (i = 0; i < g->pixels; ++i) {
         const int32_t* from = all + i * SUBBYTE_ARM_BITS_PANEL;
@@ -524,7 +534,7 @@ SUBBYTE_INLINE void subbyte_arm_bits_panel(const uint8_t* x, const int32_t* code
             sums[l] = vld1q_s32(from + 4 * l);
             if (t->level) sums[l] = vaddq_s32(sums[l], more);
         }
-        subbyte_arm_finish(&p->results, y + i * g->outputs, sums, 1, SUBBYTE_ARM_BITS_PANEL / 4, first, stored, g);
+        subbyte_arm_bits_finish(p, y + i * g->outputs, sums, 1, first, stored, g);
     }
 #endif
 }

@@ -61,4 +61,27 @@ SUBBYTE_INLINE void subbyte_arm_finish(const struct subbyte_arm_results* r, int3
     }
 }
 
+// The same where results take one step: bytes g->qmax where sum + bias is at least 0, g->qmin below; vectors % 4 is 0.
+SUBBYTE_INLINE void subbyte_arm_finish_signs(const struct subbyte_arm_results* r, int32_t y, const int32x4_t* sums,
+                                             int32_t pixels, int32_t vectors, int32_t output, int32_t stored,
+                                             const struct subbyte_arm_conv* g) {
+    const uint8x16_t least = vdupq_n_u8((uint8_t)g->qmin), most = vdupq_n_u8((uint8_t)g->qmax);
+    int32_t first, i;
+    SUBBYTE_UNROLL for (first = 0; first < pixels * vectors; first += 4) {
+        const int32_t at = first % vectors * 4, n = subbyte_min_s32(stored - at, 16);
+        int16x4_t tops[4];  // the upper halves; of those, the upper halves again
+        int8x16_t signs;
+        uint8x16_t codes;
+        SUBBYTE_UNROLL for (i = 0; i < 4; ++i) tops[i] =
+            vshrn_n_s32(vaddq_s32(sums[first + i], vld1q_s32(r->bias + output + at + 4 * i)), 16);
+        signs =
+            vcombine_s8(vshrn_n_s16(vcombine_s16(tops[0], tops[1]), 8), vshrn_n_s16(vcombine_s16(tops[2], tops[3]), 8));
+        codes = subbyte_arm_join(vbslq_u8(vcgeq_s8(signs, vdupq_n_s8(0)), most, least), g->y_bits);
+        if (n > 0)
+            subbyte_arm_store_part(
+                (uint8_t*)r->y + subbyte_whole_bytes(y + first / vectors * g->outputs + at, g->y_bits), codes,
+                (int32_t)subbyte_whole_bytes(n, g->y_bits));
+    }
+}
+
 #endif  // SUBBYTE_ARM_FINISH_H
