@@ -19,10 +19,10 @@ from subbyte.compiler.ir.stages import verify
 from subbyte.compiler.ir.types import QuantParams, TensorType
 from subbyte.compiler.numerics.requantize import Requantization
 from subbyte.compiler.samples import random_samples
-from subbyte.compiler.target import Call, Kernel, Storage, Target, TargetFacts
+from subbyte.compiler.target import Call, Kernel, Signs, Storage, Target, TargetFacts
 from subbyte.passes.choose_layout import choose_layout
+from subbyte.passes.choose_signs import choose_signs
 from subbyte.passes.lower_to_kernels import is_view, lower_to_kernels
-from subbyte.passes.unsign_activations import unsign_activations
 
 GENERATOR = np.random.default_rng(11)
 
@@ -77,7 +77,7 @@ def target_of(**storage: Storage) -> Target:
         Kernel(op, f"do_{op.__name__}", Path("none.h"), stored, call, lambda op, facts: 1.0)
         for op, stored in by_type.items()
     )
-    facts = TargetFacts(unsigned_activations=bool(storage.get("unsigned")))
+    facts = TargetFacts(signs=Signs.UNSIGNED if storage.get("unsigned") else Signs.ANY)
     return Target("named", "named", frozenset(), facts, (), "", "", kernels)
 
 
@@ -117,7 +117,7 @@ def network() -> Graph:
 
 
 def test_unsigned_codes_are_the_same_reals(network: Graph) -> None:
-    moved = unsign_activations(network, UNSIGNED)
+    moved = choose_signs(network, UNSIGNED)
     verify(moved)
     equal(network, moved)
     kinds = {type(node).__name__: node.types[0].dtype for node in moved.operations() if node.types[0].quant}
@@ -127,7 +127,7 @@ def test_unsigned_codes_are_the_same_reals(network: Graph) -> None:
 
 
 def test_a_target_that_does_not_ask_gets_the_graph_as_it_is(network: Graph) -> None:
-    assert unsign_activations(network, PLAIN) is network
+    assert choose_signs(network, PLAIN) is network
 
 
 def test_layouts_change_no_number(network: Graph) -> None:
@@ -194,7 +194,7 @@ def test_a_view_moves_no_byte(shape: tuple[int, ...], perm: tuple[int, ...], exp
 
 
 def test_sources_and_tensors_survive(network: Graph) -> None:
-    lowered = lower_to_kernels(choose_layout(unsign_activations(network, UNSIGNED), UNSIGNED), _with_all(UNSIGNED))
+    lowered = lower_to_kernels(choose_layout(choose_signs(network, UNSIGNED), UNSIGNED), _with_all(UNSIGNED))
     found = {source for node in lowered.operations() for source in node.sources}
     assert {"conv", "table", "clamp", "add", "mul", "pad", "pool", "concat", "uint8 weights"} <= found
     equal(network, lowered)
