@@ -11,7 +11,12 @@ from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.target import Call, Kernel, Storage, TargetFacts
 from subbyte.targets.common.c_types import is_signed_byte, is_unsigned_byte
 from subbyte.targets.common.constants import has_one_zero_point
-from subbyte.targets.common.geometry import all_plain, is_packed, is_plain, stored_bits, tensor_types
+from subbyte.targets.common.geometry import (
+    all_plain,
+    all_plain_or_shared,
+    stored_bits,
+    tensor_types,
+)
 
 KERNELS = Path(__file__).parent / "kernels"
 # What rows demand, beside "dotprod" and "i8mm"; AARCH64 and AARCH32 stand for the registers of an execution state.
@@ -37,15 +42,6 @@ def is_byte_grid(of_type: TensorType) -> bool:
 def flip_of(of_type: TensorType) -> int:
     """0x80 where codes of a byte are 0..255, so that turning bit 7 over makes them -128..127."""
     return 0x80 if is_unsigned_byte(of_type.dtype) and of_type.code_range()[1] > 127 else 0
-
-
-def all_plain_or_packed(op: Node) -> bool:
-    """Whether every operand and result is plain, or unsigned codes that share bytes, and no result is empty."""
-
-    def is_stored(of_type: TensorType) -> bool:
-        return is_plain(of_type) or (is_packed(of_type) and of_type.dtype.kind == "uint")
-
-    return all(map(is_stored, tensor_types(op))) and all(of_type.elements > 0 for of_type in op.types)
 
 
 def in_order(facts: TargetFacts) -> bool:
@@ -85,7 +81,7 @@ def row(
     features: frozenset[str] = NEON,
 ) -> Kernel:
     """A row whose tensors are plain, whatever else `accepts` asks; with `packed`, unsigned codes may share bytes."""
-    stored = all_plain_or_packed if packed else all_plain
+    stored = all_plain_or_shared if packed else all_plain
     return Kernel(
         op=op,
         symbol=symbol,

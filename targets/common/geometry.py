@@ -46,6 +46,15 @@ def all_plain_or_packed(op: Node) -> bool:
     return may_be and all(map(is_plain, others)) and all(of_type.elements > 0 for of_type in op.types)
 
 
+def all_plain_or_shared(op: Node) -> bool:
+    """Whether every operand and result is plain, or unsigned codes that share bytes, and no result is empty."""
+
+    def is_stored(of_type: TensorType) -> bool:
+        return is_plain(of_type) or (is_packed(of_type) and of_type.dtype.kind == "uint")
+
+    return all(map(is_stored, tensor_types(op))) and all(of_type.elements > 0 for of_type in op.types)
+
+
 def all_plain(op: Node) -> bool:
     """Whether every operand and result is plain, and no result is empty."""
     return all(map(is_plain, tensor_types(op))) and all(of_type.elements > 0 for of_type in op.types)

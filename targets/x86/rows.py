@@ -11,7 +11,12 @@ from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.target import Call, Kernel, Storage, TargetFacts
 from subbyte.targets.common.c_types import is_unsigned_byte
 from subbyte.targets.common.constants import has_one_zero_point
-from subbyte.targets.common.geometry import all_plain, is_packed, is_plain, stored_bits, tensor_types
+from subbyte.targets.common.geometry import (
+    all_plain,
+    all_plain_or_shared,
+    stored_bits,
+    tensor_types,
+)
 
 KERNELS = Path(__file__).parent / "kernels"
 _SHARED_PER_NS = 64  # codes taken apart or put together, by AVX2
@@ -22,15 +27,6 @@ def is_unsigned_grid(of_type: TensorType) -> bool:
     if not is_unsigned_byte(of_type.dtype) or not has_one_zero_point(of_type):
         return False
     return of_type.quant is None or 0 <= of_type.quant.scalar()[1] <= 255
-
-
-def _all_plain_or_packed(op: Node) -> bool:
-    """Whether every operand and result is plain, or unsigned codes that share bytes, and no result is empty."""
-
-    def is_stored(of_type: TensorType) -> bool:
-        return is_plain(of_type) or (is_packed(of_type) and of_type.dtype.kind == "uint")
-
-    return all(map(is_stored, tensor_types(op))) and all(of_type.elements > 0 for of_type in op.types)
 
 
 def sharing_seconds(of_type: TensorType, times: int = 1) -> float:
@@ -64,7 +60,7 @@ def row(
     packed: bool = False,
 ) -> Kernel:
     """A row whose tensors are plain, whatever else `accepts` asks; with `packed`, unsigned codes may share bytes."""
-    stored = _all_plain_or_packed if packed else all_plain
+    stored = all_plain_or_shared if packed else all_plain
     return Kernel(
         op=op,
         symbol=symbol,
