@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # What the installed package is made of; folders too, so that a file taken away counts as a change.
-SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE \
+SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE tests/constraints.txt \
 	$(shell find compiler passes targets runtime_cpp -name __pycache__ -prune -o -print)
 C_SOURCES = $(shell find benchmarks targets runtime_cpp -name '*.c' -o -name '*.cc' -o -name '*.h')
 
@@ -23,7 +23,7 @@ $(BIN)/python:
 
 # .venv/EXTRA.installed: this tree's package with [EXTRA], at its present state.
 $(VENV)/%.installed: $(SOURCES) | $(BIN)/python
-	$(PIP) install --quiet '.[$*]'
+	$(PIP) install --quiet --constraint tests/constraints.txt '.[$*]'
 	@touch $@
 
 demo: $(VENV)/verify.installed
