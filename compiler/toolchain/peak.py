@@ -20,7 +20,7 @@ from subbyte.compiler.errors import ToolchainError
 from subbyte.compiler.target import Target
 from subbyte.compiler.toolchain.compilers import Compiler, compile_c
 
-_SOURCE = Path(__file__).parents[2] / "targets" / "common" / "peak" / "peak.c"
+PEAK_SOURCE = Path(__file__).parents[2] / "targets" / "common" / "peak" / "peak.c"
 _BEYOND_CACHES = 128 * 1024 * 1024
 
 
@@ -64,7 +64,7 @@ def measured_peak(target: Target, compiler: Compiler, cache: Path) -> Peak:
     Raises ToolchainError: the program cannot be built or run.
     """
     levels = (target.facts.l1_bytes // 2, target.facts.l2_bytes // 2, 4 * target.facts.l2_bytes, _BEYOND_CACHES)
-    key = (_processor(), target.name, compiler.command, compiler.version, levels, _SOURCE.read_bytes())
+    key = (_processor(), target.name, compiler.command, compiler.version, levels, PEAK_SOURCE.read_bytes())
     kept = cache / f"peak-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.json"
     known = _read(kept)
     if known is not None:
@@ -77,7 +77,7 @@ def measured_peak(target: Target, compiler: Compiler, cache: Path) -> Peak:
 def _measure(target: Target, compiler: Compiler, levels: tuple[int, ...]) -> Peak:
     with tempfile.TemporaryDirectory(prefix="subbyte-") as folder:
         program = Path(folder) / "peak"
-        compile_c(compiler, compiler.flags_for(target), [_SOURCE], program)
+        compile_c(compiler, compiler.flags_for(target), [PEAK_SOURCE], program)
         try:
             done = subprocess.run(
                 [program, *map(str, levels)], capture_output=True, text=True, timeout=120, check=True

@@ -46,6 +46,12 @@ typedef __m256i vector;
 #define ZERO() _mm256_setzero_si256()
 #define ADD_PRODUCTS(sum, a, b) \
     _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1)))
+#elif defined(__ARM_FEATURE_MATMUL_INT8)
+typedef int32x4_t vector;
+#define INSTRUCTION "smmla"
+#define PRODUCTS 32
+#define ZERO() vdupq_n_s32(0)
+#define ADD_PRODUCTS(sum, a, b) vmmlaq_s32(sum, vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b))
 #elif defined(__ARM_FEATURE_DOTPROD)
 typedef int32x4_t vector;
 #define INSTRUCTION "sdot"
@@ -54,11 +60,12 @@ typedef int32x4_t vector;
 #define ADD_PRODUCTS(sum, a, b) vdotq_s32(sum, vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b))
 #elif defined(__ARM_NEON)
 typedef int32x4_t vector;
-#define INSTRUCTION "smull, sadalp"
-#define PRODUCTS 8
+#define INSTRUCTION "smull, smlal, sadalp"
+#define PRODUCTS 16
 #define ZERO() vdupq_n_s32(0)
-#define ADD_PRODUCTS(sum, a, b) \
-    vpadalq_s16(sum, vmull_s8(vget_low_s8(vreinterpretq_s8_s32(a)), vget_low_s8(vreinterpretq_s8_s32(b))))
+#define LOW(v) vget_low_s8(vreinterpretq_s8_s32(v))
+#define HIGH(v) vget_high_s8(vreinterpretq_s8_s32(v))
+#define ADD_PRODUCTS(sum, a, b) vpadalq_s16(sum, vmlal_s8(vmull_s8(LOW(a), LOW(b)), HIGH(a), HIGH(b)))
 #endif
 
 /* The compiler must take `value` for changed: what hangs on it is computed each time. */
