@@ -6,7 +6,7 @@ import inspect
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from subbyte.compiler.errors import GraphError
 from subbyte.compiler.ir.graph import Graph, Stage
 from subbyte.compiler.ir.stages import verify as verify_graph
 from subbyte.compiler.target import Target
+
+if TYPE_CHECKING:
+    from subbyte.compiler.calibration.data import Data
 
 Arrays = Mapping[str, Any]
 
@@ -49,8 +52,9 @@ def Requested(reason: str) -> Exactness:
 
 @dataclass(frozen=True)
 class Pass:
-    """A function from graph to graph (some ask the target as well), the stages it stands between, and its exactness.
+    """A function from graph to graph, the stages it stands between, and its exactness.
 
+    asks: what else the function takes: "target", "data" (samples and what runs them; compiler/calibration).
     keeps_stage: it works on graphs of stage quantized as well, and leaves the stage as it is.
     """
 
@@ -59,23 +63,23 @@ class Pass:
     requires: Stage
     ensures: Stage
     exactness: Exactness
-    asks_target: bool
+    asks: tuple[str, ...] = ()
     keeps_stage: bool = False
 
-    def __call__(self, graph: Graph, target: Target | None = None) -> Graph:
-        """Run it.  Raises GraphError: the graph is of another stage, or a target is needed and none was given."""
+    def __call__(self, graph: Graph, target: Target | None = None, data: Data | None = None) -> Graph:
+        """Run it.  Raises GraphError: the graph is of another stage, or what the pass asks was not given."""
         later = self.keeps_stage and graph.stage is Stage.QUANTIZED
         if graph.stage is not self.requires and not later:
             raise GraphError(
                 f"pass '{self.name}' needs a graph of stage {self.requires.value}; "
                 f"graph '{graph.name}' is {graph.stage.value}"
             )
-        if not self.asks_target:
-            result = self.function(graph)
-        elif target is None:
+        if "target" in self.asks and target is None:
             raise GraphError(f"pass '{self.name}' asks the target, and none was given; name one, as --target does")
-        else:
-            result = self.function(graph, target)
+        if "data" in self.asks and data is None:
+            raise GraphError(f"pass '{self.name}' asks samples, and none were given; name them, as --data does")
+        given = {"target": target, "data": data}
+        result = self.function(graph, **{name: given[name] for name in self.asks})
         ensured = graph.stage if later else self.ensures
         if result.stage is not ensured:
             raise GraphError(
@@ -93,11 +97,11 @@ class Pass:
 def graph_pass(
     *, requires: Stage, ensures: Stage, exactness: Exactness = EXACT, keeps_stage: bool = False
 ) -> Callable[[Callable[..., Graph]], Pass]:
-    """Declare a function `(graph) -> Graph` or `(graph, target) -> Graph` as a pass."""
+    """Declare a function of a graph, and of `target` and `data` where it has parameters of these names, as a pass."""
 
     def declare(function: Callable[..., Graph]) -> Pass:
-        asks_target = len(inspect.signature(function).parameters) == 2
-        return Pass(function.__name__, function, requires, ensures, exactness, asks_target, keeps_stage)
+        asks = tuple(inspect.signature(function).parameters)[1:]
+        return Pass(function.__name__, function, requires, ensures, exactness, asks, keeps_stage)
 
     return declare
 
@@ -123,6 +127,7 @@ def run_passes(
     passes: Sequence[Pass],
     target: Target | None = None,
     *,
+    data: Data | None = None,
     verify: bool = True,
     compare_inputs: Arrays | None = None,
     print_after: Collection[str] = (),
@@ -133,6 +138,7 @@ def run_passes(
     """Run `passes` one after the other.
 
     Args:
+        data: for passes that ask samples.
         verify: check the rules of the stage after each pass.
         compare_inputs: arrays for the graph's inputs, evaluated before and after each pass; an EXACT pass must change
             no number, the distance of another is in its Step.
@@ -145,7 +151,7 @@ def run_passes(
     expected = None if compare_inputs is None else _evaluate(graph, compare_inputs)
     for one in _until(passes, stop_after):
         start = time.perf_counter()
-        result = one(graph, target)
+        result = one(graph, target, data)
         seconds = time.perf_counter() - start
         if verify:
             _verify(one, result)

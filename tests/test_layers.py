@@ -16,7 +16,10 @@ _NUMBERS = {"errors", "dtype"}
 _GRAPHS = _NUMBERS | {"numerics", "ir"}
 _TARGETED = _GRAPHS | {"target", "tuning"}
 _BUNDLE = {"version", "manifest", "runtime", "runner", "_runtime"}
+_CALIBRATED = _TARGETED | {"samples", "exporter", "torch_graph", "calibration", "rounding"}
 _EVERYTHING = _TARGETED | _BUNDLE | {"importer", "pass_manager", "passes", "targets", "codegen", "toolchain", "knobs"}
+_EVERYTHING |= _CALIBRATED
+_CHOOSING = {"assignment", "sensitivity", "metrics"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "version": set(),
@@ -27,8 +30,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tuning": {"errors"},
     "target": _GRAPHS | {"tuning"},
     "targets": _TARGETED,
-    "pass_manager": _TARGETED,
-    "passes": _TARGETED | {"pass_manager"},
+    "exporter": _GRAPHS,
+    "torch_graph": _GRAPHS,
+    "calibration": _GRAPHS | {"samples", "exporter", "torch_graph"},
+    "rounding": _NUMBERS | {"numerics"},
+    "assignment": {"errors"},
+    "metrics": {"errors"},
+    "pass_manager": _TARGETED | {"calibration"},
+    "passes": _CALIBRATED | {"pass_manager"},
+    "sensitivity": _CALIBRATED | {"pass_manager", "passes"},
     "codegen": _TARGETED | {"manifest"},
     "toolchain": _TARGETED | {"manifest", "codegen"},
     "manifest": _NUMBERS,
@@ -45,8 +55,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline": _EVERYTHING,
     "trace": _EVERYTHING | {"oracle", "pipeline"},
     "api": _EVERYTHING | {"pipeline"},
-    "cli": _EVERYTHING | {"explain", "draw", "samples", "compare", "oracle", "trace", "pipeline", "api"},
-    "_root": _EVERYTHING | {"pipeline", "api"},
+    "quantize": _EVERYTHING | _CHOOSING | {"draw", "pipeline", "api"},
+    "cli": _EVERYTHING | _CHOOSING | {"explain", "draw", "compare", "oracle", "trace", "pipeline", "api", "quantize"},
+    "_root": _EVERYTHING | {"pipeline", "api", "quantize"},
 }
 
 
