@@ -17,6 +17,8 @@ SEED = 20240229
 TEST_IMAGES = 360
 FOLDER = Path(__file__).resolve().parent
 TEST_FILE = FOLDER / "digits_test.npz"
+CALIBRATION_FILE = FOLDER / "digits_calibration.npz"
+CALIBRATION_IMAGES = 256
 
 Array = npt.NDArray[Any]
 
@@ -52,3 +54,9 @@ def read_test_digits() -> Digits:
 def write_test_digits(test: Digits) -> None:
     """Store the held images as `subbyte run --inputs` reads samples: by input name, [samples, *shape of the input]."""
     np.savez_compressed(TEST_FILE, input=test.images[:, np.newaxis], label=test.labels)
+
+
+def write_calibration_digits(training: Digits) -> None:
+    """Store the first training images, with labels, as samples to calibrate with: the test images stay unseen."""
+    images, labels = training.images[:CALIBRATION_IMAGES], training.labels[:CALIBRATION_IMAGES]
+    np.savez_compressed(CALIBRATION_FILE, input=images[:, np.newaxis], label=labels)

@@ -12,7 +12,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from digits_networks import DigitsMlp, DigitsResnet, ResidualBlock
+from digits_networks import DigitsCnn, DigitsMlp, DigitsResnet, ResidualBlock
 
 OPSET = 17
 IR_VERSION = 8  # the IR version that came with opset 17
@@ -107,6 +107,20 @@ def mlp_to_onnx(network: DigitsMlp) -> onnx.ModelProto:
     x = graph.node("Relu", "/hidden1/relu", graph.linear("/hidden1", x, network.hidden1))
     x = graph.node("Relu", "/hidden2/relu", graph.linear("/hidden2", x, network.hidden2))
     return graph.model("digits_mlp", graph.linear("/classifier", x, network.classifier))
+
+
+def cnn_to_onnx(network: DigitsCnn) -> onnx.ModelProto:
+    """Three convolutions, their batch normalizations as they were trained, and max pools."""
+    graph = GraphWriter()
+    x, last = "input", 3
+    for index in range(1, last + 1):
+        conv, norm = getattr(network, f"conv{index}"), getattr(network, f"norm{index}")
+        x = graph.batch_norm(f"/norm{index}", graph.conv(f"/conv{index}", x, conv), norm)
+        x = graph.node("Relu", f"/relu{index}", x)
+        if index < last:
+            x = graph.node("MaxPool", f"/pool{index}", x, kernel_shape=[2, 2], strides=[2, 2])
+    x = graph.node("Flatten", "/flatten", x, axis=1)
+    return graph.model("digits_cnn", graph.linear("/classifier", x, network.classifier))
 
 
 def resnet_to_onnx(network: DigitsResnet) -> onnx.ModelProto:

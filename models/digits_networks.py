@@ -1,4 +1,4 @@
-"""The two digit classifiers as torch modules."""
+"""The digit classifiers as torch modules."""
 
 from __future__ import annotations
 
@@ -21,6 +21,26 @@ class DigitsMlp(nn.Module):
         x = torch.relu(self.hidden1(x.flatten(1)))
         x = torch.relu(self.hidden2(x))
         return cast(Tensor, self.classifier(x))
+
+
+class DigitsCnn(nn.Module):
+    """logits[N,10] of x[N,1,8,8]: three 3x3 convolutions of 16, 32 and 32 channels, max pools between them, Gemm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 16, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(16)
+        self.conv2 = nn.Conv2d(16, 32, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(32)
+        self.conv3 = nn.Conv2d(32, 32, 3, padding=1, bias=False)
+        self.norm3 = nn.BatchNorm2d(32)
+        self.classifier = nn.Linear(32 * 2 * 2, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.max_pool2d(torch.relu(self.norm1(self.conv1(x))), 2)
+        x = nn.functional.max_pool2d(torch.relu(self.norm2(self.conv2(x))), 2)
+        x = torch.relu(self.norm3(self.conv3(x)))
+        return cast(Tensor, self.classifier(x.flatten(1)))
 
 
 class ResidualBlock(nn.Module):

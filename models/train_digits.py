@@ -1,4 +1,4 @@
-"""Train the digit classifiers and write digits_mlp.onnx, digits_resnet.onnx and digits_test.npz beside this script.
+"""Train the digit classifiers; write digits_{mlp,resnet,cnn}.onnx, digits_test.npz and digits_calibration.npz here.
 
     pip install '.[train]' && python models/train_digits.py
 
@@ -13,9 +13,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from digits_data import FOLDER, SEED, Digits, split_digits, write_test_digits
-from digits_export import mlp_to_onnx, resnet_to_onnx
-from digits_networks import DigitsMlp, DigitsResnet
+from digits_data import FOLDER, SEED, Digits, split_digits, write_calibration_digits, write_test_digits
+from digits_export import cnn_to_onnx, mlp_to_onnx, resnet_to_onnx
+from digits_networks import DigitsCnn, DigitsMlp, DigitsResnet
 
 EPOCHS = 80
 BATCH = 64
@@ -61,14 +61,19 @@ def main() -> None:
     torch.set_num_threads(1)
     training, test = split_digits()
     write_test_digits(test)
+    write_calibration_digits(training)
 
     torch.manual_seed(SEED)
     mlp, resnet = DigitsMlp(), DigitsResnet()
     train(mlp, training)
     train(resnet, training)
+    torch.manual_seed(SEED)
+    cnn = DigitsCnn()
+    train(cnn, training)
     for name, network, model in (
         ("digits_mlp", mlp, mlp_to_onnx(mlp)),
         ("digits_resnet", resnet, resnet_to_onnx(resnet)),
+        ("digits_cnn", cnn, cnn_to_onnx(cnn)),
     ):
         onnx.save(model, FOLDER / f"{name}.onnx")
         print(f"{name}: {accuracy(network, test):.2%} of {len(test.labels)} held images (torch {torch.__version__})")

@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 
-NAMES = ("digits_mlp", "digits_mlp_int8", "digits_resnet", "digits_resnet_int8")
+NAMES = ("digits_mlp", "digits_mlp_int8", "digits_resnet", "digits_resnet_int8", "digits_cnn")
 LARGEST_FILE = 500_000
 
 
