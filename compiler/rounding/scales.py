@@ -1,0 +1,108 @@
+"""Scales and zero points while they are looked for, and the rows of weights that share one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from subbyte.compiler.numerics.arrays import Codes
+from subbyte.compiler.rounding.types import Grid, Reals, RoundedWeights
+
+SMALLEST_SCALE = 2.0**-64  # with an activation's scale of 2**-62 or more the product is still a normal float32
+_WHERE_ALL_IS_ZERO = 2.0**-7
+_QUIET = 2.0**-12  # bipolar weights cannot be 0: what stands for a row of zeros, beside the largest scale
+
+
+@dataclass(frozen=True, eq=False)
+class Scales:
+    """The affine grid of each weight of a matrix [G, O, K].
+
+    scale: float64 [G, O, B], each a float32 number above zero; [1, 1, 1] per tensor.
+    zero_point: int64, of that shape.
+    length: how many weights along K share a scale: B = ceil(K / length).
+    """
+
+    grid: Grid
+    scale: Reals
+    zero_point: Codes
+    length: int
+
+    def columns(self, begin: int, end: int) -> tuple[Reals, Codes]:
+        """(scale, zero point) of the weights begin..end-1 along K: [G, O, end - begin], or what broadcasts to it."""
+        if self.scale.shape[2] == 1:
+            return self.scale, self.zero_point
+        index = np.arange(begin, end) // self.length
+        return self.scale[:, :, index], self.zero_point[:, :, index]
+
+    def nearest(self, matrix: Reals) -> Codes:
+        """The code whose value is nearest to each weight, half to even; of bipolar codes the weight's sign."""
+        scale, zero_point = self.columns(0, matrix.shape[2])
+        return nearest_codes(matrix, scale, zero_point, self.grid)
+
+    def values(self, codes: Codes) -> Reals:
+        """scale * (codes - zero point) in float64, without the rounding of `RoundedWeights.values`."""
+        scale, zero_point = self.columns(0, codes.shape[2])
+        return np.asarray(scale * (codes - zero_point))
+
+    def rounded(self, codes: Codes) -> RoundedWeights:
+        """The codes with this grid."""
+        g, o, k = codes.shape
+        grid = self.grid
+        shape: tuple[int, ...] = () if grid.per == "tensor" else (g * o,)
+        if grid.per == "block":
+            shape = (g * o, -(-k // self.length))
+        scale, zero_point = self.scale.reshape(shape), self.zero_point.reshape(shape)
+        block = self.length if grid.per == "block" else None
+        return RoundedWeights(codes, scale.astype(np.float32), zero_point, grid.qmin, grid.qmax, None, block)
+
+
+def nearest_codes(matrix: Reals, scale: Reals, zero_point: Codes, grid: Grid) -> Codes:
+    """clamp(rne(matrix / scale) + zero_point, qmin, qmax); +1 or -1 by the sign for bipolar codes (0 is +1)."""
+    if grid.bits == 1:
+        return np.where(matrix >= 0, 1, -1)
+    with np.errstate(over="ignore"):  # beyond every code, so clamped
+        steps = np.rint(matrix / scale) + zero_point
+    return np.clip(steps, grid.qmin, grid.qmax).astype(np.int64)
+
+
+def rows_of(array: Reals, grid: Grid) -> Reals:
+    """[R, n]: a row for each scale of `grid`, blocks cut short by the end of K filled with zeros."""
+    g, o, k = array.shape
+    if grid.per == "tensor":
+        return array.reshape(1, -1)
+    if grid.per == "channel":
+        return array.reshape(g * o, k)
+    length = block_length(grid, k)
+    blocks = -(-k // length)
+    padded = np.pad(array, [(0, 0), (0, 0), (0, blocks * length - k)])
+    return padded.reshape(g * o * blocks, length)
+
+
+def block_length(grid: Grid, k: int) -> int:
+    """How many weights along K share a scale."""
+    return k if grid.block is None else grid.block
+
+
+def scales_of(scale: Reals, zero_point: Codes, grid: Grid, shape: tuple[int, ...]) -> Scales:
+    """One scale and zero point [R] for each row of `rows_of`, as Scales of a matrix of `shape`, all of them usable.
+
+    A scale of 0 says that the row is zero: it gets the largest scale of the others, so that its bias, whose scale is a
+    multiple of it, fits its integer. A power of two is the next that is not smaller, for bipolar codes the nearest.
+    """
+    g, o, k = shape
+    length = block_length(grid, k)
+    wanted = (1, 1, 1) if grid.per == "tensor" else (g, o, -(-k // length))
+    largest = scale.max() if scale.max() > 0 else _WHERE_ALL_IS_ZERO
+    stand_in = largest * (_QUIET if grid.bits == 1 else 1.0)
+    usable = as_float32(np.where(scale > 0, scale, stand_in))
+    if grid.power_of_two:
+        exponent = np.log2(usable)
+        usable = 2.0 ** (np.rint(exponent) if grid.bits == 1 else np.ceil(exponent - 1e-6))
+    return Scales(grid, usable.reshape(wanted), zero_point.astype(np.int64).reshape(wanted), length)
+
+
+def as_float32(scale: Reals) -> Reals:
+    """The nearest usable float32 scales, as float64."""
+    bounded = np.clip(scale, SMALLEST_SCALE, np.finfo(np.float32).max)
+    return bounded.astype(np.float32).astype(np.float64)
