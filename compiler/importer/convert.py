@@ -33,7 +33,7 @@ from subbyte.compiler.importer import (  # noqa: F401 - each registers its conve
 )
 from subbyte.compiler.importer.codes import quant_params
 from subbyte.compiler.importer.functions import function_of, has_function, with_attributes
-from subbyte.compiler.importer.inputs import Reading, check_dims, first_meaning, tensor_type
+from subbyte.compiler.importer.inputs import Reading, check_dims, first_meaning, leading_dimensions, tensor_type
 from subbyte.compiler.importer.load import LoadedModel, load
 from subbyte.compiler.importer.names import labelled, node_name, shown
 from subbyte.compiler.importer.operator import Operator, Shared, converter_of
@@ -49,19 +49,24 @@ _NO_DIMS: Mapping[str, int] = MappingProxyType({})
 
 
 def import_model(
-    model: str | os.PathLike[str] | bytes | ModelProto, *, dims: Mapping[str, int] = _NO_DIMS, name: str | None = None
+    model: str | os.PathLike[str] | bytes | ModelProto,
+    *,
+    dims: Mapping[str, int] = _NO_DIMS,
+    batch: int | None = None,
+    name: str | None = None,
 ) -> Graph:
     """The graph of an ONNX model, every shape static and every attribute explicit.
 
     Args:
         model: a path, the bytes of a file, or a ModelProto; it is not changed.
         dims: extents of named dimensions; one without a name is called INPUT:AXIS.
+        batch: the extent of the leading dimensions of inputs that `dims` leaves open; None leaves them so.
         name: of the graph; else the file's name without its suffix, else the name in the model.
     Raises:
         ModelError: the model is broken. UnsupportedError: it is sound, but holds what is not read. Both list all.
     """
     loaded = load(model)
-    return _Importer(loaded, dims).graph(name or loaded.name)
+    return _Importer(loaded, dims, batch).graph(name or loaded.name)
 
 
 class _Importer:
@@ -70,8 +75,9 @@ class _Importer:
     _values: tensor name -> value; None where it depends on what was refused. _wanted: the tensors that somebody reads.
     """
 
-    def __init__(self, model: LoadedModel, dims: Mapping[str, int]) -> None:
+    def __init__(self, model: LoadedModel, dims: Mapping[str, int], batch: int | None) -> None:
         self._model = model
+        self._batch = batch
         self._proto = model.graph
         self._nodes = list(model.graph.node)
         self._dims = dims
@@ -88,6 +94,8 @@ class _Importer:
         """The whole import. What depends on no input comes first: integer inputs need the scales that are constants."""
         infos = self._given_inputs()
         check_dims(self._dims, infos)
+        if self._batch is not None:
+            self._dims = {**dict.fromkeys(leading_dimensions(infos), self._batch), **self._dims}
         names = self._output_names()
         made_by = producers(self._proto, [entry.name for entry in (*infos, *self._proto.initializer)])
         live = needed(self._nodes, made_by, names)

@@ -54,6 +54,16 @@ def dimension_names(infos: Sequence[ValueInfoProto]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def leading_dimensions(infos: Sequence[ValueInfoProto]) -> tuple[str, ...]:
+    """The names of the first dimensions that are not fixed: those of the samples, as a rule."""
+    names = []
+    for info in infos:
+        shape = info.type.tensor_type.shape.dim
+        if len(shape) and shape[0].dim_value <= 0:
+            names.append(shape[0].dim_param or f"{info.name}:0")
+    return tuple(dict.fromkeys(names))
+
+
 def check_dims(dims: Mapping[str, object], infos: Sequence[ValueInfoProto]) -> None:
     """Refuse extents below 1, and names that no input has."""
     known = dimension_names(infos)

@@ -175,6 +175,13 @@ def test_dimensions_are_bound_by_name(imported: Any, open_model: onnx.ModelProto
     assert graph.inputs[0].type.shape == (2, 3, 5, 7)
 
 
+def test_a_batch_binds_the_leading_dimensions_that_are_left_open(imported: Any, open_model: onnx.ModelProto) -> None:
+    graph = imported(open_model, dims={"x:2": 5, "width": 7}, batch=3)
+    assert graph.inputs[0].type.shape == (3, 3, 5, 7)
+    graph = imported(open_model, dims={"batch": 2, "x:2": 5, "width": 7}, batch=3)
+    assert graph.inputs[0].type.shape == (2, 3, 5, 7)
+
+
 def test_every_open_dimension_is_named_at_once(imported: Any, open_model: onnx.ModelProto) -> None:
     with pytest.raises(
         ModelError, match=r"3 dimensions .*: 'batch', 'x:2', 'width'.*--dim batch=1 --dim x:2=1 --dim width=1"
