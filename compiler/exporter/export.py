@@ -9,8 +9,10 @@ import onnx.checker
 import onnx.helper
 from onnx import ModelProto, ValueInfoProto
 
+from subbyte.compiler.dtype import DType
 from subbyte.compiler.errors import GraphError, UnsupportedError
 from subbyte.compiler.exporter import (  # noqa: F401 - each registers its forms
+    codes,
     elementwise,
     indexing,
     logic,
@@ -19,10 +21,13 @@ from subbyte.compiler.exporter import (  # noqa: F401 - each registers its forms
     sums,
     windows,
 )
-from subbyte.compiler.exporter.writer import OLDEST_OPSET, Writer, element_number, form_of
+from subbyte.compiler.exporter.normal import with_codes, without_clamps
+from subbyte.compiler.exporter.writer import OLDEST_OPSET, Writer, element_number, form_of, fresh, unsupported
 from subbyte.compiler.ir.graph import Graph, Output, Stage
 from subbyte.compiler.ir.layers import value_names
-from subbyte.compiler.ir.node import Constant, Input, Value
+from subbyte.compiler.ir.node import Constant, Input, Node, Value
+from subbyte.compiler.ir.ops import QuantizeLinear
+from subbyte.compiler.ir.types import TensorType
 
 STYLES = ("qdq", "qcdq", "qonnx")
 
@@ -50,12 +55,12 @@ def export_model(
         raise GraphError(f"a graph of stage {graph.stage.value} is no ONNX model; export it at stage imported.")
     if outputs is not None:
         graph = graph.with_outputs(Output(name, value) for name, value in outputs.items())
-    writer = Writer(style, OLDEST_OPSET, _names(graph))
-    while True:
-        model = _written(graph, writer)
-        if writer.needed <= writer.opset:
-            break
-        writer = Writer(style, writer.needed, _names(graph))
+    graph = with_codes(graph)
+    graph = graph if style == "qcdq" else without_clamps(graph)
+    writer = _written(graph, style, OLDEST_OPSET)
+    while writer.needed > writer.opset:
+        writer = _written(graph, style, writer.needed)
+    model = _model(graph, writer)
     onnx.helper.set_model_props(model, dict(sorted((metadata or {}).items())))
     onnx.checker.check_model(model, full_check=False)
     return model
@@ -74,44 +79,53 @@ def _names(graph: Graph) -> dict[Value, str]:
         if isinstance(value.node, Input) or value in shown:
             found[value] = shown.get(value, wanted)
             continue
-        name, count = wanted, 1
-        while name in taken:
-            count += 1
-            name = f"{wanted}#{count}"
-        taken.add(name)
-        found[value] = name
+        found[value] = fresh(wanted, taken)
     return found
 
 
-def _written(graph: Graph, writer: Writer) -> ModelProto:
-    for output in graph.outputs:
-        writer.reserve(output.name)
+def _written(graph: Graph, style: str, opset: int) -> Writer:
+    """All nodes and initializers, in the forms that they have in this opset."""
+    shown = frozenset(output.name for output in graph.outputs)
+    writer = Writer(style, opset, _names(graph), shown, graph.users())
     for node in graph.inputs:
         writer.known(node.name, node.type.dtype)
     for node in graph.operations():
         for index, of_type in enumerate(node.types):
-            writer.known(writer.result(node, index), of_type.dtype)
+            writer.known(writer.result(node, index), _held(writer, node, of_type))
         form_of(node)(writer, node)
     for output in graph.outputs:
-        if writer.names.get(output.value) != output.name:
-            made = onnx.helper.make_node("Identity", [writer.operand(output.value, output.name)], [output.name])
-            writer.nodes.append(made)
+        found = writer.operand(output.value, output.name)
+        if found != output.name:
+            writer.nodes.append(onnx.helper.make_node("Identity", [found], [output.name]))
+            writer.known(output.name, writer.held(found))
+    return writer
+
+
+def _held(writer: Writer, node: Node, of_type: TensorType) -> DType:
+    """What a result holds: codes that are moved about stay what they are held in."""
+    if of_type.quant is None or isinstance(node, QuantizeLinear):
+        return of_type.dtype
+    moved = [v for v in node.operands if v.type.quant is not None and v.type.dtype == of_type.dtype]
+    held = {writer.held(writer.operand(v, f"{writer.result(node)}.{i}")) for i, v in enumerate(moved)}
+    if len(held) > 1:
+        listed = " and ".join(sorted(map(str, held)))
+        raise unsupported(node, f"joins codes that style '{writer.style}' holds in {listed}. Give them one range.")
+    return held.pop() if held else of_type.dtype
+
+
+def _model(graph: Graph, writer: Writer) -> ModelProto:
     proto = onnx.helper.make_graph(
         writer.nodes,
         graph.name,
-        [_info(node.name, node.out) for node in graph.inputs],
-        [_info(output.name, output.value) for output in graph.outputs],
+        [_info(writer, node.name, node.type) for node in graph.inputs],
+        [_info(writer, output.name, output.value.type) for output in graph.outputs],
         writer.initializers,
     )
     opsets = [onnx.helper.make_opsetid("", writer.opset)]
+    version = onnx.helper.find_min_ir_version_for(opsets)
     opsets += [onnx.helper.make_opsetid(domain, 1) for domain in sorted(writer.domains)]
-    return onnx.helper.make_model(
-        proto,
-        opset_imports=opsets,
-        ir_version=onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid("", writer.opset)]),
-        producer_name="subbyte",
-    )
+    return onnx.helper.make_model(proto, opset_imports=opsets, ir_version=version, producer_name="subbyte")
 
 
-def _info(name: str, value: Value) -> ValueInfoProto:
-    return onnx.helper.make_tensor_value_info(name, element_number(value.type.dtype), value.type.shape)
+def _info(writer: Writer, name: str, of_type: TensorType) -> ValueInfoProto:
+    return onnx.helper.make_tensor_value_info(name, element_number(writer.held(name)), of_type.shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from subbyte.compiler.dtype import FLOAT32
+from subbyte.compiler.exporter import qonnx
 from subbyte.compiler.exporter.writer import Writer, unsupported, writes
 from subbyte.compiler.ir import ops
 
@@ -60,7 +61,10 @@ def write_pad(writer: Writer, node: ops.Pad) -> None:
     name = writer.result(node)
     operands = [writer.operand(node.x, f"{name}.0"), writer.integers(f"{name}.pads", node.pads)]
     if node.mode == "constant":
-        operands.append(writer.constant(f"{name}.value", node.value, node.x.type.dtype))
+        quant, held = node.x.type.quant, writer.held(operands[0])
+        is_real = held.is_float and quant is not None  # codes of QONNX
+        value = qonnx.real(node, quant, int(node.value)) if is_real and quant is not None else node.value
+        operands.append(writer.constant(f"{name}.value", value, held))
     if node.mode == "wrap":
         writer.need(_WRAP_OPSET)
     writer.emit(node, "Pad", operands, mode=node.mode)

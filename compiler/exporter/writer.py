@@ -16,7 +16,7 @@ from onnx import NodeProto, TensorProto
 
 from subbyte.compiler.dtype import FLOAT16, FLOAT32, FLOAT64, INT64, DType
 from subbyte.compiler.errors import UnsupportedError
-from subbyte.compiler.ir.node import Node, Value
+from subbyte.compiler.ir.node import Constant, Node, Value
 
 OLDEST_OPSET = 13
 _STORED_BITS = (2, 4, 8, 16, 32, 64)
@@ -82,73 +82,84 @@ def tensor(name: str, array: NDArray[Any], dtype: DType) -> TensorProto:
 class Writer:
     """One model in the making, for one opset; `needed` grows to the opset that all of it needs.
 
-    names: of the values that are computed or given. Initializers and inner tensors get free names beside them.
+    names: the tensor of each value: those that are computed or given from the start, constants once they are read.
+    shown: the names of the graph's outputs. readers: who reads each value.
     """
 
     style: str
     opset: int
     names: dict[Value, str]
+    shown: frozenset[str]
+    readers: Mapping[Value, Sequence[Node]]
     needed: int = OLDEST_OPSET
     domains: set[str] = field(default_factory=set)
     nodes: list[NodeProto] = field(default_factory=list)
     initializers: list[TensorProto] = field(default_factory=list)
     _taken: set[str] = field(default_factory=set)
+    _node_names: set[str] = field(default_factory=set)  # which onnxruntime wants to be distinct
     _dtypes: dict[str, DType] = field(default_factory=dict)
-    _constants: dict[Value, str] = field(default_factory=dict)
+    _shared: dict[tuple[Any, ...], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._taken.update(self.names.values())
+        self._taken.update(self.names.values(), self.shown)
 
     # Names ------------------------------------------------------------------------------------------------------------
 
-    def reserve(self, name: str) -> None:
-        """Keep a name that the graph itself gives."""
-        self._taken.add(name)
-
     def fresh(self, wanted: str) -> str:
         """`wanted`, or with #2, #3 ... behind it where it is taken."""
-        name, count = wanted, 1
-        while name in self._taken or not name:
-            count += 1
-            name = f"{wanted}#{count}"
-        self._taken.add(name)
-        return name
+        return fresh(wanted, self._taken)
 
     def operand(self, value: Value, role: str) -> str:
-        """The tensor of an operand; `role` names a constant that has no name of its own: NODE.ROLE."""
-        if value.constant is None:
-            return self.names[value]
-        if value not in self._constants:
+        """The tensor of an operand; `role` names a constant that has no name of its own."""
+        if value not in self.names:
             node = value.node
-            wanted = node.tensor or " + ".join(node.sources) or role
-            name = self.fresh(wanted)
-            self._constants[value] = name
-            self.store(name, value.constant, value.type.dtype)
-        return self._constants[value]
-
-    def store(self, name: str, array: NDArray[Any], dtype: DType) -> None:
-        """An initializer under a name that is free."""
-        self._dtypes[name] = dtype
-        self.initializers.append(tensor(name, array, dtype))
-
-    def constant(self, wanted: str, array: Any, dtype: DType) -> str:
-        """A new initializer, called `wanted` where that is free."""
-        name = self.fresh(wanted)
-        self.store(name, np.asarray(array, dtype.numpy), dtype)
-        return name
-
-    def integers(self, wanted: str, numbers: Sequence[int]) -> str:
-        """A new int64 initializer [n]: shapes, axes, extents."""
-        return self.constant(wanted, np.array(numbers, np.int64), INT64)
+            self.names[value] = self.fresh(node.tensor or " + ".join(node.sources) or role)
+            form_of(node)(self, node)
+        return self.names[value]
 
     def result(self, node: Node, index: int = 0) -> str:
-        """The name of an output of `node`."""
+        """The tensor of an output of `node`."""
         return self.names[Value(node, index)]
+
+    def rename(self, node: Node, name: str) -> None:
+        """Let the tensor `name` be what `node` computes, unless a graph output is called otherwise."""
+        if self.result(node) in self.shown:
+            self.emit(node, "Identity", [name])
+        else:
+            self.names[node.out] = name
+
+    def inner(self, node: Node, part: str, dtype: DType) -> str:
+        """A new name for what a part of `node` computes."""
+        return self.known(self.fresh(f"{self.result(node)}.{part}"), dtype)
 
     def known(self, name: str, dtype: DType) -> str:
         """Say what a tensor holds, so that the opset that a reader needs is known."""
         self._dtypes[name] = dtype
         return name
+
+    def held(self, name: str) -> DType:
+        """What a tensor holds."""
+        return self._dtypes[name]
+
+    # Constants --------------------------------------------------------------------------------------------------------
+
+    def store(self, name: str, array: NDArray[Any], dtype: DType) -> None:
+        """An initializer under a name that is free."""
+        self.known(name, dtype)
+        self.initializers.append(tensor(name, array, dtype))
+
+    def constant(self, wanted: str, array: Any, dtype: DType) -> str:
+        """An initializer, called `wanted` where that is free; the same one for the same content."""
+        held = np.asarray(array, dtype.numpy)
+        key = (dtype, held.shape, held.tobytes())
+        if key not in self._shared:
+            self._shared[key] = self.fresh(wanted)
+            self.store(self._shared[key], held, dtype)
+        return self._shared[key]
+
+    def integers(self, wanted: str, numbers: Sequence[int]) -> str:
+        """An int64 initializer [n]: shapes, axes, extents."""
+        return self.constant(wanted, np.array(numbers, np.int64), INT64)
 
     # Nodes ------------------------------------------------------------------------------------------------------------
 
@@ -163,7 +174,8 @@ class Writer:
         **attributes: Any,
     ) -> None:
         """One operator that computes `node`, or a part of it (`outputs`); attributes that are None are left out."""
-        outputs = [self.result(node, i) for i in range(len(node.types))] if outputs is None else outputs
+        results = [self.result(node, i) for i in range(len(node.types))]
+        outputs = results if outputs is None else outputs
         while operands and not operands[-1]:
             operands = operands[:-1]
         kept = {name: content for name, content in attributes.items() if content is not None}
@@ -171,7 +183,9 @@ class Writer:
             self.domains.add(domain)
         else:
             self.need(self._opset_of(node, op_type, operands, kept))
-        made = onnx.helper.make_node(op_type, operands, outputs, name=" + ".join(node.sources), domain=domain or None)
+        name = " + ".join(node.sources)
+        name = fresh(name if list(outputs) == results else f"{name}.{op_type}", self._node_names) if name else ""
+        made = onnx.helper.make_node(op_type, operands, outputs, name=name, domain=domain or None)
         made.attribute.extend(onnx.helper.make_attribute(name, kept[name]) for name in sorted(kept))
         self.nodes.append(made)
 
@@ -180,10 +194,6 @@ class Writer:
         roles = [f"{self.result(node)}.{i}" for i in range(len(values))]
         names = ["" if v is None else self.operand(v, role) for v, role in zip(values, roles, strict=True)]
         self.emit(node, op_type, names, **attributes)
-
-    def inner(self, node: Node, part: str, dtype: DType) -> str:
-        """A free name for what a part of `node` computes."""
-        return self.known(self.fresh(f"{self.result(node)}.{part}"), dtype)
 
     def need(self, opset: int) -> None:
         """The model is of this opset or a later one."""
@@ -211,6 +221,21 @@ class Writer:
         dtype = self._dtypes[name]
         element_number(dtype)
         return {FLOAT32: "float", FLOAT64: "double"}.get(dtype, dtype.name)
+
+
+def fresh(wanted: str, taken: set[str]) -> str:
+    """`wanted`, or with #2, #3 ... behind it where it is taken; it is taken from then on."""
+    name, count = wanted, 1
+    while name in taken:
+        count += 1
+        name = f"{wanted}#{count}"
+    taken.add(name)
+    return name
+
+
+@writes(Constant)
+def write_constant(writer: Writer, node: Constant) -> None:
+    writer.store(writer.result(node), node.value, node.type.dtype)
 
 
 def bound(value: float) -> float | None:
