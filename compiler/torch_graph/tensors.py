@@ -43,7 +43,7 @@ def tensor(array: Any, of_type: TensorType, like: torch.Tensor) -> torch.Tensor:
     import torch
 
     dtype = held(of_type, like.dtype)
-    wide = np.ascontiguousarray(array)
+    wide = np.array(array, order="C")
     if dtype == like.dtype:
         wide = wide.astype(np.float64)  # codes and halves too: torch lacks some of their types
     return torch.tensor(wide, dtype=dtype, device=like.device)
