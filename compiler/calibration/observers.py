@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from subbyte.compiler.calibration.distribution import Distribution
 from subbyte.compiler.errors import NumericsError
 from subbyte.compiler.ir.layers import Layer
 from subbyte.compiler.ir.node import Input
@@ -220,24 +221,22 @@ class SecondMoments(Observer):
 
 
 class Histogram(Observer):
-    """Counts of elements in bins whose width is a power of two and whose borders are its multiples.
+    """How often each number occurs, rounded toward zero to a few significant bits: `bins` bins an octave of each sign.
 
-    Bin i of `bins` holds x with (i - bins / 2) * width <= x < (i + 1 - bins / 2) * width. The width starts small and
-    doubles as the range grows; two bins become one, exactly, so that counts are a function of what was seen and not of
-    its order. At least a quarter of the bins of one sign are in use (unless all is zero).
-
-    axis: a histogram for each index along it, each with a width of its own. low, high: the exact extremes.
-    Takes 8 * bins bytes for each channel.
+    The bins are the same for every tensor, from the smallest number to the largest, so counts are a function of what
+    was seen and not of its order, and a few huge elements take no precision from the others.
+    Only bins that hold something are kept: 12 bytes each, at most 510 * bins of them for a channel, in practice those
+    of some 20 octaves. axis: a histogram for each index along it.
     """
 
-    def __init__(self, axis: int | None = None, bins: int = 8192) -> None:
-        if bins < 16 or bins & (bins - 1):
-            raise NumericsError(f"a histogram of {bins} bins cannot be; a power of two, at least 16, is needed")
+    def __init__(self, axis: int | None = None, bins: int = 1024) -> None:
+        if not 1 <= bins <= 1 << 16 or bins & (bins - 1):
+            raise NumericsError(f"a histogram of {bins} bins an octave cannot be; a power of two up to 65536 is needed")
         self.axis = axis
         self.bins = bins
         self._range = MinMax(axis)
-        self._exponents: Array | None = None  # int64 [C]: the widths are 2^exponent
-        self._counts: Array | None = None  # int64 [C, bins]
+        self._keys = np.zeros(0, np.uint64)  # ascending: channel << 32 | the leading bits of the float32
+        self._counts = np.zeros(0, np.int64)
 
     @property
     def low(self) -> Array:
@@ -248,49 +247,57 @@ class Histogram(Observer):
         return self._range.high
 
     @property
-    def counts(self) -> Array:
-        """int64 [bins], or [C, bins] with an axis."""
-        counts = _seen(self._counts, self)
-        return counts[0] if self.axis is None else counts
+    def channels(self) -> int:
+        return 1 if self.axis is None else len(self.low)
+
+    def distribution(self, channel: int | None = None) -> Distribution:
+        """Of one channel, or of the whole tensor (None)."""
+        keys, counts = self._keys, self._counts
+        low, high = self.low.min(), self.high.max()
+        if self.axis is not None and channel is not None:
+            low, high = self.low[channel], self.high[channel]
+            begin, end = np.searchsorted(keys, np.array([channel, channel + 1], np.uint64) << np.uint64(32))
+            keys, counts = keys[begin:end], counts[begin:end]
+        leading, counts = _summed(keys & np.uint64(0xFFFFFFFF), counts)
+        near = (leading << self._shift).astype(np.uint32).view(np.float32).astype(np.float64)
+        with np.errstate(over="ignore"):
+            far = ((leading + np.uint64(1)) << self._shift).astype(np.uint32).view(np.float32).astype(np.float64)
+        far = np.where(np.isfinite(far), far, near)  # beyond the largest finite number there is nothing
+        far = np.where(near == 0, np.where(np.signbit(near), 0.0, far), far)
+        left, right = np.minimum(near, far), np.maximum(near, far)
+        order = np.argsort(left + right, kind="stable")
+        left, right = np.clip(left, low, high)[order], np.clip(right, low, high)[order]
+        return Distribution(float(low), float(high), left, right, counts[order])
 
     @property
-    def width(self) -> Array:
-        """float64 [] or [C]: the width of a bin."""
-        widths = np.ldexp(1.0, _seen(self._exponents, self).astype(np.int32))
-        return np.asarray(widths[0] if self.axis is None else widths)
+    def _shift(self) -> np.uint64:
+        return np.uint64(23 - (self.bins.bit_length() - 1))
 
     def update(self, array: Array) -> None:
         low, high = _extremes(array, self.axis)
-        exponents = _exponents(low.reshape(-1), high.reshape(-1), self.bins // 2)
-        counts = np.zeros((len(exponents), self.bins), np.int64)
-        factors = np.ldexp(1.0, -exponents.astype(np.int32))[:, np.newaxis]
-        offsets = np.arange(len(exponents), dtype=np.int64)[:, np.newaxis] * self.bins + self.bins // 2
+        keys, counts = np.zeros(0, np.uint64), np.zeros(0, np.int64)
         for block in _blocks(array, self.axis):
-            index = np.floor(block * factors).astype(np.int64) + offsets
-            counts += np.bincount(index.reshape(-1), minlength=counts.size).reshape(counts.shape)
-        self._take(low, high, exponents, counts)
+            # -0.0 + 0.0 is +0.0: zero has one bin
+            bits = np.ascontiguousarray(block + np.float32(0), np.float32).view(np.uint32) >> np.uint32(self._shift)
+            own, found = _counted(bits)
+            keys, counts = _summed(np.concatenate([keys, own]), np.concatenate([counts, found]))
+        self._take(low, high, keys, counts)
 
     def merge(self, other: Histogram) -> None:
-        if other._exponents is not None and other._counts is not None:
-            self._take(other.low, other.high, other._exponents, other._counts)
+        if len(other._keys):
+            self._take(other.low, other.high, other._keys, other._counts)
 
-    def _take(self, low: Array, high: Array, exponents: Array, counts: Array) -> None:
+    def _take(self, low: Array, high: Array, keys: Array, counts: Array) -> None:
         self._range._take(low, high)
-        if self._exponents is None or self._counts is None:
-            self._exponents, self._counts = exponents, counts
-            return
-        wider = np.maximum(self._exponents, exponents)
-        self._counts = _rebinned(self._counts, wider - self._exponents) + _rebinned(counts, wider - exponents)
-        self._exponents = wider
+        self._keys, self._counts = _summed(np.concatenate([self._keys, keys]), np.concatenate([self._counts, counts]))
 
     def state(self) -> State:
-        if self._exponents is None or self._counts is None:
-            return {}
-        return {**self._range.state(), "exponents": self._exponents, "counts": self._counts}
+        return {**self._range.state(), "keys": self._keys, "counts": self._counts} if len(self._keys) else {}
 
     def restore(self, state: Mapping[str, Array]) -> None:
         self._range.restore(state)
-        self._exponents, self._counts = state.get("exponents"), state.get("counts")
+        self._keys = state.get("keys", np.zeros(0, np.uint64))
+        self._counts = state.get("counts", np.zeros(0, np.int64))
 
     def fresh(self) -> Histogram:
         return Histogram(self.axis, self.bins)
@@ -439,29 +446,23 @@ def _blocks(array: Array, axis: int | None) -> Iterator[Array]:
         yield front[:, start : start + step].reshape(channels, -1)
 
 
-def _exponents(low: Array, high: Array, half: int) -> Array:
-    """int64 [C]: the least e with -half * 2^e <= low and high < half * 2^e; _SMALLEST where all is zero."""
-    magnitude = np.maximum(np.abs(low.astype(np.float64)), np.abs(high.astype(np.float64)))
-    mantissa, exponent = np.frexp(magnitude)  # magnitude = mantissa * 2^exponent, 0.5 <= mantissa < 1
-    least = exponent.astype(np.int64) - (half.bit_length() - 1)
-    only_below = (mantissa == 0.5) & (high.astype(np.float64) < magnitude)  # -2^k itself fits: borders belong to above
-    return np.where(magnitude == 0, _SMALLEST, least - only_below)
+def _counted(bits: Array) -> tuple[Array, Array]:
+    """The different keys of a block [C, some], ascending, and how often each occurs."""
+    if len(bits) > 1:
+        channel = np.arange(len(bits), dtype=np.uint64)[:, np.newaxis] << np.uint64(32)
+        return np.unique(bits | channel, return_counts=True)
+    least = int(bits.min())
+    counts = np.bincount((bits - np.uint32(least)).reshape(-1))
+    own = np.flatnonzero(counts)
+    return (own + least).astype(np.uint64), counts[own].astype(np.int64)
 
 
-_SMALLEST = -200  # below every exponent that float32 data with fewer than 2^50 bins ask
-
-
-def _rebinned(counts: Array, shifts: Array) -> Array:
-    """`counts` [C, bins], 2^shift bins made one, each channel by its own shift: i -> i >> shift; 0 stays a border."""
-    if not shifts.any():
-        return counts
-    half = counts.shape[1] // 2
-    result = np.zeros_like(counts)
-    bins = np.arange(-half, half, dtype=np.int64)
-    for channel, shift in enumerate(shifts):
-        target = (bins >> min(int(shift), 62)) + half
-        np.add.at(result[channel], target, counts[channel])
-    return result
+def _summed(keys: Array, counts: Array) -> tuple[Array, Array]:
+    """The different keys, ascending, and the sum of the counts of each."""
+    different, where = np.unique(keys, return_inverse=True)
+    summed = np.zeros(len(different), np.int64)
+    np.add.at(summed, where.reshape(-1), counts)
+    return different, summed
 
 
 def _alone(layer: Layer) -> Layer:
