@@ -1,4 +1,4 @@
-"""The command line: `subbyte compile | run | verify | bench | explain | opt | list | doctor`."""
+"""The command line: `subbyte compile | run | verify | bench | score | explain | opt | list | doctor`."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from subbyte.compiler.cli.list import list_command
 from subbyte.compiler.cli.opt import opt
 from subbyte.compiler.cli.output import print_error
 from subbyte.compiler.cli.run import run
+from subbyte.compiler.cli.score import score
 from subbyte.compiler.cli.verify import verify
 from subbyte.compiler.errors import SubbyteError
 from subbyte.compiler.version import VERSION
@@ -32,6 +33,7 @@ app.command("compile")(compile_command)
 app.command("run")(run)
 app.command("verify")(verify)
 app.command("bench")(bench)
+app.command("score")(score)
 app.command("explain")(explain)
 app.command("opt")(opt)
 app.command("list")(list_command)
