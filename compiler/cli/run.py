@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from subbyte.compiler.cli.options import CompilerCommand, Dims, Json, ModelOrBundle, Threads, parse_dims
-from subbyte.compiler.cli.output import print_json, progress
+from subbyte.compiler.cli.output import print_json, progress, whole_file
 
 
 def run(
@@ -24,9 +24,6 @@ def run(
     """Run every sample of IN.npz (arrays of the inputs' shapes, or with a leading sample axis) and write OUT.npz."""
     dims = parse_dims(dim)
 
-    import os
-    import tempfile
-
     import numpy as np
 
     from subbyte.compiler.cli.loaded import input_types, module_of
@@ -40,17 +37,8 @@ def run(
     stacked = {name: np.stack([result[name] for result in results]) for name in results[0]} if results else {}
     if not stacked:
         raise ModelError(f"'{inputs}' holds no sample; at least one is needed.")
-    try:
-        handle, beside = tempfile.mkstemp(prefix=f".{outputs.name}.", dir=outputs.parent)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                np.savez(stream, **stacked)  # type: ignore[arg-type]
-            os.replace(beside, outputs)
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise ModelError(f"the outputs cannot be written to '{outputs}': {error.strerror or error}") from error
+    with whole_file(outputs) as stream:
+        np.savez(stream, **stacked)  # type: ignore[arg-type]
     shapes = {name: f"{array.dtype}{list(array.shape)}" for name, array in stacked.items()}
     if json:
         print_json({"outputs": str(outputs), "samples": samples.count, "arrays": shapes})
