@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from subbyte.compiler.calibration.check import Inputs
 from subbyte.compiler.calibration.executor import Executor
+from subbyte.compiler.calibration.files import file_source
 from subbyte.compiler.calibration.observers import Observer
 from subbyte.compiler.calibration.sources import Arrays, Iterated, Sample, SampleSource
 from subbyte.compiler.errors import ModelError, NumericsError
@@ -28,7 +29,8 @@ _SHOWN_BYTES = 128 << 20  # of the values shown in one run: it bounds how many s
 class Data:
     """Samples, and how they run through float graphs.
 
-    samples: a SampleSource, arrays by input name, one array for a model with one input, or an iterable of either.
+    samples: a SampleSource; the path of an .npz or .npy file or of a folder (files.py); arrays [samples, ...] by input
+        name, or one for the only input; an iterable of samples, each an array or arrays by name.
     executor: "onnxruntime", "interpreter", or None for the best that is installed.
     batch: at most so many samples run at once; fewer where the values shown would take more than 128 MiB, and one where
         the graph does not keep samples apart.
@@ -38,7 +40,7 @@ class Data:
 
     def __init__(
         self,
-        samples: SampleSource | Mapping[str, Array] | Array | Iterable[Any] | Callable[[], Iterable[Any]],
+        samples: SampleSource | str | Path | Mapping[str, Array] | Array | Iterable[Any] | Callable[[], Iterable[Any]],
         *,
         executor: str | None = None,
         processes: int = 1,
@@ -145,6 +147,8 @@ def _source(samples: Any) -> SampleSource:
     match samples:
         case SampleSource():
             return samples
+        case str() | Path():
+            return file_source(Path(samples))
         case np.ndarray() | Mapping():
             return Arrays(samples)
     if callable(samples) or hasattr(samples, "__iter__"):

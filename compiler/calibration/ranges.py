@@ -210,7 +210,7 @@ def _around(centre: float, octaves: float, points: int) -> Array:
     """Factors around `centre`, evenly in their logarithm, `octaves` wide in all, none above 1."""
     exponents = np.linspace(-octaves / 2, octaves / 2, points) + np.log2(centre)
     exponents -= max(0.0, float(exponents[-1]))
-    return np.exp2(exponents)
+    return np.asarray(np.exp2(exponents))
 
 
 def _shrunk(seen: Distribution, form: Form, first: Array, second: Array) -> tuple[Array, Array]:
