@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from subbyte.compiler.rounding.clipping import mse
+from subbyte.compiler.rounding.coordinate_descent import coordinate_descent
+from subbyte.compiler.rounding.gpfq import gpfq
+from subbyte.compiler.rounding.gptq import gptq
 from subbyte.compiler.rounding.nearest import nearest
 from subbyte.compiler.rounding.types import Rounding
 
 ROUNDINGS: Mapping[str, Rounding] = {
     "nearest": nearest,
+    "mse": mse,
+    "gpfq": gpfq,
+    "gptq": gptq,
+    "coordinate_descent": coordinate_descent,
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from subbyte.compiler.errors import NumericsError
 from subbyte.compiler.numerics.arrays import Codes
 from subbyte.compiler.rounding.types import Grid, Reals, RoundedWeights
 
@@ -35,6 +36,15 @@ class Scales:
         index = np.arange(begin, end) // self.length
         return self.scale[:, :, index], self.zero_point[:, :, index]
 
+    def spread(self, shape: tuple[int, ...]) -> tuple[Reals, Codes]:
+        """(scale, zero point) of each weight of a matrix of `shape`."""
+        scale, zero_point = self.columns(0, shape[2])
+        return np.broadcast_to(scale, shape), np.broadcast_to(zero_point, shape)
+
+    def scaled(self, factor: float) -> Scales:
+        """All scales times `factor`, which is a power of two where the grid's scales are."""
+        return Scales(self.grid, as_float32(self.scale * factor), self.zero_point, self.length)
+
     def nearest(self, matrix: Reals) -> Codes:
         """The code whose value is nearest to each weight, half to even; of bipolar codes the weight's sign."""
         scale, zero_point = self.columns(0, matrix.shape[2])
@@ -55,6 +65,27 @@ class Scales:
         scale, zero_point = self.scale.reshape(shape), self.zero_point.reshape(shape)
         block = self.length if grid.per == "block" else None
         return RoundedWeights(codes, scale.astype(np.float32), zero_point, grid.qmin, grid.qmax, None, block)
+
+
+def scales_of_rounded(rounded: RoundedWeights, grid: Grid) -> Scales:
+    """The scales of weights that were rounded to `grid` before.
+
+    Raises: NumericsError: they were rounded to something else.
+    """
+    g, o, k = rounded.codes.shape
+    per = "tensor" if rounded.scale.ndim == 0 else "channel" if rounded.block is None else "block"
+    if (rounded.qmin, rounded.qmax, per, rounded.block) != (
+        grid.qmin,
+        grid.qmax,
+        grid.per,
+        grid.block,
+    ) or rounded.levels:
+        raise NumericsError(
+            f"the weights to start from have codes {rounded.qmin}..{rounded.qmax} with scales per {per}, not {grid}"
+        )
+    shape = (1, 1, 1) if per == "tensor" else (g, o, -1)
+    scale = rounded.scale.astype(np.float64).reshape(shape)
+    return Scales(grid, scale, rounded.zero_point.reshape(shape), block_length(grid, k))
 
 
 def nearest_codes(matrix: Reals, scale: Reals, zero_point: Codes, grid: Grid) -> Codes:
