@@ -187,10 +187,12 @@ def _best_move(old: Reals, gradient: Reals, curvature: Reals, grid: Grid) -> Rea
 def _better(w: Reals, h: Reals, first: tuple[Scales, Codes], second: tuple[Scales, Codes]) -> tuple[Scales, Codes]:
     """For each channel, or the whole tensor where it has two scales to choose from, the one with the smaller error."""
     errors = [output_errors(w - scales.values(codes), h) for scales, codes in (first, second)]
-    if first[0].scale.size == 1 and first[0].scale != second[0].scale:
-        return first if errors[0].sum() <= errors[1].sum() else second
     keep = (errors[0] <= errors[1])[:, :, np.newaxis]
+    codes = np.where(keep, first[1], second[1])
+    if first[0].grid.per == "tensor":
+        if first[0].scale == second[0].scale and first[0].zero_point == second[0].zero_point:
+            return first[0], codes
+        return first if errors[0].sum() <= errors[1].sum() else second
     scale = np.where(keep, first[0].scale, second[0].scale)
     zero_point = np.where(keep, first[0].zero_point, second[0].zero_point)
-    merged = Scales(first[0].grid, scale, zero_point, first[0].length)
-    return merged, np.where(keep, first[1], second[1])
+    return Scales(first[0].grid, scale, zero_point, first[0].length), codes
