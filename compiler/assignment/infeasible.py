@@ -17,10 +17,10 @@ def explained(problem: Problem, optimum: Optimum) -> Infeasible:
     optimum: the best assignment of a problem, None where there is none. Budgets that are too small by themselves are
     named with the smallest possible; else the fewest that cannot be met together, with what one can be under the rest.
     """
-    if optimum(replace(problem, costs={}, budgets={})) is None:
-        names = sorted({problem.layers[i] for tie in problem.ties for i in tie.layers})
+    if optimum(replace(problem, budgets={})) is None:
+        tied = sorted({problem.layers[i] for tie in problem.ties for i in tie.layers})
         return Infeasible(
-            f"No assignment fits the ties of the layers {', '.join(map(repr, names))}, whatever the budgets: their "
+            f"No assignment fits the ties of the layers {', '.join(map(repr, tied))}, whatever the budgets: their "
             "choices have no bits in common along the ties.",
             {},
             (),
@@ -62,7 +62,8 @@ def _minimizing(problem: Problem, cost: str, budgets: Iterable[str]) -> Problem:
     """`problem` with a cost as its loss, and some of the budgets."""
     kept = {name: budget for name, budget in problem.budgets.items() if name in set(budgets)}
     costs = {name: problem.costs[name] for name in (*kept, cost)}
-    return replace(problem, loss=problem.costs[cost], pairs={}, costs=costs, budgets=kept)
+    fixed = {name: value for name, value in problem.fixed.items() if name in costs}
+    return replace(problem, loss=problem.costs[cost], pairs={}, costs=costs, budgets=kept, fixed=fixed)
 
 
 def _subsets(names: Iterable[str]) -> Iterable[tuple[str, ...]]:

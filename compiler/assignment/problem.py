@@ -47,12 +47,12 @@ class Tie:
 class Problem:
     """Minimize sum_i loss[i][x_i] + sum_(i,j) pairs[i, j][x_i][x_j] over x, one choice x_i for each layer i, subject to
 
-        sum_i costs[name][i][x_i] <= budgets[name]   for every name in budgets, and the ties.
+        fixed[name] + sum_i costs[name][i][x_i] <= budgets[name]   for every name in budgets, and the ties.
 
     layers: their names, each once. choices: what each may get; a layer of one choice is pinned.
     loss: any finite numbers; how much worse the network becomes. costs: finite, by name; those without a budget only
-    decide between assignments of equal loss. ties: groups of layers, by index. pairs: for layers i < j, what choices
-    for both add to the loss beside their own.
+    decide between assignments of equal loss. fixed: what costs come to whatever is chosen, 0 where not named.
+    ties: groups of layers, by index. pairs: for layers i < j, what choices for both add to the loss beside their own.
     Raises: ModelError: tables of other shapes, numbers that are not finite, unknown layers or budgets.
     Source: HAWQ-V3 (Yao et al. 2021, section 3.3), with more choices and budgets; pairs as in CLADO (Deng et al. 2023).
     """
@@ -64,6 +64,7 @@ class Problem:
     budgets: Mapping[str, float] = field(default_factory=dict)
     ties: tuple[Tie, ...] = ()
     pairs: Mapping[tuple[int, int], Table] = field(default_factory=dict)
+    fixed: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.layers or len(set(self.layers)) != len(self.layers):
@@ -83,6 +84,11 @@ class Problem:
                 raise ModelError(f"there is a budget for '{name}' but no such cost; costs are {_listed(self.costs)}")
             if math.isnan(budget):
                 raise ModelError(f"the budget for '{name}' is NaN; it is a number")
+        for name, value in self.fixed.items():
+            if name not in self.costs or not math.isfinite(value):
+                raise ModelError(
+                    f"the fixed part of '{name}' is {value}; it is a finite number, of one of {_listed(self.costs)}"
+                )
         for tie in self.ties:
             self._check_tie(tie)
         for (i, j), matrix in self.pairs.items():
@@ -132,7 +138,10 @@ class Problem:
         x = tuple(int(choice) for choice in x)
         terms = [row[choice] for row, choice in zip(self.loss, x, strict=True)]
         terms += [matrix[x[i]][x[j]] for (i, j), matrix in self.pairs.items()]
-        costs = {name: _sum(row[c] for row, c in zip(table, x, strict=True)) for name, table in self.costs.items()}
+        costs = {
+            name: _sum([self.fixed.get(name, 0), *(row[c] for row, c in zip(table, x, strict=True))])
+            for name, table in self.costs.items()
+        }
         chosen = {layer: of[c] for layer, of, c in zip(self.layers, self.choices, x, strict=True)}
         return Assignment(chosen, x, math.fsum(terms), costs, slack)
 
@@ -171,6 +180,7 @@ def problem_of(
     *,
     together: Sequence[tuple[Sequence[str], Literal["both", "weights", "activations"]]] = (),
     pairs: Mapping[tuple[str, str], Mapping[tuple[Choice, Choice], float]] | None = None,
+    fixed: Mapping[str, float] | None = None,
 ) -> Problem:
     """The problem of tables by name: loss {layer: {choice: value}}, costs {name: {layer: {choice: value}}}.
 
@@ -206,6 +216,7 @@ def problem_of(
         dict(budgets),
         tuple(Tie(tuple(place[layer] for layer in layers), of) for layers, of in together),
         matrices,
+        dict(fixed or {}),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,11 +125,10 @@ class Search:
                 weight[group[i]] += price * float(np.ptp(row[choices])) if len(choices) else 0.0
         return sorted(range(count), key=lambda i: (-weight[group[i]], group[i], i))
 
-    def _rest(self, extreme: object) -> Integers:
+    def _rest(self, extreme: Callable[[Integers], np.int64]) -> Integers:
         """[layers + 1, budgets]: what the layers from each step on cost at least, or at most."""
-        rows = [
-            [extreme(c.rows[i][self.choices[i]]) if len(self.choices[i]) else 0 for c in self.costs] for i in self.order
-        ]  # type: ignore[operator]
+        kept = [(i, self.choices[i]) for i in self.order]
+        rows = [[int(extreme(c.rows[i][chosen])) if len(chosen) else 0 for c in self.costs] for i, chosen in kept]
         table = np.array(rows, np.int64).reshape(len(self.order), len(self.costs))
         return np.concatenate([np.cumsum(table[::-1], axis=0)[::-1], np.zeros((1, len(self.costs)), np.int64)])
 
@@ -198,7 +197,8 @@ def _columns(quantities: Sequence[Quantity], layer: int, choice: NDArray[np.intp
 def _sorted(group: Integers, states: _States) -> NDArray[np.intp]:
     """By group, loss, costs, other costs, and of equals by the choices of the first layers."""
     keys = [*states.rank.T[::-1], *states.others.T[::-1], *states.costs.T[::-1], states.loss, group]
-    return np.lexsort(keys)
+    order: NDArray[np.intp] = np.lexsort(keys)
+    return order
 
 
 def _undominated(group: Integers, states: _States) -> NDArray[np.intp]:
@@ -222,4 +222,5 @@ def _undominated(group: Integers, states: _States) -> NDArray[np.intp]:
         worse = np.zeros(len(order), bool)
         for shift in range(1, _WINDOW):
             worse[shift:] |= (costs[shift:] >= costs[:-shift]).all(axis=1) & (group[shift:] == group[:-shift])
-    return order[~worse]
+    kept: NDArray[np.intp] = order[~worse]
+    return kept

@@ -29,14 +29,15 @@ class Quantity:
     rows: tuple[Units, ...]
     exponent: int
     pairs: dict[tuple[int, int], Units]
+    fixed: Fraction
 
     def limit(self, budget: float) -> int:
-        """The largest number of units within `budget`; above 2^61 where the budget limits nothing."""
+        """The most units that `budget` leaves beside the fixed part; 2^61 where it limits nothing."""
         if math.isinf(budget):
             return 2**61 if budget > 0 else -(2**61)
-        exact = Fraction(budget) * Fraction(2) ** self.exponent
+        exact = (Fraction(budget) - self.fixed) * Fraction(2) ** self.exponent
         if self.exponent or exact.denominator != 1:
-            exact += abs(exact) * _ROUNDING
+            exact += abs(Fraction(budget)) * Fraction(2) ** self.exponent * _ROUNDING
         return max(-(2**61), min(math.floor(exact), 2**61))
 
     def real(self, units: int) -> float:
@@ -46,15 +47,15 @@ class Quantity:
 
 def loss_of(problem: Problem) -> Quantity:
     """The loss, with the terms of pairs."""
-    return _quantity(problem.loss, problem.pairs)
+    return _quantity(problem.loss, problem.pairs, 0)
 
 
 def cost_of(problem: Problem, name: str) -> Quantity:
     """The cost called `name`."""
-    return _quantity(problem.costs[name], {})
+    return _quantity(problem.costs[name], {}, problem.fixed.get(name, 0))
 
 
-def _quantity(table: Table, pairs: Mapping[tuple[int, int], Table]) -> Quantity:
+def _quantity(table: Table, pairs: Mapping[tuple[int, int], Table], fixed: float) -> Quantity:
     largest = [max(abs(value) for value in row) for row in table]
     largest += [max(abs(value) for row in matrix for value in row) for matrix in pairs.values()]
     total = math.fsum(largest)
@@ -65,6 +66,7 @@ def _quantity(table: Table, pairs: Mapping[tuple[int, int], Table]) -> Quantity:
         tuple(_units(row, exponent) for row in table),
         exponent,
         {pair: np.stack([_units(row, exponent) for row in matrix]) for pair, matrix in pairs.items()},
+        Fraction(fixed),
     )
 
 

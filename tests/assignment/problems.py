@@ -26,7 +26,7 @@ def simple(loss: list[list[float]], costs: dict[str, list[list[float]]], budgets
 
 
 def random_problem(seed: int) -> Problem:
-    """1 to 12 layers with up to 4 choices, up to 3 costs, ties and pairs; numbers of all kinds, equal ones among them."""
+    """1 to 12 layers with up to 4 choices, up to 3 costs, ties and pairs; numbers of all kinds, also equal ones."""
     generator = np.random.default_rng(seed)
     count = int(generator.integers(1, 13))
     sizes = generator.integers(1, 5 if count < 8 else 4, count)

@@ -153,6 +153,17 @@ def test_costs_keep_their_unit() -> None:
     assert found.loss == 0.9
 
 
+def test_budgets_hold_for_the_sum_with_the_fixed_part() -> None:
+    problem = simple(LOSS, {"bytes": BYTES, "seconds": [[0.4, 0.3, 0.2, 0.1]] * 3}, {"bytes": 104, "seconds": 1.0})
+    fixed = replace(problem, fixed={"bytes": 44, "seconds": 0.1})
+    found = solve(fixed)
+    assert found.costs == {"bytes": 104, "seconds": 1.0}
+    assert found.indices == solve(replace(problem, budgets={"bytes": 60, "seconds": 0.9})).indices
+    assert found == exhaustive(fixed)
+    with pytest.raises(Infeasible, match="for 'bytes' is 60, and 70 is the least"):
+        solve(replace(fixed, budgets={"bytes": 60}))
+
+
 def test_a_layer_of_one_choice_is_pinned() -> None:
     problem = Problem(("first", "second"), ((ALL[0],), CHOICES), ((9.0,), (0.0, 1.0, 2.0, 3.0)))
     assert solve(problem).choices == {"first": Choice(8, 8), "second": Choice(8, 8)}
@@ -271,6 +282,7 @@ def test_exhaustive_search_refuses_large_networks() -> None:
         ({"costs": {"bytes": ((1,), (float("inf"),))}}, "cost 'bytes' of layer 'b' with W8A8 is inf"),
         ({"budgets": {"bytes": 1}}, "budget for 'bytes' but no such cost; costs are none"),
         ({"costs": {"c": ((1,), (1,))}, "budgets": {"c": float("nan")}}, "budget for 'c' is NaN"),
+        ({"fixed": {"bytes": 1}}, "fixed part of 'bytes' is 1; it is a finite number, of one of none"),
         ({"ties": (Tie((0, 2)),)}, r"between the layers \[0, 2\]"),
         ({"choices": ((ALL[0],), (ALL[1],)), "ties": (Tie((0, 1)),)}, "'a' may get W8A8; 'b' may get W4A8"),
         ({"pairs": {(1, 0): ((0.0,),)}}, "pair is of the layers 1 and 0"),
