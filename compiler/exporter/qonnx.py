@@ -58,22 +58,22 @@ def write_quant(writer: Writer, node: QuantizeLinear, quant: QuantParams) -> Non
 
 
 def write_weights(writer: Writer, node: Constant, quant: QuantParams) -> None:
-    """Constant codes: their real numbers, and behind them the Quant that finds the codes again."""
-    reals = to_real(node.value, quant) if quant.block is None else None
-    if reals is None:
+    """Constant codes: their real numbers, and behind them the Quant that finds the codes again.
+
+    Biases whose codes float32 does not hold stay int32, for a DequantizeLinear.
+    """
+    if quant.block is not None:
         raise unsupported(node, "has a scale for each block, which QONNX does not have. Export with style 'qdq'.")
-    scale, zero_point = (spread(part, node.type.shape, quant.axis) for part in quant.static())
-    bipolar = node.type.dtype.kind == "bipolar"
+    name, reals, bipolar = writer.result(node), to_real(node.value, quant), node.type.dtype.kind == "bipolar"
     if not bipolar:
         low, high = _range(node.type, *_width(node.type, quant))
-        found = quantize(reals, scale, zero_point, low, high, zero_point_first=True)
-        if not np.array_equal(found, node.value):
-            raise unsupported(
-                node, "has codes that their real numbers do not give back in float32. Export with style 'qdq'."
-            )
-    name = writer.known(writer.result(node), FLOAT32)
+        scale, zero_point = (spread(part, node.type.shape, quant.axis) for part in quant.static())
+        if not np.array_equal(quantize(reals, scale, zero_point, low, high, zero_point_first=True), node.value):
+            writer.store(name, node.value, node.type.dtype)
+            return
     given = writer.fresh(f"{name}.real")
     writer.store(given, reals, FLOAT32)
+    writer.known(name, FLOAT32)
     if bipolar:
         _write_bipolar(writer, node, given, quant, name)
     else:
