@@ -33,21 +33,9 @@ class Executor:
         self.backend = chosen_backend(backend)
         self.graph = graph
         self.values = tuple(values)
-        self.why_single = ""
-        own = set(graph.nodes())
-        stray = [value for value in self.values if value.node not in own]
-        if stray:
-            raise GraphError(f"{stray[0].node.label} is not part of graph '{graph.name}', whose values are to be shown")
-        shown = [v for v in dict.fromkeys(self.values) if not isinstance(v.node, (Input, Constant))]
-        self._names = {value: f"shown.{number}" for number, value in enumerate(shown)}
-        single = graph.with_outputs(Output(self._names[value], value) for value in shown)
-        self.batch = 1
-        batched = single
-        try:
-            batched = with_batch(single, batch)
-            self.batch = batch
-        except UnsupportedError as error:
-            self.why_single = str(error)
+        batched, self.batch, self.why_single = batched_for(graph, self.values, batch)
+        shown = [output.value for output in _showing(graph, self.values).outputs]
+        self._names = {value: output.name for value, output in zip(shown, batched.outputs, strict=True)}
         self._scales = {value: _factor(value, new.value) for value, new in zip(shown, batched.outputs, strict=True)}
         self._run = _RUNNERS[self.backend](batched) if shown else _nothing
 
@@ -94,6 +82,28 @@ class Executor:
         if len(counts) > 1:
             raise ModelError(f"the inputs of graph '{self.graph.name}' hold different numbers of samples")
         return counts.pop() if counts else 1
+
+
+def batched_for(graph: Graph, values: Sequence[Value], batch: int) -> tuple[Graph, int, str]:
+    """(`graph` that shows `values`, for so many samples, why for one only): for `batch` samples where it can be.
+
+    Raises GraphError: a value is not of the graph.
+    """
+    own = set(graph.nodes())
+    for value in values:
+        if value.node not in own:
+            raise GraphError(f"{value.node.label} is not part of graph '{graph.name}', whose values are to be shown")
+    single = _showing(graph, values)
+    try:
+        return with_batch(single, batch), batch, ""
+    except UnsupportedError as error:
+        return single, 1, str(error)
+
+
+def _showing(graph: Graph, values: Sequence[Value]) -> Graph:
+    """`graph` with those of the values that are computed as its outputs."""
+    computed = [v for v in dict.fromkeys(values) if not isinstance(v.node, (Input, Constant))]
+    return graph.with_outputs(Output(f"shown.{number}", value) for number, value in enumerate(computed))
 
 
 def chosen_backend(name: str | None) -> str:
