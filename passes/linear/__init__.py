@@ -1,0 +1,1 @@
+"""Linear maps in a float graph: how two become one."""
