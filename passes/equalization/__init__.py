@@ -1,0 +1,1 @@
+"""Scaling the channels inside a float network without changing what it computes."""
