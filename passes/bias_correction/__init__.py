@@ -1,0 +1,1 @@
+"""Correcting the mean of what layers with rounded weights make."""

@@ -1,0 +1,161 @@
+"""The mean of what each layer multiplies: seen on samples, or told by BatchNormalization."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subbyte.compiler.calibration.data import Data
+from subbyte.compiler.calibration.observers import Observer, State
+from subbyte.compiler.errors import NumericsError
+from subbyte.compiler.ir import ops
+from subbyte.compiler.ir.graph import Graph
+from subbyte.compiler.ir.layers import Array, Layer, layers
+from subbyte.compiler.ir.node import Node, Value
+from subbyte.passes.bias_correction.normal import Normal, clipped
+from subbyte.passes.fold_batch_norm import fold_batch_norm
+from subbyte.passes.linear.affine import affine_of
+
+Means = dict[str, NDArray[np.float64]]
+"""[groups, K] for each layer's name: the mean of the rows that its matrix multiplies (Layer.rows, Layer.matrix)."""
+
+
+def input_means(graph: Graph, data: Data) -> Means:
+    """The means over all samples and places; the zeros of a convolution's borders count as what they are."""
+    found = {layer.name: RowMeans(layer) for layer in layers(graph)}
+    shared: dict[Value, list[RowMeans]] = {}
+    for observer in found.values():
+        shared.setdefault(observer.layer.x, []).append(observer)
+    data.observe(graph, {value: _Several(observers) for value, observers in shared.items()})
+    return {name: observer.mean for name, observer in found.items()}
+
+
+def normal_input_means(graph: Graph) -> Means:
+    """Means without samples: what BatchNormalization makes is taken for normal, N(bias, scale^2) in each channel.
+
+    graph: with its BatchNormalizations. The names are those of the layers after `fold_batch_norm`; a layer whose
+    operand is not known is left out. Means and variances pass Relu and Clip (as those of a clipped normal variable),
+    additions (as of independent ones), factors and shifts, Concat, average pools and Reshape to [N, C]. Borders are not
+    counted.
+    Source: Nagel et al. 2019, section 4.2 and appendix C.
+    """
+    known: dict[Value, Normal] = {}
+    for node in graph.nodes():
+        found = _normal(node, known)
+        if found is not None:
+            known[node.out] = found
+    folded = {layer.node.sources: layer.name for layer in layers(fold_batch_norm(graph))}
+    means: Means = {}
+    for layer in layers(graph):
+        operand = known.get(layer.x)
+        names = [name for sources, name in folded.items() if sources[: len(layer.node.sources)] == layer.node.sources]
+        if operand is not None and len(names) == 1:
+            groups, _, columns = layer.matrix().shape
+            channels = len(operand.mean) // groups
+            means[names[0]] = np.repeat(operand.mean.reshape(groups, channels), columns // channels, axis=1)
+    return means
+
+
+def _normal(node: Node, known: Mapping[Value, Normal]) -> Normal | None:
+    """Mean and variance for each index of axis 1; None where they are not known."""
+    if isinstance(node, ops.BatchNormalization):
+        scale, bias = node.scale.constant, node.bias.constant
+        return None if scale is None or bias is None else Normal(bias.astype(np.float64), scale.astype(np.float64) ** 2)
+    affine = affine_of(node)
+    if affine is not None and affine.x in known:
+        x = known[affine.x]
+        return Normal(affine.gain * x.mean + affine.shift, affine.gain**2 * x.variance)
+    operands = [known.get(value) for value in node.operands]
+    if None in operands or not operands:
+        return None
+    (x, *others) = [operand for operand in operands if operand is not None]
+    match node:
+        case ops.Unary(function="Relu"):
+            return clipped(x, 0.0, np.inf)
+        case ops.Unary(function="Clip", parameters=(low, high)):
+            return clipped(x, low, high)
+        case ops.Add(a=a, b=b) if a.type.shape == b.type.shape and a != b:
+            return Normal(x.mean + others[0].mean, x.variance + others[0].variance)
+        case ops.Concat(axis=1):
+            every = [x, *others]
+            return Normal(np.concatenate([n.mean for n in every]), np.concatenate([n.variance for n in every]))
+        case ops.AveragePool() | ops.ReduceMean() if not isinstance(node, ops.ReduceMean) or min(node.axes) > 1:
+            return x
+        case ops.Reshape(shape=shape) if shape == (node.operands[0].type.shape[0], len(x.mean)):
+            return x
+    return None
+
+
+class RowMeans(Observer):
+    """The mean of the rows of a layer, [groups, K] float64; observes the layer's input."""
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+        self.rows = 0
+        self._sum: NDArray[np.float64] | None = None
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        if self._sum is None:
+            raise NumericsError(f"no samples reached the layer '{self.layer.name}'; its mean is not known")
+        return self._sum / self.rows
+
+    def update(self, array: Array) -> None:
+        extent = self.layer.x.type.shape[0]
+        for start in range(0, len(array), extent):  # sample by sample: rows may take far more memory than x
+            rows = self.layer.rows(array[start : start + extent])
+            self._take(rows.shape[1], rows.sum(axis=1, dtype=np.float64))
+
+    def merge(self, other: RowMeans) -> None:
+        if other._sum is not None:
+            self._take(other.rows, other._sum)
+
+    def _take(self, rows: int, total: NDArray[np.float64]) -> None:
+        self.rows += rows
+        self._sum = total if self._sum is None else self._sum + total
+
+    def state(self) -> State:
+        return {} if self._sum is None else {"rows": np.asarray(self.rows, np.int64), "sum": self._sum}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        self.rows = int(state["rows"]) if "rows" in state else 0
+        self._sum = state.get("sum")
+
+    def fresh(self) -> RowMeans:
+        return RowMeans(self.layer)
+
+    def describe(self) -> str:
+        return f"row_means({self.layer.name})"
+
+
+@dataclass
+class _Several(Observer):
+    """Observers of one value, which Data shows to one only."""
+
+    observers: list[RowMeans]
+
+    def update(self, array: Array) -> None:
+        for observer in self.observers:
+            observer.update(array)
+
+    def merge(self, other: _Several) -> None:
+        for one, another in zip(self.observers, other.observers, strict=True):
+            one.merge(another)
+
+    def state(self) -> State:
+        states = (observer.state() for observer in self.observers)
+        return {f"{k}.{name}": array for k, state in enumerate(states) for name, array in state.items()}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        for k, observer in enumerate(self.observers):
+            prefix = f"{k}."
+            observer.restore({n.removeprefix(prefix): array for n, array in state.items() if n.startswith(prefix)})
+
+    def fresh(self) -> _Several:
+        return _Several([observer.fresh() for observer in self.observers])
+
+    def describe(self) -> str:
+        return "+".join(observer.describe() for observer in self.observers)
