@@ -22,19 +22,24 @@ def fold_normalization_scale(graph: Graph) -> Graph:
     """
     parameters = Parameters(graph)
     for flow in flows(graph):
-        if isinstance(flow.source, Normalization):
-            fold_into_readers(flow, flow.source, parameters)
+        source = flow.source
+        if isinstance(source, Normalization) and source.scale is not None and can_fold(flow, source, parameters):
+            fold_into_readers(flow, source, parameters)
     return parameters.finish()
 
 
-def fold_into_readers(flow: Flow, source: Normalization, parameters: Parameters) -> bool:
-    """Do it for one normalization; False, and nothing is done, where a reader cannot take gamma or beta."""
+def can_fold(flow: Flow, source: Normalization, parameters: Parameters) -> bool:
+    """Whether all readers of the normalization can take its scale and its bias."""
+    bias = parameters[source, "bias"]
+    return bool(flow.open.all()) and (bias is None or not bias.any() or bool(flow.movable.all()))
+
+
+def fold_into_readers(flow: Flow, source: Normalization, parameters: Parameters) -> None:
+    """Do it for one normalization that has a scale and that `can_fold`."""
     scale, bias = parameters[source, "scale"], parameters[source, "bias"]
-    if scale is None or not flow.open.all() or (bias is not None and bias.any() and not flow.movable.all()):
-        return False
+    assert scale is not None, "a normalization to fold has a scale"
     if bias is not None and bias.any():
         parameters.add_through_readers(flow, bias.reshape(-1))
     for reader in flow.readers:
         parameters.scale_columns(reader, scale.reshape(-1))
     parameters[source, "scale"] = parameters[source, "bias"] = None
-    return True

@@ -14,7 +14,7 @@ from subbyte.compiler.ir.layers import Layer
 from subbyte.compiler.ir.node import Constant, Node, Value
 from subbyte.compiler.ir.ops_normalization import Normalization
 from subbyte.compiler.ir.rewrite import Rewriter
-from subbyte.passes.features.flow import Flow, Reader
+from subbyte.passes.features.flow import Addend, Flow, Reader
 
 Doubles = NDArray[np.float64]
 
@@ -28,6 +28,8 @@ class Parameters:
         self._shown = {output.value for output in graph.outputs}
         self._changed: dict[tuple[Node, str], Doubles | None] = {}
         self._behind: dict[Node, Doubles] = {}
+        self._operands: dict[Node, dict[Value, Value]] = {}
+        self._kinds: dict[Normalization, type[Normalization]] = {}
 
     def __getitem__(self, key: tuple[Node, str]) -> Doubles | None:
         """The constant that operand `field` of `node` holds now; None where there is none."""
@@ -49,6 +51,32 @@ class Parameters:
     def set_matrix(self, layer: Layer, matrix: Doubles) -> None:
         self[layer.node, _weight_field(layer)] = layer.from_matrix(matrix)
 
+    def bias(self, layer: Layer) -> Doubles | None:
+        """The constant that the layer's node itself adds; None where it adds none."""
+        field = _bias_field(layer)
+        return None if field is None else self[layer.node, field]
+
+    def set_bias(self, layer: Layer, bias: Doubles) -> None:
+        """Change the constant that the layer's node adds already."""
+        field = _bias_field(layer)
+        assert field is not None, "only what has a bias can be given another"
+        self[layer.node, field] = bias
+
+    def turn_addend(self, addend: Addend, members: NDArray[np.int64], rotation: Doubles) -> None:
+        """The entries of features `members`, in this order, become their product with `rotation`."""
+        constant = self[addend.node, addend.name]
+        assert constant is not None, "an addend of a flow is a constant"
+        features = addend.features
+        axis = next((i for i, extent in enumerate(features.shape) if extent > 1), features.ndim - 1)
+        places = np.flatnonzero(np.isin(features.reshape(-1), members))
+        if not places.size:
+            return
+        places = places[np.argsort(features.reshape(-1)[places])]
+        spread = np.broadcast_to(constant, np.broadcast_shapes(constant.shape, features.shape)).copy()
+        front = np.moveaxis(spread, axis, -1)
+        front[..., places] = front[..., places] @ rotation
+        self[addend.node, addend.name] = _narrow(spread)
+
     def scale_features(self, flow: Flow, factors: Doubles) -> None:
         """Feature f becomes f * factors[f] at the source, in what is added on the way; readers divide by it."""
         self.scale_source(flow, factors)
@@ -67,9 +95,9 @@ class Parameters:
         else:
             matrix = self.matrix(source)
             self.set_matrix(source, matrix * factors.reshape(*matrix.shape[:2], 1))
-            bias = self[source.node, field] if (field := _bias_field(source)) is not None else None
-            if bias is not None and field is not None:
-                self[source.node, field] = bias * factors
+            bias = self.bias(source)
+            if bias is not None:
+                self.set_bias(source, bias * factors)
         for addend in flow.addends:
             constant = self[addend.node, addend.name]
             assert constant is not None, "an addend of a flow is a constant"
@@ -116,6 +144,14 @@ class Parameters:
         """Add `row`, along the last axis, to what `node` computes, by a new Add."""
         self._behind[node] = self._behind.get(node, np.zeros(row.size)) + row
 
+    def replace_operand(self, node: Node, old: Value, values: Doubles) -> None:
+        """Let `node` read `values` where it reads the constant `old`, in whichever fields."""
+        self._operands.setdefault(node, {})[old] = _float(values, old.node.sources)
+
+    def change_kind(self, node: Normalization, kind: type[Normalization]) -> None:
+        """Make a normalization one of another kind, with the same operands."""
+        self._kinds[node] = kind
+
     def finish(self) -> Graph:
         """The graph with the constants as they are now, rounded once to float32; the old one where none changed."""
         by_node: dict[Node, dict[str, Any]] = {}
@@ -124,14 +160,24 @@ class Parameters:
         rewriter = Rewriter(self.graph)
         for node in self.graph.nodes():
             current: Node = rewriter.rebuilt(node)
+            operands = self._operands.get(node)
+            if operands:
+                current = current.map_operands(lambda value, new=operands: new.get(value, value))  # type: ignore[misc]
             changes = by_node.get(node)
             if changes:
                 current = current.replace(**{name: _operand(node, name, v) for name, v in changes.items()})
+            if isinstance(current, Normalization) and isinstance(node, Normalization) and node in self._kinds:
+                current = _as_kind(current, self._kinds[node])
             if node in self._behind:
                 row = self._behind[node]
                 current = ops.Add(current.replace(tensor="").out, _float(row), sources=node.sources, tensor=node.tensor)
             rewriter.replace(node, current)
         return rewriter.finish()
+
+
+def _as_kind(node: Normalization, kind: type[Normalization]) -> Normalization:
+    fields = (node.x, node.scale, node.bias, node.axis, node.epsilon, node.divides)
+    return kind(*fields, sources=node.sources, tensor=node.tensor)
 
 
 def _weight_field(layer: Layer) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,7 +44,7 @@ def has_hadamard(order: int) -> bool:
     return False
 
 
-def randomized_hadamard(order: int, seed: int) -> NDArray[np.float64]:
+def randomized_hadamard(order: int, seed: int | Sequence[int]) -> NDArray[np.float64]:
     """An orthogonal matrix: the Hadamard matrix of the order, rows with random signs, over sqrt(order).
 
     Source: Ashkboos et al. 2024, QuaRot, section 3.
