@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from subbyte.compiler.dtype import BOOL
 from subbyte.compiler.exporter.writer import Writer, writes
 from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.node import Node
@@ -15,6 +16,7 @@ _REDUCTIONS: dict[type[ops.Reduce], str] = {
     ops.ReduceMax: "ReduceMax",
     ops.ReduceMin: "ReduceMin",
 }
+_BOOLS_ARE_REDUCED = 20
 _AXES_ARE_AN_OPERAND = 18  # of all reductions but ReduceSum, whose axes are one from 13 on
 
 
@@ -58,7 +60,9 @@ def write_mean(writer: Writer, node: Node, role: str, x: str, axes: tuple[int, .
 
 
 def _write(writer: Writer, node: Node, op_type: str, x: str, axes: tuple[int, ...], name: str, keepdims: int) -> None:
-    if op_type != "ReduceSum" and writer.opset < _AXES_ARE_AN_OPERAND:
+    if writer.held(x) == BOOL:
+        writer.need(_BOOLS_ARE_REDUCED)
+    if op_type != "ReduceSum" and max(writer.opset, writer.needed) < _AXES_ARE_AN_OPERAND:
         writer.emit(node, op_type, [x], outputs=[name], axes=axes, keepdims=keepdims)
     else:
         operands = [x, writer.integers(f"{name}.axes", axes)]

@@ -123,7 +123,7 @@ class Writer:
 
     def rename(self, node: Node, name: str) -> None:
         """Let the tensor `name` be what `node` computes, unless a graph output is called otherwise."""
-        if self.result(node) in self.shown:
+        if self.result(node) in self.shown and self.result(node) != name:
             self.emit(node, "Identity", [name])
         else:
             self.names[node.out] = name
