@@ -98,16 +98,12 @@ def _better(first: Scales, second: Scales, rows: Reals, weights: Reals) -> Scale
     errors = []
     for scales in (first, second):
         scale, zero_point = scales.scale.reshape(-1, 1), scales.zero_point.reshape(-1, 1)
-        grid = scales.grid
-        codes = np.where(rows >= 0, 1, -1) if grid.bits == 1 else np.rint(rows / scale) + zero_point
-        values = scale * (np.clip(codes, grid.qmin, grid.qmax) - zero_point)
+        values = scale * scales.steps(scales.encode(rows, scale, zero_point), zero_point)
         errors.append((weights * (rows - values) ** 2).sum(axis=1))
     keep = (errors[0] <= errors[1]).reshape(first.scale.shape)
-    return Scales(
-        first.grid,
-        np.where(keep, first.scale, second.scale),
-        np.where(keep, first.zero_point, second.zero_point),
-        first.length,
+    return first.replace(
+        scale=np.where(keep, first.scale, second.scale),
+        zero_point=np.where(keep, first.zero_point, second.zero_point),
     )
 
 
@@ -120,7 +116,7 @@ def _searched_by_outputs(matrix: Reals, scales: Scales, second_moments: Reals) -
         tried = scales.scaled(factor)
         error = _channel_errors(matrix, tried, second_moments)
         better = (error < best_error)[:, :, np.newaxis]
-        best = Scales(grid, np.where(better, tried.scale, best.scale), scales.zero_point, scales.length)
+        best = best.replace(scale=np.where(better, tried.scale, best.scale))
         best_error = np.minimum(error, best_error)
     return best
 

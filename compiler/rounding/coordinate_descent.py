@@ -12,7 +12,7 @@ from subbyte.compiler.numerics.arrays import Codes
 from subbyte.compiler.rounding.clipping import Weighting, clipped_scales
 from subbyte.compiler.rounding.gptq import feedback_of, gptq
 from subbyte.compiler.rounding.objective import checked, output_errors
-from subbyte.compiler.rounding.scales import Scales, as_float32, nearest_codes, scales_of_rounded
+from subbyte.compiler.rounding.scales import Scales, as_float32, scales_of_rounded
 from subbyte.compiler.rounding.types import Grid, Reals, RoundedWeights
 
 _PANEL = 64
@@ -85,9 +85,9 @@ def _kicked(
     for _ in range(kicks):
         scales, codes = found
         jumps = np.where(random.random(codes.shape) < _KICKED, random.choice([-1, 1], codes.shape), 0)
-        grid = scales.grid
-        moved = np.where(jumps == 0, codes, -codes) if grid.bits == 1 else np.clip(codes + jumps, grid.qmin, grid.qmax)
-        own_scales = refit and grid.per != "tensor"
+        bipolar = scales.grid.bits == 1 and scales.levels is None
+        moved = np.where(jumps == 0, codes, -codes) if bipolar else np.clip(codes + jumps, scales.qmin, scales.qmax)
+        own_scales = refit and scales.grid.per != "tensor"
         found = _better(w, h, found, _descend(w, h, scales, moved, rounds, own_scales))
     if kicks and refit:
         found = _descend(w, h, *found, rounds, refit)
@@ -114,7 +114,7 @@ def _swept(scales: Scales, codes: Codes, errors: Reals, slope: Reals, h: Reals) 
 
     Of codes that are as good the present one stays, and so do those of inputs that are always zero.
     """
-    grid, k = scales.grid, codes.shape[2]
+    k = codes.shape[2]
     scale, zero_point = scales.spread(codes.shape)
     values, result = scales.values(codes), codes.copy()
     moves = np.zeros_like(errors)
@@ -129,8 +129,8 @@ def _swept(scales: Scales, codes: Codes, errors: Reals, slope: Reals, h: Reals) 
             old = values[:, :, at]
             target = old + np.where(seen, ahead[i] / np.where(seen, curvature, 1.0), 0.0)
             step, zero = scale[:, :, at], zero_point[:, :, at]
-            tried = nearest_codes(target, step, zero, grid)
-            new = step * (tried - zero)
+            tried = scales.encode(target, step, zero)
+            new = step * scales.steps(tried, zero)
             better = seen & (np.abs(target - new) < np.abs(target - old) * (1 - 1e-9))
             move = np.where(better, new - old, 0.0)
             result[:, :, at] = np.where(better, tried, result[:, :, at])
@@ -150,7 +150,7 @@ def _refitted(scales: Scales, codes: Codes, errors: Reals, slope: Reals, project
     grid, k = scales.grid, codes.shape[2]
     scale, alone = scales.scale.copy(), scales.scale.shape[2] == 1
     zero_point = scales.columns(0, k)[1]
-    steps = (codes - zero_point).astype(np.float64)
+    steps = scales.steps(codes, zero_point)
     for block in range(scale.shape[2]):
         span = slice(block * scales.length, min((block + 1) * scales.length, k))
         own = steps[:, :, span]
@@ -164,7 +164,7 @@ def _refitted(scales: Scales, codes: Codes, errors: Reals, slope: Reals, project
         slope -= move * along
         errors[:, :, span] -= move * own
         scale[:, :, block : block + 1] = old + move
-    return Scales(grid, as_float32(scale), scales.zero_point, scales.length)
+    return scales.replace(scale=as_float32(scale))
 
 
 def _best_move(old: Reals, gradient: Reals, curvature: Reals, grid: Grid) -> Reals:
@@ -195,4 +195,4 @@ def _better(w: Reals, h: Reals, first: tuple[Scales, Codes], second: tuple[Scale
         return first if errors[0].sum() <= errors[1].sum() else second
     scale = np.where(keep, first[0].scale, second[0].scale)
     zero_point = np.where(keep, first[0].zero_point, second[0].zero_point)
-    return Scales(first[0].grid, scale, zero_point, first[0].length), codes
+    return first[0].replace(scale=scale, zero_point=zero_point), codes

@@ -9,7 +9,7 @@ import numpy as np
 from subbyte.compiler.errors import NumericsError
 from subbyte.compiler.rounding.clipping import Weighting, clipped_scales
 from subbyte.compiler.rounding.objective import checked
-from subbyte.compiler.rounding.scales import Scales, nearest_codes
+from subbyte.compiler.rounding.scales import Scales
 from subbyte.compiler.rounding.types import Grid, Reals, RoundedWeights
 
 
@@ -48,8 +48,8 @@ def gpfq(
         wanted = w[:, :, : t + 1] @ c[:, : t + 1, t, np.newaxis] - values[:, :, :t] @ h[:, :t, t, np.newaxis]
         norm = h[:, t, t, np.newaxis]
         target = np.where(norm > 0, wanted[:, :, 0] / np.where(norm > 0, norm, 1.0), w[:, :, t])
-        codes[:, :, t] = nearest_codes(target, scale[:, :, t], zero_point[:, :, t], grid)
-        values[:, :, t] = scale[:, :, t] * (codes[:, :, t] - zero_point[:, :, t])
+        codes[:, :, t] = scales.encode(target, scale[:, :, t], zero_point[:, :, t])
+        values[:, :, t] = scale[:, :, t] * scales.steps(codes[:, :, t], zero_point[:, :, t])
     return scales.rounded(codes)
 
 

@@ -10,7 +10,7 @@ from subbyte.compiler.errors import NumericsError
 from subbyte.compiler.numerics.arrays import Codes
 from subbyte.compiler.rounding.clipping import Weighting, clipped_scales
 from subbyte.compiler.rounding.objective import checked
-from subbyte.compiler.rounding.scales import Scales, nearest_codes
+from subbyte.compiler.rounding.scales import Scales
 from subbyte.compiler.rounding.types import Grid, Reals, RoundedWeights
 
 PANEL = 128  # columns whose errors are carried one by one; those of earlier panels come as one matrix product
@@ -71,7 +71,7 @@ def gptq(
     codes, errors = np.empty(w.shape, np.int64), np.zeros_like(w)
     for begin in range(0, k, PANEL):
         end = min(begin + PANEL, k)
-        _round_panel(ordered, scale, zero_point, grid, feedback.carried, codes, errors, begin, end)
+        _round_panel(ordered, scales, scale, zero_point, feedback.carried, codes, errors, begin, end)
     restored = np.empty_like(codes)
     np.put_along_axis(restored, column, codes, axis=2)
     return scales.rounded(restored)
@@ -90,15 +90,15 @@ def _blocks_on_the_fly(w: Reals, scales: Scales, h: Reals, feedback: Reals) -> R
         spread_scale, spread_zero = Scales(grid, scale, zero_point, length).spread(w.shape)
         for panel in range(begin, end, PANEL):
             last = min(panel + PANEL, end)
-            _round_panel(w, spread_scale, spread_zero, grid, feedback, codes, errors, panel, last)
+            _round_panel(w, scales, spread_scale, spread_zero, feedback, codes, errors, panel, last)
     return Scales(grid, scale, zero_point, length).rounded(codes)
 
 
 def _round_panel(
     w: Reals,
+    scales: Scales,
     scale: Reals,
     zero_point: Codes,
-    grid: Grid,
     feedback: Reals,
     codes: Codes,
     errors: Reals,
@@ -112,8 +112,8 @@ def _round_panel(
     for i in range(end - begin):
         at = begin + i
         step, zero = scale[:, :, at], zero_point[:, :, at]
-        codes[:, :, at] = nearest_codes(target[i], step, zero, grid)
-        error = w[:, :, at] - step * (codes[:, :, at] - zero)
+        codes[:, :, at] = scales.encode(target[i], step, zero)
+        error = w[:, :, at] - step * scales.steps(codes[:, :, at], zero)
         errors[:, :, at] = error
         target[i + 1 :] += within[i, i + 1 :] * error
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from subbyte.compiler.errors import NumericsError
 from subbyte.compiler.numerics.arrays import Codes
+from subbyte.compiler.rounding.level_scales import nearest_level
 from subbyte.compiler.rounding.types import Grid, Reals, RoundedWeights
 
 SMALLEST_SCALE = 2.0**-64  # with an activation's scale of 2**-62 or more the product is still a normal float32
@@ -17,17 +19,45 @@ _QUIET = 2.0**-12  # bipolar weights cannot be 0: what stands for a row of zeros
 
 @dataclass(frozen=True, eq=False)
 class Scales:
-    """The affine grid of each weight of a matrix [G, O, K].
+    """What the codes of each weight of a matrix [G, O, K] mean: a grid of even steps, or a table of levels.
 
     scale: float64 [G, O, B], each a float32 number above zero; [1, 1, 1] per tensor.
     zero_point: int64, of that shape.
     length: how many weights along K share a scale: B = ceil(K / length).
+    levels: a table that ascends, which codes from 0 index; None for the grid's codes.
     """
 
     grid: Grid
     scale: Reals
     zero_point: Codes
     length: int
+    levels: Reals | None = None
+
+    @property
+    def qmin(self) -> int:
+        """The lowest code."""
+        return self.grid.qmin if self.levels is None else 0
+
+    @property
+    def qmax(self) -> int:
+        """The highest code."""
+        return self.grid.qmax if self.levels is None else self.levels.size - 1
+
+    def encode(self, targets: Reals, scale: Reals, zero_point: Codes) -> Codes:
+        """The code whose value is nearest to each target, given its scale and zero point; of bipolar codes the sign."""
+        if self.levels is not None:
+            return nearest_level(targets / scale, self.levels)
+        if self.grid.bits == 1:
+            return np.where(targets >= 0, 1, -1)
+        with np.errstate(over="ignore"):  # beyond every code, so clamped
+            steps = np.rint(targets / scale) + zero_point
+        return np.clip(steps, self.grid.qmin, self.grid.qmax).astype(np.int64)
+
+    def steps(self, codes: Codes, zero_point: Codes) -> Reals:
+        """What the scale is multiplied by."""
+        if self.levels is not None:
+            return np.asarray(self.levels[codes])
+        return (codes - zero_point).astype(np.float64)
 
     def columns(self, begin: int, end: int) -> tuple[Reals, Codes]:
         """(scale, zero point) of the weights begin..end-1 along K: [G, O, end - begin], or what broadcasts to it."""
@@ -43,17 +73,20 @@ class Scales:
 
     def scaled(self, factor: float) -> Scales:
         """All scales times `factor`, which is a power of two where the grid's scales are."""
-        return Scales(self.grid, as_float32(self.scale * factor), self.zero_point, self.length)
+        return self.replace(scale=as_float32(self.scale * factor))
 
     def nearest(self, matrix: Reals) -> Codes:
         """The code whose value is nearest to each weight, half to even; of bipolar codes the weight's sign."""
-        scale, zero_point = self.columns(0, matrix.shape[2])
-        return nearest_codes(matrix, scale, zero_point, self.grid)
+        return self.encode(matrix, *self.columns(0, matrix.shape[2]))
 
     def values(self, codes: Codes) -> Reals:
         """scale * (codes - zero point) in float64, without the rounding of `RoundedWeights.values`."""
         scale, zero_point = self.columns(0, codes.shape[2])
-        return np.asarray(scale * (codes - zero_point))
+        return np.asarray(scale * self.steps(codes, zero_point))
+
+    def replace(self, **changes: Any) -> Scales:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
 
     def rounded(self, codes: Codes) -> RoundedWeights:
         """The codes with this grid."""
@@ -64,7 +97,8 @@ class Scales:
             shape = (g * o, -(-k // self.length))
         scale, zero_point = self.scale.reshape(shape), self.zero_point.reshape(shape)
         block = self.length if grid.per == "block" else None
-        return RoundedWeights(codes, scale.astype(np.float32), zero_point, grid.qmin, grid.qmax, None, block)
+        levels = None if self.levels is None else tuple(self.levels.tolist())
+        return RoundedWeights(codes, scale.astype(np.float32), zero_point, self.qmin, self.qmax, levels, block)
 
 
 def scales_of_rounded(rounded: RoundedWeights, grid: Grid) -> Scales:
@@ -74,27 +108,15 @@ def scales_of_rounded(rounded: RoundedWeights, grid: Grid) -> Scales:
     """
     g, o, k = rounded.codes.shape
     per = "tensor" if rounded.scale.ndim == 0 else "channel" if rounded.block is None else "block"
-    if (rounded.qmin, rounded.qmax, per, rounded.block) != (
-        grid.qmin,
-        grid.qmax,
-        grid.per,
-        grid.block,
-    ) or rounded.levels:
+    table = None if rounded.levels is None else np.array(rounded.levels)
+    lowest, highest = (grid.qmin, grid.qmax) if table is None else (0, table.size - 1)
+    if (rounded.qmin, rounded.qmax, per, rounded.block) != (lowest, highest, grid.per, grid.block):
         raise NumericsError(
             f"the weights to start from have codes {rounded.qmin}..{rounded.qmax} with scales per {per}, not {grid}"
         )
     shape = (1, 1, 1) if per == "tensor" else (g, o, -1)
     scale = rounded.scale.astype(np.float64).reshape(shape)
-    return Scales(grid, scale, rounded.zero_point.reshape(shape), block_length(grid, k))
-
-
-def nearest_codes(matrix: Reals, scale: Reals, zero_point: Codes, grid: Grid) -> Codes:
-    """clamp(rne(matrix / scale) + zero_point, qmin, qmax); +1 or -1 by the sign for bipolar codes (0 is +1)."""
-    if grid.bits == 1:
-        return np.where(matrix >= 0, 1, -1)
-    with np.errstate(over="ignore"):  # beyond every code, so clamped
-        steps = np.rint(matrix / scale) + zero_point
-    return np.clip(steps, grid.qmin, grid.qmax).astype(np.int64)
+    return Scales(grid, scale, rounded.zero_point.reshape(shape), block_length(grid, k), table)
 
 
 def rows_of(array: Reals, grid: Grid) -> Reals:
