@@ -188,7 +188,7 @@ def test_a_gate_is_not_scaled_and_the_other_factor_is() -> None:
     assert sources == ["norm", "matmul(6, 4)#2"]
 
 
-@pytest.mark.parametrize("name", (*FUNCTIONS, "fold", "rotate"))
+@pytest.mark.parametrize("name", [*FUNCTIONS, "fold", "rotate"])
 @pytest.mark.parametrize("reader", ["a sum", "an output", "a function", "a product with itself"])
 def test_what_is_read_otherwise_stays(name: str, reader: str) -> None:
     def make(x: Value) -> Value | tuple[Value, ...]:
