@@ -60,7 +60,7 @@ def _real(matrix: Reals, grid: Grid) -> Reals:
 
 def _fit(rows: Reals, weights: Reals, grid: Grid) -> tuple[Reals, Codes]:
     if grid.symmetric:
-        return _fit_levels(rows, weights, grid.codes.astype(np.float64), grid), np.zeros(rows.shape[0], np.int64)
+        return fitted_scales(rows, weights, grid.codes.astype(np.float64), grid), np.zeros(rows.shape[0], np.int64)
     zero_points = grid.codes[np.newaxis] + np.zeros((rows.shape[0], 1), np.int64)
     if grid.codes.size > _ALL_ZERO_POINTS:
         high, low = np.maximum(rows.max(axis=1), 0.0), np.minimum(rows.min(axis=1), 0.0)
@@ -74,7 +74,7 @@ def _fit(rows: Reals, weights: Reals, grid: Grid) -> tuple[Reals, Codes]:
             chosen = np.flatnonzero(column == zero_point)
             levels = (grid.codes - zero_point).astype(np.float64)
             part, part_weights = rows[chosen], weights[chosen]
-            scale = _fit_levels(part, part_weights, levels, grid)
+            scale = fitted_scales(part, part_weights, levels, grid)
             error = level_errors(part, part_weights, levels, np.where(scale > 0, scale, 1.0))
             better = error < best_error[chosen]
             best_error[chosen[better]] = error[better]
@@ -82,7 +82,8 @@ def _fit(rows: Reals, weights: Reals, grid: Grid) -> tuple[Reals, Codes]:
     return best_scale, best_zero
 
 
-def _fit_levels(rows: Reals, weights: Reals, levels: Reals, grid: Grid) -> Reals:
+def fitted_scales(rows: Reals, weights: Reals, levels: Reals, grid: Grid) -> Reals:
+    """`best_scales` of rows, or the best power of two for each; 0 for rows of zeros."""
     scale = best_scales(rows, weights, levels)
     if not grid.power_of_two:
         return scale
