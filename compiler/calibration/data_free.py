@@ -155,7 +155,8 @@ def _passed_on(node: Node, spreads: Mapping[Value, Spread]) -> Spread | None:
         case ops.Unary(function="Clip", parameters=(low, high)) if first is not None:
             return clipped(first, low, high)
         case ops.Add(a=a, b=b):
-            return _sum(*(spreads.get(v) or _of_constant(v, node.type.rank) for v in (a, b)), node)
+            terms = [spreads.get(value) or _of_constant(value, node.type.rank) for value in (a, b)]
+            return _sum(terms[0], terms[1], node)
         case ops.Concat(axis=axis) if all(one is not None for one in known):
             return _joined([one for one in known if one is not None], node, axis)
         case ops.MaxPool() | ops.AveragePool() | ops.ResizeNearest() | ops.ResizeLinear():
