@@ -97,7 +97,7 @@ class TorchGraph:
             else:
                 carried = [operand in carrying for operand in node.operands]
                 carries = any(carried)
-                found = _run_node(node, [values[operand] for operand in node.operands], carried, samples)
+                found = run_node(node, [values[operand] for operand in node.operands], carried, samples)
                 results = tuple(x.to(self._like.dtype) if x.is_floating_point() else x for x in found)
             for index, result in enumerate(results):
                 value = Value(node, index)
@@ -167,7 +167,7 @@ def _times(shape: tuple[int, ...], of_type: TensorType) -> int | None:
     return count if count and not rest else None
 
 
-def _run_node(node: Node, operands: list[Tensor], carried: list[bool], samples: int) -> tuple[Tensor, ...]:
+def run_node(node: Node, operands: list[Tensor], carried: list[bool], samples: int) -> tuple[Tensor, ...]:
     """The outputs of `node`, of several samples where an operand carries them."""
     operation = operation_of(node)
     if not any(carried) or operation.together(node, carried):
