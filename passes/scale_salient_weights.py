@@ -61,7 +61,8 @@ def _scaled(graph: Graph, data: Data, grid: Grid) -> Graph:
         nodes = {reader.layer.node for reader in flow.readers}
         if not nodes & served:
             served |= nodes
-            parameters.scale_features(flow, 1 / best_strengths(flow, parameters, moments, grid))
+            strengths = best_strengths(flow, parameters, moments, grid)
+            parameters.scale_features(flow, 1 / parameters.without_growth(flow, strengths))
     return parameters.finish()
 
 

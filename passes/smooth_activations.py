@@ -29,7 +29,8 @@ def smooth_activations(graph: Graph, data: Data) -> Graph:
     1 / s goes into gamma and beta of the normalization that makes x, or into the weights and biases of the layer that
     does; nothing is computed at run time. Between may lie data movement, rectifiers, products with other values, and
     the weighted sums of attention. Where a feature is also read by what is no layer, or is an output, its s is 1. A
-    layer that several sources could serve is served by the first.
+    layer that several sources could serve is served by the first. A layer that makes x keeps the range of its weights:
+    all s have a factor in common.
     Source: Xiao et al. 2023, SmoothQuant, eq. 4.
     """
     return _smoothed(graph, data, 0.5)
@@ -59,7 +60,8 @@ def _smoothed(graph: Graph, data: Data, alpha: float) -> Graph:
         nodes = {reader.layer.node for reader in flow.readers}
         if not nodes & served:
             served |= nodes
-            parameters.scale_features(flow, 1 / _strengths(flow, parameters, moments, alpha))
+            strengths = _strengths(flow, parameters, moments, alpha)
+            parameters.scale_features(flow, 1 / parameters.without_growth(flow, strengths))
     return parameters.finish()
 
 

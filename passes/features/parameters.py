@@ -77,6 +77,19 @@ class Parameters:
         front[..., places] = front[..., places] @ rotation
         self[addend.node, addend.name] = _narrow(spread)
 
+    def without_growth(self, flow: Flow, strengths: Doubles) -> Doubles:
+        """Divisors of the open features, times the one number with which no weight of a layer that makes them grows
+        beyond the largest: readers and their activations do not see it, and the layer's range stays.
+
+        As they are where the source is a normalization, which has no weights to be rounded.
+        """
+        source = flow.source
+        if isinstance(source, Normalization) or not flow.open.any():
+            return strengths
+        largest = np.abs(self.matrix(source)).max(axis=2).reshape(-1)[flow.open]
+        growth = (largest / strengths[flow.open]).max() / largest.max() if largest.any() else 1.0
+        return np.where(flow.open, strengths * growth, strengths)
+
     def scale_features(self, flow: Flow, factors: Doubles) -> None:
         """Feature f becomes f * factors[f] at the source, in what is added on the way; readers divide by it."""
         self.scale_source(flow, factors)

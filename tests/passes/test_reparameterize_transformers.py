@@ -283,6 +283,19 @@ def test_dead_channels_have_the_factor_1() -> None:
     assert distance(evaluate(after, {"x": X})["y"], evaluate(graph, {"x": X})["y"]) <= 1e-5
 
 
+def test_a_layer_before_keeps_the_range_of_its_weights() -> None:
+    graph = built(through_relu)
+    after = run(smooth_activations, graph, {"x": X})
+    (first, second), (smoothed, _) = layers(graph), layers(after)
+    assert first.name == smoothed.name
+    read = flows(graph)[0].source
+    assert isinstance(read, Normalization)  # whose s is in the columns, and taken out of them here
+    columns = only(graph, LayerNormalization).scale.constant / only(after, LayerNormalization).scale.constant
+    before, now = np.abs(first.weights * columns[:, np.newaxis]).max(), np.abs(smoothed.weights).max()
+    np.testing.assert_allclose(now, before, rtol=1e-5)
+    assert second.name != first.name
+
+
 # AWQ ------------------------------------------------------------------------------------------------------------------
 
 
