@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from subbyte.compiler.calibration.data import Data
-from subbyte.compiler.calibration.observers import Observer, State
+from subbyte.compiler.calibration.observers import Observer, State, Together
 from subbyte.compiler.errors import NumericsError
 from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.layers import Array, Layer, layers
-from subbyte.compiler.ir.node import Node, Value
+from subbyte.compiler.ir.node import Input, Node, Value
 from subbyte.passes.bias_correction.normal import Normal, clipped
+from subbyte.passes.equalization.scaled import channel_scales
 from subbyte.passes.fold_batch_norm import fold_batch_norm
 from subbyte.passes.linear.affine import affine_of
 
@@ -25,21 +25,26 @@ Means = dict[str, NDArray[np.float64]]
 
 def input_means(graph: Graph, data: Data) -> Means:
     """The means over all samples and places; the zeros of a convolution's borders count as what they are."""
-    found = {layer.name: RowMeans(layer) for layer in layers(graph)}
-    shared: dict[Value, list[RowMeans]] = {}
-    for observer in found.values():
-        shared.setdefault(observer.layer.x, []).append(observer)
-    data.observe(graph, {value: _Several(observers) for value, observers in shared.items()})
-    return {name: observer.mean for name, observer in found.items()}
+    found = layers(graph)
+    observers = {layer.name: RowMeans(layer) for layer in found}
+    readers: dict[Value, dict[str, Observer]] = {}
+    for layer in found:
+        readers.setdefault(layer.x, {})[layer.name] = observers[layer.name]
+    data.observe(graph, {value: Together(**named) for value, named in readers.items()})
+    return {name: observer.mean for name, observer in observers.items()}
 
 
-def normal_input_means(graph: Graph) -> Means:
+def normal_input_means(graph: Graph, prepared: Graph | None = None) -> Means:
     """Means without samples: what BatchNormalization makes is taken for normal, N(bias, scale^2) in each channel.
 
-    graph: with its BatchNormalizations. The names are those of the layers after `fold_batch_norm`; a layer whose
-    operand is not known is left out. Means and variances pass Relu and Clip (as those of a clipped normal variable),
-    additions (as of independent ones), factors and shifts, Concat, average pools and Reshape to [N, C]. Borders are not
-    counted.
+    Means and variances pass Relu and Clip (as those of a clipped normal variable), additions (as of independent ones),
+    factors and shifts, Concat, average pools and Reshape to [N, C]. Borders are not counted.
+
+    Args:
+        graph: with its BatchNormalizations.
+        prepared: the graph whose layers are meant: `fold_batch_norm` of `graph`, which is the default, and what scaling
+            of channels (`equalize_layers`, `equalize_concat`) has made of that.
+    Returns: for the layers of `prepared` that are layers of `graph` over operands that are known.
     Source: Nagel et al. 2019, section 4.2 and appendix C.
     """
     known: dict[Value, Normal] = {}
@@ -47,15 +52,17 @@ def normal_input_means(graph: Graph) -> Means:
         found = _normal(node, known)
         if found is not None:
             known[node.out] = found
-    folded = {layer.node.sources: layer.name for layer in layers(fold_batch_norm(graph))}
+    folded = fold_batch_norm(graph)
+    scales = {} if prepared is None else channel_scales(folded, prepared)
     means: Means = {}
     for layer in layers(graph):
-        operand = known.get(layer.x)
-        names = [name for sources, name in folded.items() if sources[: len(layer.node.sources)] == layer.node.sources]
-        if operand is not None and len(names) == 1:
-            groups, _, columns = layer.matrix().shape
-            channels = len(operand.mean) // groups
-            means[names[0]] = np.repeat(operand.mean.reshape(groups, channels), columns // channels, axis=1)
+        operand, sources = known.get(layer.x), layer.node.sources
+        names = [other.name for other in layers(folded) if other.node.sources[: len(sources)] == sources]
+        if operand is None or len(names) != 1 or (prepared is not None and names[0] not in scales):
+            continue
+        groups, _, columns = layer.matrix().shape
+        mean = (operand.mean / scales.get(names[0], np.ones(()))).reshape(groups, -1)
+        means[names[0]] = np.repeat(mean, columns // mean.shape[1], axis=1)
     return means
 
 
@@ -93,7 +100,9 @@ class RowMeans(Observer):
     """The mean of the rows of a layer, [groups, K] float64; observes the layer's input."""
 
     def __init__(self, layer: Layer) -> None:
-        self.layer = layer
+        operand = "a" if isinstance(layer.node, (ops.Gemm, ops.MatMul)) else "x"
+        alone = layer.node.replace(**{operand: Input("x", layer.x.type).out})  # without the network before it
+        self.layer = Layer(layer.name, alone)
         self.rows = 0
         self._sum: NDArray[np.float64] | None = None
 
@@ -105,9 +114,15 @@ class RowMeans(Observer):
 
     def update(self, array: Array) -> None:
         extent = self.layer.x.type.shape[0]
-        for start in range(0, len(array), extent):  # sample by sample: rows may take far more memory than x
-            rows = self.layer.rows(array[start : start + extent])
-            self._take(rows.shape[1], rows.sum(axis=1, dtype=np.float64))
+        parts = [array[start : start + extent] for start in range(0, len(array), extent)]
+        total, count = np.zeros(()), 0
+        for part in parts:  # sample by sample: rows may take far more memory than x
+            rows = self.layer.rows(part)
+            total = total + rows.sum(axis=1, dtype=np.float64)
+            count += rows.shape[1]
+        if not np.isfinite(total).all():
+            raise NumericsError(f"what '{self.layer.name}' multiplies holds NaN or infinite numbers; it has no mean")
+        self._take(count, total)
 
     def merge(self, other: RowMeans) -> None:
         if other._sum is not None:
@@ -129,33 +144,3 @@ class RowMeans(Observer):
 
     def describe(self) -> str:
         return f"row_means({self.layer.name})"
-
-
-@dataclass
-class _Several(Observer):
-    """Observers of one value, which Data shows to one only."""
-
-    observers: list[RowMeans]
-
-    def update(self, array: Array) -> None:
-        for observer in self.observers:
-            observer.update(array)
-
-    def merge(self, other: _Several) -> None:
-        for one, another in zip(self.observers, other.observers, strict=True):
-            one.merge(another)
-
-    def state(self) -> State:
-        states = (observer.state() for observer in self.observers)
-        return {f"{k}.{name}": array for k, state in enumerate(states) for name, array in state.items()}
-
-    def restore(self, state: Mapping[str, Array]) -> None:
-        for k, observer in enumerate(self.observers):
-            prefix = f"{k}."
-            observer.restore({n.removeprefix(prefix): array for n, array in state.items() if n.startswith(prefix)})
-
-    def fresh(self) -> _Several:
-        return _Several([observer.fresh() for observer in self.observers])
-
-    def describe(self) -> str:
-        return "+".join(observer.describe() for observer in self.observers)

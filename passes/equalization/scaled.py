@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from subbyte.compiler.dtype import FLOAT32
 from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.graph import Graph
-from subbyte.compiler.ir.layers import Layer, WeightedNode
+from subbyte.compiler.ir.layers import Layer, WeightedNode, layers
 from subbyte.compiler.ir.node import Constant, Node, Value
 from subbyte.compiler.ir.rewrite import Rewriter
-from subbyte.passes.equalization.spaces import Spaces, Stretch
+from subbyte.passes.equalization.spaces import FIXED, Spaces, Stretch
 
 Array = NDArray[Any]
 
@@ -65,3 +65,33 @@ def _with_scaled_constant(current: Node, old: ops.Binary, spaces: Spaces, scales
 
 def _constant(values: Array, old: Value) -> Value:
     return Constant.of(values.astype(np.float32), FLOAT32, sources=old.node.sources).out
+
+
+def channel_scales(before: Graph, after: Graph) -> dict[str, NDArray[np.float64]]:
+    """By which scales the operands of layers in `after` are divided, [inputs] by the layer's name.
+
+    `after` is `before` with channels scaled; the scales follow from their weights, layer by layer from the inputs on,
+    since W_after = W_before * s_in / s_out. Layers that `after` has under no name, or in another shape, are left out.
+    """
+    spaces = Spaces(before)
+    roots = spaces.roots()
+    scales = np.ones(len(roots))
+    weights = {layer.name: layer for layer in layers(after)}
+    found: dict[str, NDArray[np.float64]] = {}
+    for stretch in spaces.stretches:
+        other = weights.get(stretch.layer.name)
+        if other is None or other.weights.shape != stretch.layer.weights.shape:
+            continue
+        taken, made = roots[stretch.taken], roots[stretch.made]
+        found[stretch.layer.name] = scales[taken]
+        was = stretch.matrix()
+        columns = was.shape[2] * was.shape[3]
+        now = other.matrix().astype(np.float64).reshape(-1, columns)
+        was = was * stretch.factors(scales)[..., np.newaxis] * scales[stretch.made].reshape(was.shape[0], -1, 1, 1)
+        was = was.reshape(-1, columns)
+        largest = np.abs(was).argmax(axis=1)[:, np.newaxis]
+        above, below = (np.take_along_axis(matrix, largest, axis=1)[:, 0] for matrix in (was, now))
+        free = (made != FIXED) & (above != 0) & (below != 0)
+        scales[made[free]] = above[free] / below[free]
+        scales = scales[roots]
+    return found
