@@ -26,10 +26,10 @@ class ActivationGrid:
     quant: QuantParams
 
     def __post_init__(self) -> None:
+        self.quant.scalar()  # raises where there is not one scale
         TensorType(self.dtype, (), self.quant)  # raises where the range does not fit the dtype
         if self.quant.levels is not None:
             raise GraphError("an activation is quantized to a codebook; codes with a scale and zero point are needed")
-        self.quant.scalar()
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +58,22 @@ class QuantizedWeights:
     @property
     def type(self) -> TensorType:
         return TensorType(self.dtype, self.codes.shape, self.quant)
+
+    def values(self) -> NDArray[np.float64]:
+        """What the codes mean, in the weights' own shape: scale * (code - zero_point), or scale * levels[code]."""
+        scale, zero_point = (self._per_weight(table) for table in self.quant.static())
+        if self.quant.levels is not None:
+            return np.asarray(np.array(self.quant.levels)[self.codes] * scale)
+        return np.asarray((self.codes.astype(np.float64) - zero_point) * scale)
+
+    def _per_weight(self, table: NDArray[Any]) -> NDArray[Any]:
+        """Scales or zero points so that they broadcast to the weights."""
+        axis, block = self.quant.axis, self.quant.block
+        if axis is None:
+            return table
+        if block is None:
+            return table.reshape([-1 if i == axis else 1 for i in range(self.codes.ndim)])
+        return np.repeat(table, block, axis=axis).take(range(self.codes.shape[axis]), axis=axis)
 
 
 def _by_name(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
