@@ -72,19 +72,20 @@ class _Merger:
         """The sum with convolutions of one tensor merged; None where there are none, or it is part of a larger sum."""
         if not isinstance(node, ops.Add) or self._is_inner(node):
             return None
-        terms = self._terms(node)
+        sums: list[Node] = []
+        terms = self._terms(node, sums)
         for x in dict.fromkeys(value for term in terms for value in (term, *term.node.operands[:1])):
             branches = [branch for term in terms if (branch := self._branch(term, x, node.type.shape)) is not None]
             if sum(branch.size > 0 for branch in branches) < 2:
                 continue
             conv = _sum(branches, node)
             if conv is not None:
-                return self._rebuilt(node, conv, branches, terms)
+                return self._rebuilt(node, conv.replace(sources=union_sources(*sums)), branches, terms)
         return None
 
     def _rebuilt(self, node: ops.Add, conv: ops.Conv, branches: list[_Branch], terms: list[Value]) -> Node:
         """The sum of the merged convolution and of the terms that are left."""
-        sources = union_sources(*(branch.value.node for branch in branches if branch.size), node)
+        sources = union_sources(*(branch.value.node for branch in branches if branch.size), conv)
         placed: Node = conv.replace(x=self.rewriter[conv.x], sources=sources)
         gone = [branch.value for branch in branches]
         for term in terms:
@@ -102,15 +103,16 @@ class _Merger:
     def _is_sum(self, node: Node) -> bool:
         return isinstance(node, ops.Add) and node.a.type.shape == node.b.type.shape and node.type.dtype == FLOAT32
 
-    def _terms(self, node: ops.Add) -> list[Value]:
-        """What is added, in order; a sum within that nobody else reads is taken apart."""
+    def _terms(self, node: ops.Add, sums: list[Node]) -> list[Value]:
+        """What is added, in order; a sum within that nobody else reads is taken apart. `sums` gets all of them."""
         terms: list[Value] = []
         for value in (node.a, node.b):
             inner = value.node
             if isinstance(inner, ops.Add) and self._is_sum(inner) and self.readers[value] == 1:
-                terms += self._terms(inner)
+                terms += self._terms(inner, sums)
             else:
                 terms.append(value)
+        sums.append(node)
         return terms
 
     def _branch(self, value: Value, x: Value, shape: tuple[int, ...]) -> _Branch | None:
