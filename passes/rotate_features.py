@@ -65,7 +65,7 @@ def _rotated(graph: Graph, seed: int) -> Graph:
             _rotate_stream(stream, randomized_hadamard(stream.width, [seed, number]), parameters)
     for number, flow in enumerate(found):
         if isinstance(flow.source, Layer):
-            _rotate_pairs(flow, flow.source, [seed, len(bare) + number], parameters)
+            rotate_pairs(flow, flow.source, [seed, len(bare) + number], parameters)
     return parameters.finish()
 
 
@@ -105,7 +105,7 @@ def _turn_columns(layer: Layer, channels: NDArray[np.int64], rotation: Doubles, 
 # Pairs ----------------------------------------------------------------------------------------------------------------
 
 
-def _rotate_pairs(flow: Flow, source: Layer, seed: list[int], parameters: Parameters) -> None:
+def rotate_pairs(flow: Flow, source: Layer, seed: list[int], parameters: Parameters) -> None:
     """Mix the features of each block by a rotation of its own, and take it back in the readers."""
     for block in np.unique(flow.blocks[flow.blocks >= 0]):
         members = np.flatnonzero(flow.blocks == block)

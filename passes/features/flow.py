@@ -123,6 +123,7 @@ class _Follower:
         self.tracks: dict[Value, _Track] = {}
         self.readers: list[Reader] = []
         self.addends: list[Addend] = []
+        self.treated: list[Integers] = []  # features that one operation did the same to
         shape, axis = self._start()
         count = math.prod(shape[axis:]) if isinstance(source, Normalization) else shape[axis]
         self.open, self.movable = np.ones(count, bool), np.ones(count, bool)
@@ -155,7 +156,8 @@ class _Follower:
         reached = np.zeros(self.open.size, bool)
         for reader in self.readers:
             reached[reader.features[reader.features >= 0]] = True
-            self._need_whole_blocks(reader)
+        for features in (*self.treated, *(reader.features for reader in self.readers)):
+            self._need_whole_blocks(features)
         self.open &= reached
         usable = self.open & self.mixable
         for block in np.unique(self.blocks):
@@ -213,8 +215,9 @@ class _Follower:
             if (positions[:, columns] != positions[:, columns[:1]]).any():
                 self.mixable[features[columns]] = False
 
-    def _need_whole_blocks(self, reader: Reader) -> None:
-        counts = np.bincount(reader.features[reader.features >= 0], minlength=self.open.size)
+    def _need_whole_blocks(self, features: Integers) -> None:
+        """What is done to one feature of a block must be done to all of them, and once."""
+        counts = np.bincount(features[features >= 0], minlength=self.open.size)
         for block in np.unique(self.blocks):
             members = self.blocks == block
             if not (counts[members] == 1).all() and counts[members].any():
@@ -287,6 +290,7 @@ class _Follower:
             few = _narrowed(track.features)
             if sum(extent > 1 for extent in few.shape) > 1:
                 self._clear(self.mixable, track)
+            self.treated.append(few.reshape(-1))
             self._clear(self.movable, track)
             self.addends.append(Addend(node, name, few))
         self._set(node.out, track)
@@ -301,6 +305,7 @@ class _Follower:
         self._clear(self.movable, track)
         if other.constant is None or other.constant.size != 1:
             self._clear(self.mixable, track)
+        self.treated.append(np.unique(track.features))
         shape = node.type.shape
         self._set(node.out, track.moved(lambda a: np.broadcast_to(a, shape)))
         return True

@@ -256,6 +256,21 @@ def test_features_that_part_from_their_neighbours_are_scaled_and_not_mixed() -> 
     assert (flow.blocks == -1).all()
 
 
+@pytest.mark.parametrize("operation", [ops.Add, ops.Mul])
+def test_features_that_are_treated_otherwise_than_their_neighbours_are_not_mixed(operation: type[ops.Binary]) -> None:
+    def make(x: Value) -> Value:
+        parts = ops.Split(product(x, W), 2, (2, 2))
+        left, right = (Value(parts, i) for i in range(2))
+        return product(ops.Concat((operation(left, floats(3.0)).out, right), 2).out, V)
+
+    graph = built(make)
+    (flow,) = flows(graph)
+    assert flow.open.all()
+    assert (flow.blocks == -1).all()
+    after = run(smooth_activations, graph, {"x": X})
+    assert distance(evaluate(after, {"x": X})["y"], evaluate(graph, {"x": X})["y"]) <= 1e-5
+
+
 # SmoothQuant ----------------------------------------------------------------------------------------------------------
 
 
