@@ -20,7 +20,7 @@ _COLUMNS = (
     ("proof", "proof"),
     ("kernel", "kernel"),
 )
-_STYLE = """
+STYLE = """
 body { font: 14px system-ui, sans-serif; margin: 2em; color: #212529; }
 table { border-collapse: collapse; font-size: 12px; }
 th, td { padding: 3px 8px; border-bottom: 1px solid #dee2e6; text-align: left; vertical-align: top; }
@@ -51,7 +51,7 @@ def to_page(name: str, svg: str, content: dict[str, Any]) -> str:
     keys = ("op", "node", "reason", "remedy", "macs")
     titles = ["operator", "node", "why it is float", "what to change in the model", "MACs"]
     parts.append(_table(titles, [[island[key] for key in keys] for island in islands]) if islands else "<p>None.</p>")
-    head = f'<meta charset="utf-8"><title>{escape(name)}</title><style>{_STYLE}</style>'
+    head = f'<meta charset="utf-8"><title>{escape(name)}</title><style>{STYLE}</style>'
     return f"<!doctype html>\n<html><head>{head}</head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
 
 
