@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from subbyte.compiler.calibration.check import Inputs
 from subbyte.compiler.calibration.checkpoint import Checkpoint, identity
 from subbyte.compiler.calibration.executor import Executor, batched_for, chosen_backend
 from subbyte.compiler.calibration.files import file_source
@@ -79,6 +80,11 @@ class Data:
         known = self.source.count
         return known if self.limit is None or known is None else min(known, self.limit)
 
+    def _expected(self, inputs: Inputs) -> int | None:
+        """How many samples progress is told that there will be."""
+        known = self.source.count_for(inputs) if self.progress is not None and self._count is None else self.count
+        return known if self.limit is None or known is None else min(known, self.limit)
+
     def digest(self) -> str:
         """A SHA-256 of all samples that were read last: names, shapes, dtypes, contents and order, in hexadecimal.
 
@@ -120,6 +126,7 @@ class Data:
             if any(observer.state() for observer in seen):
                 raise ModelError("the observers have seen something already; a run with a checkpoint begins with none.")
             kept = Checkpoint(Path(checkpoint), identity(graph, values, seen, backend, batch))
+        total = self._expected({node.name: node.type for node in graph.inputs})
         stream = self._read(graph)
         done = saved = _resume(kept, seen, stream)
         chain = b""
@@ -129,7 +136,7 @@ class Data:
                 kept.save(done, chain, seen)
                 saved = done
             if self.progress is not None:
-                self.progress(done, self.count)
+                self.progress(done, total)
         if kept is not None and done > saved:
             kept.save(done, chain, seen)
 

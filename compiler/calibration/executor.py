@@ -154,8 +154,16 @@ def _onnxruntime(graph: Graph) -> Runner:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     options.log_severity_level = 3
-    model = export_model(graph).SerializeToString()
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    try:
+        model = export_model(graph).SerializeToString()
+    except UnsupportedError as error:
+        raise UnsupportedError(f"onnxruntime cannot run the samples: {error} The executor 'interpreter' can.") from None
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises classes of its own that share no base but Exception
+        raise ModelError(
+            f"onnxruntime does not take graph '{graph.name}': {error}. The executor 'interpreter' may."
+        ) from error
     names = [output.name for output in session.get_outputs()]
     used = {given.name for given in session.get_inputs()}
 

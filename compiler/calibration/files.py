@@ -33,9 +33,13 @@ class NpzFile(SampleSource):
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    @property
-    def count(self) -> int | None:
-        return None
+    def count_for(self, inputs: Inputs) -> int | None:
+        with closing(NpzArchive(self.path)) as archive:
+            name, wanted = next(iter(inputs.items()), ("", None))
+            if wanted is None:
+                return None
+            key = _stored_name(name, inputs, archive)
+            return _Rows(archive.open(key), wanted, f"array '{key}' of '{self.path}'", None).count
 
     def samples(self, inputs: Inputs) -> Iterator[Sample]:
         with closing(NpzArchive(self.path)) as archive:
@@ -58,6 +62,11 @@ class NpyFile(SampleSource):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def count_for(self, inputs: Inputs) -> int | None:
+        name = _only_input(inputs, f"'{self.path}' holds one array")
+        with npy_file(self.path) as stream:
+            return _Rows(stream, inputs[name], f"'{self.path}'", None).count
 
     def samples(self, inputs: Inputs) -> Iterator[Sample]:
         name = _only_input(inputs, f"'{self.path}' holds one array")
@@ -85,6 +94,11 @@ class Folder(SampleSource):
         if not found:
             raise ModelError(f"folder '{self.path}' holds no samples; files ending in {', '.join(known)} are read.")
         return found
+
+    def count_for(self, inputs: Inputs) -> int | None:
+        """Of images alone, one each; other files would all have to be opened."""
+        files = self.files()
+        return len(files) if all(path.suffix.lower() in IMAGE_SUFFIXES for path in files) else None
 
     def samples(self, inputs: Inputs) -> Iterator[Sample]:
         for path in self.files():

@@ -34,6 +34,10 @@ class SampleSource(ABC):
         """How many there are, where that is known without reading them."""
         return None
 
+    def count_for(self, inputs: Inputs) -> int | None:
+        """`count`, where it may take a look at what is stored for `inputs`; for a progress bar, and not checked."""
+        return self.count
+
 
 class Arrays(SampleSource):
     """Arrays in memory by input name, [samples, *shape of the input] or without its leading axis of extent 1."""

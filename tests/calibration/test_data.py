@@ -117,6 +117,15 @@ def test_progress_counts_samples() -> None:
     assert calls[0] == (4, None)
 
 
+@pytest.mark.parametrize("name", ["all.npz", "all.npy"])
+def test_progress_knows_how_many_samples_a_file_holds(name: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "all.npz", image=images(5), label=np.arange(5))
+    np.save(tmp_path / "all.npy", images(5))
+    calls: list[tuple[int, int | None]] = []
+    observed(tmp_path / name, batch=4, limit=20, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(4, 5), (5, 5)]
+
+
 def test_a_limit_uses_the_first_samples() -> None:
     assert observed(images(9), limit=5) == observed(images(9)[:5])
 
