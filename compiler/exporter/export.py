@@ -87,8 +87,8 @@ def _written(graph: Graph, style: str, opset: int) -> Writer:
     """All nodes and initializers, in the forms that they have in this opset."""
     shown = frozenset(output.name for output in graph.outputs)
     writer = Writer(style, opset, _names(graph), shown, graph.users())
-    for node in graph.inputs:
-        writer.known(node.name, node.type.dtype)
+    for given in graph.inputs:
+        writer.known(given.name, given.type.dtype)
     for node in graph.operations():
         for index, of_type in enumerate(node.types):
             writer.known(writer.result(node, index), _held(writer, node, of_type))

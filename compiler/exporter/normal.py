@@ -20,8 +20,8 @@ def with_codes(graph: Graph) -> Graph:
         if isinstance(current, QuantizeLinear) and isinstance(current.x.node, Constant) and current.quant.is_static:
             weights = current.x.node
             (codes,) = evaluate_node(current, [weights.value])
-            names = {"sources": current.sources or weights.sources, "tensor": current.tensor or weights.tensor}
-            current = Constant(np.ascontiguousarray(codes), current.type, **names)
+            sources, tensor = current.sources or weights.sources, current.tensor or weights.tensor
+            current = Constant(np.ascontiguousarray(codes), current.type, sources=sources, tensor=tensor)
         rewriter.replace(node, current)
     return rewriter.finish()
 

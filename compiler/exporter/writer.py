@@ -61,7 +61,7 @@ def element_number(dtype: DType) -> int:
     names = {FLOAT16: "FLOAT16", FLOAT32: "FLOAT", FLOAT64: "DOUBLE"}
     if dtype.kind in ("bipolar", "ternary") or (dtype.is_integer and dtype.bits not in _STORED_BITS):
         raise UnsupportedError(f"ONNX has no element type {dtype}; codes are written in the next wider integer.")
-    return TensorProto.DataType.Value(names.get(dtype, dtype.name.upper()))
+    return int(TensorProto.DataType.Value(names.get(dtype, dtype.name.upper())))
 
 
 def tensor(name: str, array: NDArray[Any], dtype: DType) -> TensorProto:

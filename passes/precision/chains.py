@@ -64,7 +64,8 @@ class Chains:
 
     def _chain(self, node: Node) -> list[Value]:
         """The values from the result of `node` to the end of its chain."""
-        chain, passed = [node.out], []  # passed: what is moved between, part of the chain only if something follows
+        chain = [node.out]
+        passed: list[Value] = []  # what is moved between, part of the chain only if something follows
         axis = channel_axis(node)
         while True:
             current = passed[-1] if passed else chain[-1]

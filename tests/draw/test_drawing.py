@@ -80,7 +80,7 @@ def test_colours_go_by_bits(dtype: DType, expected: tuple[str, str]) -> None:
 
 def small_graph() -> Graph:
     x = codes_input("x <&\"'>", (1, 2, 4, 4), 0.5)
-    w = Constant.of(np.ones((3, 2, 1, 1)), INT4, quant=quant(1.0, 0, INT4)).out
+    w = Constant.of(np.full((3, 2, 1, 1), -8), INT4, quant=quant(1.0, 0, INT4)).out
     r = Requantization(np.float32(0.5), None, 0, -128, 127)
     conv = qops.QConv(x, w, None, r, INT8, quant(0.5), (1, 1), (0,) * 4, (1, 1), 1, sources=("conv <&\"'>",)).out
     return graph_of(ops.DequantizeLinear(conv, FLOAT32, sources=("out",)).out, stage=Stage.QUANTIZED)

@@ -30,7 +30,9 @@ from tests.passes.builders import quant
         ([0, 3], 9, UINT8, "uint4"),  # the zero point is a code too
         ([0, 0], 0, UINT8, "uint1"),
         ([-300, 7], 0, INT16, "int10"),
-        ([-2, 1], 0, DType("int", 4), "int4"),  # as the model gave it
+        ([-2, 1], 0, DType("int", 4), "int2"),
+        ([-1, 1], 0, DType("int", 2), "bipolar"),
+        ([-2, 1], 0, DType("int", 5), "int5"),  # as the model gave it
         ([-2, 1], 0, INT32, "int32"),  # no code but a sum
     ],
 )
