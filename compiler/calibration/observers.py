@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -336,19 +337,16 @@ class Reservoir(Observer):
             (self.position + number, array[start : start + self.extent])
             for number, start in enumerate(range(0, len(array), self.extent))
         ]
-        kept = {number for number, _ in self._best([*self._kept, *(position for position, _ in found)])}
+        kept = self._best([*self._kept, *(position for position, _ in found)])
         self._keep({position: part.copy() for position, part in found if position in kept}, kept)
         self.position += len(found)
 
     def merge(self, other: Reservoir) -> None:
-        self._keep(other._kept, {position for position, _ in self._best([*self._kept, *other._kept])})
+        self._keep(other._kept, self._best([*self._kept, *other._kept]))
 
-    def _best(self, positions: list[int]) -> list[tuple[int, int]]:
-        order = sorted((self._priority(position), position) for position in positions)
-        return [(position, priority) for priority, position in order[: self.n]]
-
-    def _priority(self, position: int) -> int:
-        return int(np.random.SeedSequence([self.seed, position]).generate_state(1, np.uint64)[0])
+    def _best(self, positions: list[int]) -> set[int]:
+        """The n of `positions` that are kept."""
+        return set(sorted(positions, key=lambda position: (_priority(self.seed, position), position))[: self.n])
 
     def _keep(self, new: Mapping[int, Array], kept: set[int]) -> None:
         together = {**self._kept, **new}
@@ -368,6 +366,11 @@ class Reservoir(Observer):
 
     def describe(self) -> str:
         return f"reservoir({self.n},{self.seed},{self.extent})"
+
+
+@lru_cache(1 << 16)
+def _priority(seed: int, position: int) -> int:
+    return int(np.random.SeedSequence([seed, position]).generate_state(1, np.uint64)[0])
 
 
 class Together(Observer):
