@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from subbyte.compiler.ir.layers import Layer
 from subbyte.compiler.ir.node import Input
 from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.sensitivity.additive import added, needs_inputs
+from subbyte.compiler.sensitivity.backward import Taped, drawn_gradients
 from subbyte.compiler.sensitivity.network import Network, with_input
 from subbyte.compiler.sensitivity.types import Sensitivities
 
@@ -22,8 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Array = NDArray[Any]
-_STEP = 1e-2  # of the root mean square of what is moved
-METHODS = ("gradients", "differences")
+_STEP = 1e-3  # of the root mean square of what is moved
 
 
 @dataclass(frozen=True)
@@ -55,22 +58,26 @@ def hessian(network: Network, *, seed: int = 0, probes: int = 16, method: str | 
 
 
 def traces(network: Network, *, seed: int = 0, probes: int = 16, method: str | None = None) -> Traces:
-    """Tr(H) = E[z^T H z] over Rademacher z (Hutchinson), by layer.
+    """Tr(H) by Hutchinson's mean over random signs, by layer.
 
-    probes: how many z; their standard error is sqrt(2 (||H||_F^2 - ||diag H||^2) / probes).
-    method: "gradients" computes H z by PyTorch, one backward pass through a gradient; "differences" needs no gradients:
-        z^T H z = (loss(w + h z) + loss(w - h z)) / h^2, since the loss and its gradient are 0 at w, with h a
-        hundredth of the root mean square of w. None: gradients where torch is in use. With the same seed both see the
-        same z, and differ by what a finite step does: kinks of ReLU within it, and its fourth order.
-    Source: Hutchinson 1990; Yao et al. 2020 (PyHessian), algorithm 1.
+    probes: how many draws of signs.
+    method:
+    "gradients": of PyTorch. At the float weights the loss and its gradient by the outputs are 0, so that H is J^T F J
+        exactly, and Tr(H) = E ||J^T F^(1/2) z||^2, signs z of the outputs: one backward pass a probe for all layers.
+    "products": Tr(H) = E[z^T H z], signs z of the weights, H z the gradient of a gradient; one pass a probe and layer.
+    "differences": without gradients, z^T H z = (loss(w + h z) + loss(w - h z)) / h^2, h a thousandth of the root mean
+        square of w; two runs a probe and layer. It sees the z of "products", and differs by what a finite step does:
+        kinks of ReLU within it, and the fourth order.
+    None: gradients where torch is installed, else differences.
+    Source: Hutchinson 1990; Yao et al. 2020 (PyHessian), algorithm 1, for products.
     """
     if probes < 1:
         raise ModelError(f"{probes} probes were asked for; the trace is the mean over one or more")
     if method is None:
-        method = "gradients" if network.runs_on == "torch" else "differences"
+        method = "gradients" if importlib.util.find_spec("torch") is not None else "differences"
     if method not in METHODS:
         raise ModelError(f"there is no method '{method}' for the Hessian; there are {', '.join(METHODS)}")
-    return (_by_gradients if method == "gradients" else _by_differences)(network, seed, probes)
+    return METHODS[method](network, seed, probes)
 
 
 def signs(seed: int, layer: int, probe: int, what: int, shape: tuple[int, ...]) -> Array:
@@ -84,56 +91,49 @@ def _input_signs(network: Network, seed: int, layer: int, probe: int) -> Array:
     return signs(seed, layer, probe, 1, (network.count * shape[0], *shape[1:]))
 
 
-# By gradients of gradients --------------------------------------------------------------------------------------------
+# By gradients ---------------------------------------------------------------------------------------------------------
 
 
 def _by_gradients(network: Network, seed: int, probes: int) -> Traces:
+    weights = {layer.name: 0.0 for layer in network.layers}
+    inputs = dict(weights)
+    for draw in drawn_gradients(network, seed, probes):
+        for total, squares in ((weights, draw.weights), (inputs, draw.inputs)):
+            for name, array in squares.items():
+                total[name] += float(array.sum())
+    return _means(weights, inputs, network.count * probes)
+
+
+def _means(weights: dict[str, float], inputs: dict[str, float], count: int) -> Traces:
+    return Traces({k: v / count for k, v in weights.items()}, {k: v / count for k, v in inputs.items()})
+
+
+# By gradients of gradients --------------------------------------------------------------------------------------------
+
+
+def _by_products(network: Network, seed: int, probes: int) -> Traces:
     import torch
 
-    runner = network.on_torch()
-    _, taps = network.tapped
-    found = Traces({layer.name: 0.0 for layer in network.layers}, {layer.name: 0.0 for layer in network.layers})
-    outputs = [output.value for output in runner.graph.outputs]
+    weights = {layer.name: 0.0 for layer in network.layers}
+    inputs = dict(weights)
+    wanted = [layer.name for layer in network.layers if needs_inputs(network, layer)]
     for which, chunk in network.chunks():
-        weights = {name: runner.constants[tap.w].clone().requires_grad_(True) for name, tap in taps.items()}
-        reads: dict[str, Tensor] = {}
-        replace = {tap.x: _kept(reads, name) for name, tap in taps.items()}
-        inputs = {name: torch.tensor(array) for name, array in chunk.items()}
-        shown = runner.run(inputs, {taps[name].w: w for name, w in weights.items()}, replace, outputs)
-        loss = torch.stack(
-            [
-                reading.torch_divergence(shown[value].detach(), shown[value])
-                for reading, value in zip(network.readings, outputs, strict=True)
-            ]
-        ).sum()
-        wanted = [name for layer in network.layers if needs_inputs(network, layer) for name in [layer.name]]
-        tensors = [*weights.values(), *(reads[name] for name in wanted)]
+        taped = Taped(network, chunk)
+        parts = zip(network.readings, taped.outputs, strict=True)
+        loss = torch.stack([reading.torch_divergence(y.detach(), y) for reading, y in parts]).sum()
+        tensors = [*taped.weights.values(), *(taped.reads[name] for name in wanted)]
         gradients = torch.autograd.grad(loss, tensors, create_graph=True, allow_unused=True)
+        of_reads = dict(zip(wanted, gradients[len(taped.weights) :], strict=True))
         for index, layer in enumerate(network.layers):
-            x_gradient = gradients[len(weights) + wanted.index(layer.name)] if layer.name in wanted else None
-            extent = layer.x.type.shape[0]
+            name, extent = layer.name, layer.x.type.shape[0]
             for probe in range(probes):
                 z = signs(seed, index, probe, 0, layer.weights.shape)
-                found.weights[layer.name] += _curvature(weights[layer.name], gradients[index], z)
-                if x_gradient is not None:
-                    part = _input_signs(network, seed, index, probe)[which.start * extent : which.stop * extent]
-                    found.inputs[layer.name] += _curvature(reads[layer.name], x_gradient, part)
+                weights[name] += _curvature(taped.weights[name], gradients[index], z)
+                if name in of_reads:
+                    z = _input_signs(network, seed, index, probe)[which.start * extent : which.stop * extent]
+                    inputs[name] += _curvature(taped.reads[name], of_reads[name], z)
         network.show(which.stop, network.count)
-    scale = 1.0 / (network.count * probes)
-    return Traces(
-        {name: value * scale for name, value in found.weights.items()},
-        {name: value * scale for name, value in found.inputs.items()},
-    )
-
-
-def _kept(reads: dict[str, Tensor], name: str) -> Any:
-    """Remember what a layer reads, as something that gradients are taken by."""
-
-    def keep(x: Tensor) -> Tensor:
-        reads[name] = x if x.requires_grad else x.detach().requires_grad_(True)
-        return reads[name]
-
-    return keep
+    return _means(weights, inputs, network.count * probes)
 
 
 def _curvature(at: Tensor, gradient: Tensor | None, z: Array) -> float:
@@ -167,7 +167,7 @@ def _by_differences(network: Network, seed: int, probes: int) -> Traces:
 
 
 def _step(values: Array) -> float:
-    """A hundredth of the root mean square, as float32; where all is 0 a hundredth."""
+    """A thousandth of the root mean square, as float32; where all is 0 a thousandth."""
     size = float(np.sqrt((values.astype(np.float64) ** 2).mean()))
     return float(np.float32(_STEP * (size if size > 0 else 1.0)))
 
@@ -189,3 +189,8 @@ def _input_differences(network: Network, seed: int, probes: int, index: int) -> 
         z = _input_signs(network, seed, index, probe) * np.float32(step)
         total += sum(network.divergence(network.run(noisy, more={name: z * np.float32(way)})) for way in (1, -1))
     return total / (step**2 * probes)
+
+
+METHODS: Mapping[str, Callable[[Network, int, int], Traces]] = MappingProxyType(
+    {"gradients": _by_gradients, "products": _by_products, "differences": _by_differences}
+)

@@ -18,7 +18,8 @@ from subbyte.compiler.errors import ModelError, ToolchainError
 from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.layers import Layer, layers
-from subbyte.compiler.ir.node import Input, Node, Value
+from subbyte.compiler.ir.node import Constant, Input, Node, Value
+from subbyte.compiler.ir.ops_logic import Compare, Where
 from subbyte.compiler.ir.plan import ActivationGrid
 from subbyte.compiler.ir.rewrite import Rewriter
 from subbyte.compiler.numerics.affine import to_codes, to_real
@@ -217,6 +218,11 @@ class Network:
         )
         return found
 
+    def grids_of(self, layer: Layer) -> dict[int, ActivationGrid]:
+        """The grid for each number of bits among the layer's choices, float aside."""
+        bits = {bits_of(choice)[1] for choice in self.choices_of(layer)} - {FLOAT_BITS}
+        return {b: self.grid_of(layer, b) for b in sorted(bits)}
+
     def weight_change(self, layer: Layer, bits: int) -> Array:
         """Q(W) - W, float64, of the weights' shape."""
         return np.asarray(self.weights_of(layer, bits).astype(np.float64) - layer.weights)
@@ -313,8 +319,15 @@ def _fewer_bits(weights: Array, grid: ActivationGrid | None) -> Callable[[Layer]
         node = layer.with_parameters(weights=weights)
         if grid is None:
             return node
-        rounding = "BIPOLAR" if grid.dtype.kind == "bipolar" else "HALF_EVEN"
-        codes = ops.QuantizeLinear(layer.x, grid.dtype, grid.quant, rounding).out
-        return with_input(Layer("", node), ops.DequantizeLinear(codes).out)
+        return with_input(Layer("", node), _rounded(layer.x, grid))
 
     return build
+
+
+def _rounded(x: Value, grid: ActivationGrid) -> Value:
+    """Q(x); bipolar codes are written as a choice by sign, which every back end runs."""
+    if grid.dtype.kind == "bipolar":
+        scale = grid.quant.scalar()[0]
+        above, below, zero = (Constant.of(value, x.type.dtype).out for value in (scale, -scale, 0.0))
+        return Where(Compare(zero, x, "less_or_equal").out, above, below).out
+    return ops.DequantizeLinear(ops.QuantizeLinear(x, grid.dtype, grid.quant).out).out

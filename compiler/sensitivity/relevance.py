@@ -15,9 +15,10 @@ from subbyte.compiler.ir.layers import Layer, is_layer
 from subbyte.compiler.ir.node import Constant, Input, Node, Value
 from subbyte.compiler.ir.ops_normalization import Normalization
 from subbyte.compiler.sensitivity.additive import added
+from subbyte.compiler.sensitivity.backward import random_signs
 from subbyte.compiler.sensitivity.network import Network, rounding_error
 from subbyte.compiler.sensitivity.reading import Kind
-from subbyte.compiler.sensitivity.types import FLOAT_BITS, Sensitivities, bits_of
+from subbyte.compiler.sensitivity.types import Sensitivities
 from subbyte.compiler.torch_graph.execute import run_node
 
 if TYPE_CHECKING:
@@ -118,13 +119,7 @@ class _Displaced:
         self.network, self.rule, self.draws = network, rule, draws
         self._random = np.random.default_rng(seed)
         self.weights = {layer.name: np.zeros(layer.weights.shape) for layer in network.layers}
-        self._grids = {
-            layer.name: {
-                bits: network.grid_of(layer, bits)
-                for bits in sorted({bits_of(choice)[1] for choice in network.choices_of(layer)} - {FLOAT_BITS})
-            }
-            for layer in network.layers
-        }
+        self._grids = {layer.name: network.grids_of(layer) for layer in network.layers}
         self.inputs = {name: dict.fromkeys(grids, 0.0) for name, grids in self._grids.items()}
         graph, taps = network.tapped
         self._names = {tap.node: name for name, tap in taps.items()}
@@ -246,7 +241,7 @@ class _Displaced:
 
         x, w, *rest = step.operands
         parts = self._sums(step)
-        signs = torch.tensor(self._random.integers(0, 2, step.samples) * 2.0 - 1.0, dtype=x.dtype)
+        signs = torch.tensor(random_signs(self._random, (step.samples,)))
         each = signs.repeat_interleave(parts[0].shape[0] // step.samples).reshape(-1, *[1] * (parts[0].ndim - 1))
         if self.rule.name == "epsilon":
             (found,) = step.back(step.operands, [each * parts[0]], [1])
