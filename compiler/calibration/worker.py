@@ -31,6 +31,9 @@ from subbyte.compiler.ir.text import parse_graph, print_graph
 Array = NDArray[Any]
 _START = "import sys; sys.path[:] = {path!r}; from subbyte.compiler.calibration.worker import serve; serve()"
 _LENGTH_BYTES = 8
+# One thread for each worker's matrix products: several would wait for each other's cores. OpenBLAS, which NumPy brings,
+# divides a product by its rows and columns and not by its sums, so the bits stay those of any number of threads.
+_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,10 @@ class Workers:
         fresh = [observer.fresh() for observer in observers]
         setup = pickle.dumps((print_graph(graph), places, fresh, backend, batch))
         command = [sys.executable, "-c", _START.format(path=sys.path)]
+        environment = os.environ | dict.fromkeys(_THREADS, "1")
         self._processes = [
-            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(count)
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+            for _ in range(count)
         ]
         for process in self._processes:
             self._send(process, setup)

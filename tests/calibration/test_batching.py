@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from subbyte.compiler.calibration.batching import with_batch
-from subbyte.compiler.calibration.executor import BACKENDS, Executor
+from subbyte.compiler.calibration.executor import BACKENDS, Executor, chosen_backend
 from subbyte.compiler.dtype import FLOAT32, INT64
-from subbyte.compiler.errors import GraphError, ModelError, UnsupportedError
+from subbyte.compiler.errors import GraphError, ModelError, ToolchainError, UnsupportedError
 from subbyte.compiler.importer import import_model
 from subbyte.compiler.ir import ops, ops_indexing, ops_logic
 from subbyte.compiler.ir.graph import Graph, Output
@@ -195,6 +196,14 @@ def test_the_back_ends_agree() -> None:
     values = tuple(value_names(graph))
     for one, other in zip(*(Executor(graph, values, name).run({"x": sample}) for name in BACKENDS), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_without_onnxruntime_the_interpreter_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen_backend(None) == "onnxruntime"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert chosen_backend(None) == "interpreter"
+    with pytest.raises(ToolchainError, match=r"onnxruntime is not installed; `pip install 'subbyte\[quantize\]'`"):
+        chosen_backend("onnxruntime")
 
 
 def test_inputs_and_constants_can_be_shown() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -147,6 +150,21 @@ def test_second_moments_of_a_matrix_product() -> None:
     array = np.random.default_rng(0).normal(size=(10, 8)).astype(np.float32)
     observer.update(array)
     np.testing.assert_allclose(observer.mean[0], array.T.astype(np.float64) @ array / 10, rtol=1e-6)
+
+
+def test_the_threads_of_matrix_products_do_not_show() -> None:
+    """Workers compute with one thread, this process with as many as it likes."""
+    script = (
+        "import hashlib, numpy as np\n"
+        "for k in (40, 147, 576):\n"
+        "    rows = np.random.default_rng(k).normal(size=(1, 784, k)).astype(np.float32).astype(np.float64)\n"
+        "    print(hashlib.sha256(np.matmul(rows.transpose(0, 2, 1), rows).tobytes()).hexdigest())"
+    )
+    found = {
+        subprocess.check_output([sys.executable, "-c", script], env={**os.environ, "OPENBLAS_NUM_THREADS": threads})
+        for threads in ("1", "2", "3")
+    }
+    assert len(found) == 1
 
 
 # Histogram ------------------------------------------------------------------------------------------------------------

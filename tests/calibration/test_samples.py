@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import zipfile
 from pathlib import Path
@@ -16,7 +17,7 @@ from subbyte.compiler.calibration.data import Data
 from subbyte.compiler.calibration.files import Folder, NpzFile
 from subbyte.compiler.calibration.images import Preprocessing
 from subbyte.compiler.dtype import FLOAT32, INT64
-from subbyte.compiler.errors import ModelError
+from subbyte.compiler.errors import ModelError, ToolchainError
 from subbyte.compiler.ir.graph import Graph, Output
 from subbyte.compiler.ir.node import Input
 from subbyte.compiler.ir.types import TensorType
@@ -285,6 +286,13 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
         stacked(tmp_path, graph_of((1, 7)))
     with pytest.raises(ModelError, match="has 2 means and 1 stds; 1 or 3"):
         stacked(Folder(tmp_path, Preprocessing(mean=(0.0, 1.0))))
+
+
+def test_without_pillow_there_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ToolchainError, match=r"Pillow, which reads images, is not installed; `pip install"):
+        stacked(tmp_path)
 
 
 def test_images_of_too_many_pixels_are_not_decoded(tmp_path: Path) -> None:
