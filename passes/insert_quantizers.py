@@ -47,8 +47,8 @@ class _Insertion:
         self.graph = graph
         self.zero_point_first = zero_point_first
         self.names = value_names(graph)
-        self.layers = {layer.node: layer for layer in layers(graph)}
-        self.weights = {
+        self.layers: dict[Node, Layer] = {layer.node: layer for layer in layers(graph)}
+        self.weights: dict[Node, QuantizedWeights] = {
             layer.node: plan.weights[layer.name] for layer in self.layers.values() if layer.name in plan.weights
         }
         self.grids = {value: plan.activations[name] for value, name in self.names.items() if name in plan.activations}
@@ -118,10 +118,10 @@ class _Insertion:
     def _bias_behind(self, old: ops.Add, current: Node) -> Node:
         """Add(product of a layer, constant) with the constant quantized as its bias."""
         for x, constant, role in ((old.a, old.b, "b"), (old.b, old.a, "a")):
-            weights = self.weights.get(x.node)  # type: ignore[call-overload]  # a node that may be no layer
+            weights = self.weights.get(x.node)
             if weights is None or x in self.grids or old.type.shape != x.type.shape:
                 continue
-            layer = self.layers[x.node]  # type: ignore[index]
+            layer = self.layers[x.node]
             if layer.bias is None and isinstance(layer.node, ops.MatMul):
                 bias = self._bias(layer, weights, constant, f"{layer.name}.bias")
                 if bias is not None:

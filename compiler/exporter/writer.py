@@ -91,14 +91,14 @@ class Writer:
     names: dict[Value, str]
     shown: frozenset[str]
     readers: Mapping[Value, Sequence[Node]]
-    needed: int = OLDEST_OPSET
-    domains: set[str] = field(default_factory=set)
-    nodes: list[NodeProto] = field(default_factory=list)
-    initializers: list[TensorProto] = field(default_factory=list)
-    _taken: set[str] = field(default_factory=set)
-    _node_names: set[str] = field(default_factory=set)  # which onnxruntime wants to be distinct
-    _dtypes: dict[str, DType] = field(default_factory=dict)
-    _shared: dict[tuple[Any, ...], str] = field(default_factory=dict)
+    needed: int = field(default=OLDEST_OPSET, init=False)
+    domains: set[str] = field(default_factory=set, init=False)
+    nodes: list[NodeProto] = field(default_factory=list, init=False)
+    initializers: list[TensorProto] = field(default_factory=list, init=False)
+    _taken: set[str] = field(default_factory=set, init=False)
+    _node_names: set[str] = field(default_factory=set, init=False)  # which onnxruntime wants to be distinct
+    _dtypes: dict[str, DType] = field(default_factory=dict, init=False)
+    _shared: dict[tuple[Any, ...], str] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._taken.update(self.names.values(), self.shown)

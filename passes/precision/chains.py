@@ -45,10 +45,10 @@ class Chains:
     """
 
     graph: Graph
-    end: dict[Node, Value] = field(default_factory=dict)
-    absorbed: set[Node] = field(default_factory=set)
-    _readers: Mapping[Value, Sequence[Node]] = field(default_factory=dict)
-    _shown: set[Value] = field(default_factory=set)
+    end: dict[Node, Value] = field(default_factory=dict, init=False)
+    absorbed: set[Node] = field(default_factory=set, init=False)
+    _readers: Mapping[Value, Sequence[Node]] = field(init=False)
+    _shown: set[Value] = field(init=False)
 
     def __post_init__(self) -> None:
         self._readers = self.graph.users()

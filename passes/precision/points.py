@@ -46,9 +46,9 @@ class _Demands:
 
     graph: Graph
     outputs: bool
-    asked: set[Value] = field(default_factory=set)
-    joins: set[Node] = field(default_factory=set)
-    needed: set[Value] = field(default_factory=set)
+    asked: set[Value] = field(default_factory=set, init=False)
+    joins: set[Node] = field(default_factory=set, init=False)
+    needed: set[Value] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         self.chains = Chains(self.graph)
@@ -90,9 +90,8 @@ class _Demands:
     def _look_below(self, node: Node, bases: dict[Value, Value]) -> None:
         """Ask for what the codes of `node`, which is no product, are made of."""
         if node in self.chains.absorbed or isinstance(node, (*MOVES, *ORDERS)) or is_relu(node):
-            self.needed.update(
-                computed(node)
-            )  # what is asked of the end of a chain, or behind a move, is asked of these
+            # what is asked of the end of a chain, or behind a move, is asked of its beginning
+            self.needed.update(computed(node))
         elif node in self.chains.end and node.out in bases:
             self._ask(bases[node.out])
         elif node in self.chains.end and not (isinstance(node, _OF_ONE) and len(computed(node)) > 1):
