@@ -33,7 +33,7 @@ def quantize_softmax(graph: Graph, data: Data) -> Graph:
     q = rne(-2 log2(a / scale)), 0 to 15; what is less becomes 0. The scale is that percentile of a whose f has the
     least squared error. Softmax has codes of 8 bits first, 1 / 255 apart, so that f is a table of integers for the
     compiler; `split_logarithms_by_parity` makes the product one of integers. Only where all that reads the softmax are
-    products with other activations.
+    products with other activations; where quantizers stand behind it already, its codes are those that they make.
     Source: Li et al. 2023, RepQ-ViT, section 3.3.
     """
     return _quantized(graph, data, MOST_BITS, coded=True)
@@ -57,32 +57,44 @@ def quantize_softmax_by(bits: int, *, coded: bool = True) -> Pass:
 def _quantized(graph: Graph, data: Data, bits: int, coded: bool) -> Graph:
     users = graph.users()
     shown = {output.value for output in graph.outputs}
-    found = [
-        node
-        for node in graph.nodes()
-        if isinstance(node, ops.Softmax) and node.out not in shown and _weighs(node.out, users.get(node.out, []))
-    ]
-    if not found:
+
+    def only_reader(value: Value, kind: type[Node]) -> Node | None:
+        (reader, *others) = users.get(value, [None])
+        return reader if isinstance(reader, kind) and not others and value not in shown else None
+
+    places: dict[Value, Value] = {}  # what is rounded, and the softmax that it shows
+    for node in graph.nodes():
+        if isinstance(node, ops.Softmax):
+            codes = only_reader(node.out, ops.QuantizeLinear)
+            reals = None if codes is None else only_reader(codes.out, ops.DequantizeLinear)
+            place = node.out if reals is None else reals.out
+            if place not in shown and _weighs(place, users.get(place, [])):
+                places[place] = node.out
+    if not places:
         return graph
-    kept = {node.out: Reservoir(KEPT, extent=node.type.shape[0]) for node in found}
+    kept = {value: Reservoir(KEPT, extent=value.type.shape[0]) for value in places.values()}
     data.observe(graph, kept)
     rewriter = Rewriter(graph)
     for node in graph.nodes():
         current = rewriter.rebuilt(node)
-        if node.out not in kept:
-            rewriter.replace(node, current)
-            continue
-        x = current.out
-        if coded:
-            quant = QuantParams(np.asarray(_SCALE, np.float32), np.zeros((), np.int64), UINT8.min, UINT8.max)
-            codes = ops.QuantizeLinear(x, UINT8, quant, sources=node.sources)
-            x = ops.DequantizeLinear(codes.out, FLOAT32, sources=node.sources).out
-        scale = best_scale(kept[node.out].samples, bits)
-        rewriter.replace(node, write_logarithm(x, scale, bits, node.sources))
+        rewriter.replace(node, current)
+        softmax = places.get(node.out) if len(node.types) == 1 else None
+        if softmax is not None:
+            x = _coded(current.out) if coded and softmax == node.out else current.out
+            scale = best_scale(kept[softmax].samples, bits)
+            rewriter.replace(node, write_logarithm(x, scale, bits, softmax.node.sources))
     return rewriter.finish()
 
 
+def _coded(x: Value) -> Value:
+    """x as codes of 8 bits over 0 to 1, and back."""
+    quant = QuantParams(np.asarray(_SCALE, np.float32), np.zeros((), np.int64), UINT8.min, UINT8.max)
+    codes = ops.QuantizeLinear(x, UINT8, quant, sources=x.node.sources)
+    return ops.DequantizeLinear(codes.out, FLOAT32, sources=x.node.sources).out
+
+
 def _weighs(value: Value, readers: list[Node]) -> bool:
+    """Whether all that reads a value multiplies other activations from the left by it."""
     return (
         bool(readers)
         and value.type.dtype == FLOAT32

@@ -26,7 +26,7 @@ from subbyte.passes.logarithms.codes import find_logarithm, on_grid, split_by_pa
 from subbyte.passes.quantization.islands import float_islands
 from subbyte.passes.quantize_softmax import best_scale, quantize_softmax, quantize_softmax_by
 from subbyte.passes.split_logarithms_by_parity import split_logarithms_by_parity
-from tests.passes.builders import floats, graph_of, only, operations, quantize, random_inputs, real_input
+from tests.passes.builders import dequantize, floats, graph_of, only, operations, quantize, random_inputs, real_input
 
 Array = NDArray[Any]
 WEIGHTS = np.concatenate([[0.0, 1.0, 1e-30], np.random.default_rng(0).uniform(0, 1, 500) ** 4]).astype(np.float32)
@@ -172,6 +172,20 @@ def test_less_is_lost_with_many_tokens_than_with_a_uniform_grid(sharpness: float
     base_2, base_root = error(on_grid(shares, scale, 4, 1)), error(on_grid(shares, scale, 4))
     assert base_root < 0.4 * base_2
     assert base_root < 0.4 * uniform
+
+
+def test_codes_that_softmax_has_already_are_kept() -> None:
+    """Behind insert_quantizers: no second rounding, and the same two products."""
+    shares = ops.Softmax(real("s", *S.shape), 3, sources=("softmax",)).out
+    coded = dequantize(quantize(shares, 1 / 200, 0, UINT8))
+    graph = graph_of(ops.MatMul(coded, real("v", *V.shape)).out)
+    rounded = quantize_softmax(graph, None, data_of(s=S, v=V))
+    assert operations(rounded).count("QuantizeLinear") == 1
+    split = split_logarithms_by_parity(rounded)
+    before, after = (evaluate(g, {"s": S, "v": V})["y"] for g in (rounded, split))
+    assert operations(split).count("MatMul") == 2
+    assert distance(after, before) <= 1e-5
+    assert distance(before, evaluate(graph, {"s": S, "v": V})["y"]) < 0.3
 
 
 # The compiler ---------------------------------------------------------------------------------------------------------
