@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import traceback
@@ -145,6 +146,7 @@ class Workers:
 
 def serve() -> None:
     """What a worker does: read the setup, then answer one chunk after the other until its input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller is interrupted too, and ends its workers
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what others print does not get between the answers
@@ -168,7 +170,10 @@ def serve() -> None:
             answer = ((type(error).__name__, str(error)), None)
         except Exception:  # whatever it is, the caller is told, where it would else wait
             answer = (("ToolchainError", f"a process that ran samples failed:\n{traceback.format_exc()}"), None)
-        _write(answers, pickle.dumps(answer, protocol=5))
+        try:
+            _write(answers, pickle.dumps(answer, protocol=5))
+        except BrokenPipeError:  # the caller was killed
+            os._exit(1)
         if answer[0] is not None:
             return
 

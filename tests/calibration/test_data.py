@@ -219,6 +219,39 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
     assert resumed == observed(images(40), batch=4)
 
 
+def test_workers_end_with_their_caller() -> None:
+    """A caller that is killed leaves no process behind: its workers find their input at an end."""
+    root = str(Path(__file__).resolve().parents[2])
+    script = f"""
+import sys, time
+sys.path[:] = {[*sys.path, root]!r}
+from tests.calibration.test_data import images, observers, network
+from subbyte.compiler.calibration.worker import Workers
+graph = network()
+seen = observers(graph)
+with Workers(2, graph, tuple(seen), tuple(seen.values()), "interpreter", 2) as workers:
+    print(*(process.pid for process in workers._processes), flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as caller:
+        assert caller.stdout is not None
+        workers = [int(text) for text in caller.stdout.readline().split()]
+        caller.kill()
+    assert len(workers) == 2
+    deadline = time.monotonic() + 30
+    while any(map(_runs, workers)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _runs(process: int) -> bool:
+    """Whether there is such a process, and it has not ended."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.npz"
     observed(images(6), path, batch=3)
