@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from subbyte.compiler.errors import GraphError
 from subbyte.compiler.ir import ops
@@ -43,12 +44,22 @@ def _corrected(layer: Layer, weights: Array, mean: Array) -> Array:
     rows = (error.shape[0], error.shape[2])
     if mean.shape != rows:
         raise GraphError(f"the input mean of '{layer.name}' is {mean.shape}; {rows}, groups and K, is needed")
+    bias = need_bias(layer)
+    shift = alpha_of(layer) * np.einsum("gok,gk->go", error, mean.astype(np.float64)).reshape(-1)
+    return np.asarray(bias - shift, np.float32)
+
+
+def need_bias(layer: Layer) -> NDArray[np.float64]:
+    """What the layer adds.  Raises GraphError: it is not a constant."""
     bias = known_bias(layer.node)
     if bias is None:
         raise GraphError(f"the bias of '{layer.name}' is computed by the model; a constant one can be corrected")
-    alpha = np.float64(np.float32(layer.node.alpha)) if isinstance(layer.node, ops.Gemm) else 1.0
-    shift = alpha * np.einsum("gok,gk->go", error, mean.astype(np.float64)).reshape(-1)
-    return np.asarray(bias - shift, np.float32)
+    return bias
+
+
+def alpha_of(layer: Layer) -> float:
+    """By what a Gemm multiplies its product."""
+    return float(np.float32(layer.node.alpha)) if isinstance(layer.node, ops.Gemm) else 1.0
 
 
 def with_biases(graph: Graph, biases: Mapping[str, Array]) -> Graph:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,12 @@ Means = dict[str, NDArray[np.float64]]
 """[groups, K] for each layer's name: the mean of the rows that its matrix multiplies (Layer.rows, Layer.matrix)."""
 
 
-def input_means(graph: Graph, data: Data) -> Means:
-    """The means over all samples and places; the zeros of a convolution's borders count as what they are."""
-    found = layers(graph)
+def input_means(graph: Graph, data: Data, names: Collection[str] | None = None) -> Means:
+    """The means over all samples and places; the zeros of a convolution's borders count as what they are.
+
+    names: of which layers; None for all.
+    """
+    found = [layer for layer in layers(graph) if names is None or layer.name in names]
     observers = {layer.name: RowMeans(layer) for layer in found}
     readers: dict[Value, dict[str, Observer]] = {}
     for layer in found:

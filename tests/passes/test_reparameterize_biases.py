@@ -20,6 +20,7 @@ from subbyte.passes.absorb_normal_biases import absorb_normal_biases
 from subbyte.passes.bias_correction.corrected import corrected_biases, with_biases
 from subbyte.passes.bias_correction.means import RowMeans, input_means, normal_input_means
 from subbyte.passes.bias_correction.normal import Normal, clipped
+from subbyte.passes.bias_correction.sequential import sequential_biases
 from subbyte.passes.equalize_layers import equalize_layers
 from subbyte.passes.fold_batch_norm import fold_batch_norm
 from tests.passes.builders import floats, graph_of, operations
@@ -198,6 +199,30 @@ def test_correction_lowers_the_error() -> None:
         return float(np.mean([np.square(evaluate(one, x)["y"] - evaluate(graph, x)["y"]).sum() for x in inputs]))
 
     assert errors(fixed) < 0.7 * errors(plain)
+
+
+def test_sequential_correction_keeps_the_mean_of_the_rounded_network() -> None:
+    """Every layer of the rounded network, fed by the rounded ones before it, has the mean of the float layer."""
+    b = Floats(24)
+    x = b.relu(b.conv(b.input(1, 3, 6, 6), 6, 3))
+    y = b.add(b.conv(b.relu(b.conv(x, 6, 3, group=6)), 6), b.conv(x, 6))
+    graph = graph_of(b.conv(b.relu(y), 4))
+    plain = rounded(graph, 3)
+    biases = sequential_biases(graph, weights_of(graph), data_of(graph))
+    assert set(biases) == {layer.name for layer in layers(graph)}
+    fixed = with_biases(plain, biases)
+    expected, found, before = (layer_means(one) for one in (graph, fixed, plain))
+    for name, mean in expected.items():
+        np.testing.assert_allclose(found[name], mean, rtol=1e-3, atol=1e-3)
+    assert max(float(np.abs(before[name] - mean).max()) for name, mean in expected.items()) > 0.05
+
+
+def layer_means(graph: Graph) -> dict[str, Array]:
+    """[channels] the mean of what each layer makes of the samples."""
+    values = [evaluate_values(graph, normal_inputs(graph, seed)) for seed in range(4)]
+    return {
+        layer.name: np.mean([found[layer.node.out] for found in values], axis=(0, 1, 3, 4)) for layer in layers(graph)
+    }
 
 
 def test_biases_behind_products_of_higher_rank_are_added() -> None:
