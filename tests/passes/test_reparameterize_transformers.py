@@ -13,24 +13,34 @@ from numpy.typing import NDArray
 from benchmarks.float_networks import Network
 from benchmarks.float_transformers import decoder, deit
 from subbyte.compiler.calibration.data import Data
+from subbyte.compiler.calibration.observers import MinMax
+from subbyte.compiler.calibration.ranges import activation_grid
 from subbyte.compiler.dtype import FLOAT32
 from subbyte.compiler.errors import NumericsError
 from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.interpret import evaluate, evaluate_values
-from subbyte.compiler.ir.layers import layers
+from subbyte.compiler.ir.layers import layers, value_names
 from subbyte.compiler.ir.node import Input, Value
 from subbyte.compiler.ir.ops_normalization import LayerNormalization, Normalization, RMSNormalization
+from subbyte.compiler.ir.plan import Plan
 from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.pass_manager import Pass
+from subbyte.compiler.pipeline import quantized
 from subbyte.compiler.rounding.nearest import nearest
 from subbyte.compiler.rounding.types import Grid
 from subbyte.passes.features.flow import flows
 from subbyte.passes.features.parameters import Parameters
 from subbyte.passes.fold_normalization_scale import fold_normalization_scale
+from subbyte.passes.insert_quantizers import insert_quantizers
+from subbyte.passes.precision.points import quantization_points
+from subbyte.passes.precision.weights import quantized_weights
+from subbyte.passes.quantization.islands import float_islands
+from subbyte.passes.quantize_softmax import quantize_softmax
 from subbyte.passes.rotate_features import rotate_features
 from subbyte.passes.scale_salient_weights import scale_salient_weights, scale_salient_weights_for
 from subbyte.passes.smooth_activations import smooth_activations, smooth_activations_by
+from subbyte.passes.split_logarithms_by_parity import split_logarithms_by_parity
 from subbyte.passes.unify_normalization_scales import (
     channel_grids,
     unify_normalization_scales,
@@ -404,3 +414,43 @@ def test_padding_takes_no_addend() -> None:
 def test_bits_are_those_of_codes() -> None:
     with pytest.raises(NumericsError, match="was asked for 0 bits"):
         unify_normalization_scales_for(0)
+
+
+# All the way to integers ----------------------------------------------------------------------------------------------
+
+
+def compiled(graph: Graph, made: Network, *, logarithms: bool = False) -> Graph:
+    """What the compiler makes of `graph` with 8 bits everywhere, ranges from the calibration samples."""
+    data = data_of(made.calibration)
+    points, names = quantization_points(graph), value_names(graph)
+    seen = {value: MinMax() for value in points}
+    data.observe(graph, seen)
+    weights = {
+        layer.name: quantized_weights(layer, nearest(layer.matrix().astype(np.float64), Grid(8)))
+        for layer in layers(graph)
+    }
+    plan = Plan(weights, {names[value]: activation_grid(seen[value], 8) for value in points})
+    quantizers = insert_quantizers(plan)(graph)
+    if logarithms:
+        quantizers = split_logarithms_by_parity(quantize_softmax(quantizers, None, data))
+    return quantized(quantizers)
+
+
+def test_rotated_networks_compile_to_integers_and_lose_less() -> None:
+    made = transformer("deit")
+    exact = evaluate(made.graph, made.judging)["output"]
+    graphs = {
+        "as it is": compiled(made.graph, made),
+        "rotated": compiled(rotate_features(made.graph), made),
+        "with logarithms": compiled(rotate_features(made.graph), made, logarithms=True),
+    }
+    errors = {
+        name: float(np.square(evaluate(graph, made.judging)["output"] - exact).sum() / np.square(exact).sum())
+        for name, graph in graphs.items()
+    }
+    assert errors["rotated"] < 0.2 * errors["as it is"]
+    assert errors["with logarithms"] < 2 * errors["rotated"]
+    islands = {name: [type(one.node) for one in float_islands(graph)] for name, graph in graphs.items()}
+    assert set(islands["rotated"]) == {RMSNormalization}
+    assert islands["with logarithms"].count(ops.Add) == 2
+    assert set(islands["with logarithms"]) == {RMSNormalization, ops.Add}
