@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from subbyte.compiler.assignment.problem import Choice
 from subbyte.compiler.errors import UnsupportedError
 from subbyte.compiler.ir.graph import Graph
@@ -88,7 +90,8 @@ class _Measurement:
 
     def _whole(self, place: int) -> _Whole:
         chosen = {layer: of[place] for layer, of in self.choices.items()}
-        whole = lowered(quantized_in(self.graph, chosen), self.target, Options())
+        # Without calibration ranges are rough: channels that seem constant are none that the real network lacks.
+        whole = lowered(quantized_in(self.graph, chosen), self.target, Options(remove_work=False))
         calls = [node for node in whole.nodes() if isinstance(node, KernelCall)]
         return _Whole(chosen, whole, self.cache.key(self._versions(calls) + signature(calls)))
 
@@ -102,20 +105,18 @@ class _Measurement:
         keys: Mapping[tuple[str, Choice], str],
         wholes: Sequence[_Whole],
     ) -> dict[str, Timing]:
-        """Everything by key, measured now and written to the cache."""
-        programs: list[TimedProgram] = []
-        groups: list[list[tuple[str, list[int]]]] = []  # of each program: a key, and the steps that it is the time of
+        """Everything by key, measured now and written to the cache; alike layers have the mean of their times."""
         by_choice: dict[Choice, dict[str, Steps]] = {}
-        seen: set[str] = set()
-        for (layer, choice), key in keys.items():
-            if key not in seen:
-                seen.add(key)
-                by_choice.setdefault(choice, {})[key] = steps[layer, choice]
+        for (layer, choice), found in steps.items():
+            by_choice.setdefault(choice, {})[layer] = found
         total = len(by_choice) + len(wholes)
-        for of_choice in by_choice.values():
-            part, places = side_by_side([found.calls for found in of_choice.values()])
+        programs: list[TimedProgram] = []
+        places: dict[str, list[tuple[int, list[int]]]] = {}  # of each key: the program, and the steps of a layer in it
+        for choice, of_choice in by_choice.items():
+            part, taken = side_by_side([found.calls for found in of_choice.values()])
+            for layer, of_layer in zip(of_choice, taken, strict=True):
+                places.setdefault(keys[layer, choice], []).append((len(programs), of_layer))
             programs.append(TimedProgram(part, self.target, self.compiler))
-            groups.append(list(zip(of_choice, places, strict=True)))
             self.progress("compiling layers", len(programs), total)
         complete = []
         for whole in wholes:
@@ -125,9 +126,8 @@ class _Measurement:
             programs, complete, lambda done, of: self.progress("measuring layers", done, of)
         )
         timings = {
-            key: Timing.of(rounds[:, places].sum(axis=1))
-            for group, rounds in zip(groups, step_rounds, strict=True)
-            for key, places in group
+            key: Timing.of(np.mean([step_rounds[k][:, taken].sum(axis=1) for k, taken in alike], axis=0))
+            for key, alike in places.items()
         }
         timings |= {whole.key: Timing.of(rounds) for whole, rounds in zip(wholes, whole_rounds, strict=True)}
         about = {keys[place]: f"{place[0]} {place[1]}" for place in keys}

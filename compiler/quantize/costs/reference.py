@@ -59,6 +59,7 @@ def _reaches(graph: Graph, by_node: Mapping[Node, Layer]) -> dict[Value, float]:
         if node in by_node:
             matrix = by_node[node].matrix()
             found = operands[0] * float(np.sqrt(np.square(matrix, dtype=np.float64).sum(axis=2).mean()))
+            found = math.hypot(found, *operands[2:])  # the largest bias
         elif isinstance(node, (ops.Add, ops.Sub)):
             found = math.hypot(*operands)
         elif isinstance(node, ops.Mul):

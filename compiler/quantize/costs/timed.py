@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ class Timing:
 
 
 class TimedProgram:
-    """A lowered graph as loaded code, with random inputs."""
+    """A lowered graph as loaded code, run on random inputs."""
 
     def __init__(self, graph: Graph, target: Target, compiler: Compiler) -> None:
         bundle = make_bundle(build_program(graph, target), graph.name, "file", {}, VERSION)
@@ -56,7 +57,12 @@ class TimedProgram:
             weights.write_bytes(bundle.files["weights.bin"])
             self._loaded = LoadedModel(str(library), str(weights) if bundle.files["weights.bin"] else None)
         sample = list(random_samples({node.name: node.type for node in graph.inputs}, 3))[2]
-        self._arrays = [sample[node.name] for node in graph.inputs]
+        self._names = [node.name for node in graph.inputs]
+        self._arrays = [sample[name] for name in self._names]
+
+    def answers(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """The outputs for given inputs."""
+        return self._loaded.run([np.ascontiguousarray(inputs[name]) for name in self._names])
 
     def profile(self, repeats: int) -> Seconds:
         """[steps]: seconds of each kernel call, the median of so many runs."""
