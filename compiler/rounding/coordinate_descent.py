@@ -16,7 +16,8 @@ from subbyte.compiler.rounding.scales import Scales, as_float32, scales_of_round
 from subbyte.compiler.rounding.types import Grid, Reals, RoundedWeights
 
 _PANEL = 64
-_KICKED = 0.05  # the share of codes that a kick moves by one
+_KICKED = 0.05  # the share of codes that a kick moves by one or two, if that is 2 of a channel
+_MANY_FACTORS = (1.0, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.05, 1.1, 1.2)
 _WORTH = 1e-4  # a round that takes less than this share off the error is the last
 
 
@@ -71,6 +72,14 @@ def coordinate_descent(
     return _kicked(w, moments, found, rounds, refit, kicks, seed)
 
 
+def multistart_descent(
+    matrix: Reals, grid: Grid, second_moments: Reals | None = None, *, kicks: int = 0, seed: int = 0
+) -> RoundedWeights:
+    """`coordinate_descent` from ten scales between 0.6 and 1.2 times the clipped ones, the best for each channel."""
+    factors = (1.0, 0.5, 2.0) if grid.power_of_two else _MANY_FACTORS
+    return coordinate_descent(matrix, grid, second_moments, factors=factors, every_start=True, kicks=kicks, seed=seed)
+
+
 def _factors(grid: Grid) -> tuple[float, ...]:
     if grid.bits > 4:
         return (1.0,)
@@ -81,10 +90,10 @@ def _kicked(
     w: Reals, h: Reals, found: tuple[Scales, Codes], rounds: int, refit: bool, kicks: int, seed: int
 ) -> RoundedWeights:
     """The best of `found` and of descents from it with a few codes moved at random, each from the best so far."""
-    random = np.random.default_rng(seed)
+    random, share = np.random.default_rng(seed), min(max(_KICKED, 2 / w.shape[2]), 0.5)
     for _ in range(kicks):
         scales, codes = found
-        jumps = np.where(random.random(codes.shape) < _KICKED, random.choice([-1, 1], codes.shape), 0)
+        jumps = np.where(random.random(codes.shape) < share, random.choice([-2, -1, 1, 2], codes.shape), 0)
         bipolar = scales.grid.bits == 1 and scales.levels is None
         moved = np.where(jumps == 0, codes, -codes) if bipolar else np.clip(codes + jumps, scales.qmin, scales.qmax)
         own_scales = refit and scales.grid.per != "tensor"
