@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from subbyte.compiler.ir.rewrite import Rewriter
 from subbyte.compiler.ir.types import TensorType
 from subbyte.passes.equalization.scaled import scaled
 from subbyte.passes.equalization.spaces import FIXED, Spaces
-from tests.passes.builders import floats
+from tests.passes.builders import floats, graph_of
 
 Array = NDArray[Any]
 
@@ -93,19 +93,38 @@ def relative_difference(before: Graph, after: Graph, inputs: Mapping[str, Array]
     """The largest difference of the outputs, relative to the largest magnitude of each."""
     arrays = normal_inputs(before) if inputs is None else inputs
     expected, found = evaluate(before, arrays), evaluate(after, arrays)
-    return max(float(np.abs(found[name] - y).max() / np.abs(y).max()) for name, y in expected.items())
+    largest = {name: float(np.abs(y).max()) or 1.0 for name, y in expected.items()}
+    return max(float(np.abs(found[name] - y).max()) / largest[name] for name, y in expected.items())
+
+
+def tolerance(graph: Graph) -> float:
+    """1e-5, or more where the last bits of the weights alone move the results further: large sums that cancel."""
+    inputs = normal_inputs(graph)
+    return max(1e-5, *(8 * relative_difference(graph, _with_other_last_bits(graph, seed), inputs) for seed in range(2)))
+
+
+def _with_other_last_bits(graph: Graph, seed: int) -> Graph:
+    random = np.random.default_rng(seed)
+    return _with_weights(graph, lambda w: w * (1 + 6e-8 * random.uniform(-1, 1, w.shape)))
 
 
 def rounded(graph: Graph, bits: int = 4) -> Graph:
     """The weights of each layer rounded to the nearest of 2^bits - 1 codes of one symmetric grid."""
+
+    def nearest(w: Array) -> Array:
+        scale = np.abs(w).max() / (2 ** (bits - 1) - 1)
+        return np.asarray(np.rint(w / scale) * scale)
+
+    return _with_weights(graph, nearest)
+
+
+def _with_weights(graph: Graph, change: Callable[[Array], Array]) -> Graph:
     found: dict[Node, Layer] = {layer.node: layer for layer in layers(graph)}
     rewriter = Rewriter(graph)
     for node in graph.nodes():
         current: Any = rewriter.rebuilt(node)
         if node in found:
-            w = found[node].weights
-            scale = np.abs(w).max() / (2 ** (bits - 1) - 1)
-            current = Layer("", current).with_parameters(np.rint(w / scale) * scale)
+            current = Layer("", current).with_parameters(change(found[node].weights))
         rewriter.replace(node, current)
     return rewriter.finish()
 
@@ -116,3 +135,41 @@ def rounding_error(graph: Graph, bits: int = 4, seed: int = 0) -> float:
     expected, found = evaluate(graph, inputs), evaluate(rounded(graph, bits), inputs)
     energy = sum(float(np.square(y, dtype=np.float64).sum()) for y in expected.values())
     return sum(float(np.square(found[n] - y, dtype=np.float64).sum()) for n, y in expected.items()) / energy
+
+
+def random_network(seed: int) -> Graph:
+    """16 operations on 6 channels at random: layers, activations, additions, pools, Concat, normalizations, factors."""
+    b = Floats(seed)
+    choice = b.random
+    values = [b.input(2, 6, 8, 8)]
+    for _ in range(16):
+        x = values[choice.integers(max(0, len(values) - 4), len(values))]
+        other = values[choice.integers(len(values))]
+        match int(choice.integers(14)):
+            case 0 | 1 | 2:
+                kernel, group = int(choice.choice([1, 3])), int(choice.choice([1, 2, 6]))
+                y = b.conv(x, 6, kernel, group=group, bias=bool(choice.integers(2)))
+            case 3:
+                y = b.conv(b.named(ops.Pad(x, (0, 0, 1, 1, 0, 0, 1, 1), "constant", 0.0)), 6, 3, pad=0)
+            case 4:
+                y = b.relu(x)
+            case 5:
+                y = b.add(x, other)
+            case 6:
+                y = b.named(ops.MaxPool(x, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), False))
+            case 7:
+                y = b.conv(b.concat(x, other), 6)
+            case 8:
+                y = b.clip(x, *[(0.0, 3.0), (-1.0, 2.0)][choice.integers(2)])
+            case 9 | 10:
+                y = b.batch_norm(x, [(-2.0, 2.0), (0.5, 2.0)][choice.integers(2)])
+            case 11:
+                kind = [ops.Mul, ops.Add, ops.Sub, ops.Div][choice.integers(4)]
+                y = b.named(kind(x, floats(choice.uniform(0.5, 2, (6, 1, 1)))))
+            case 12:
+                borders = bool(choice.integers(2))
+                y = b.named(ops.AveragePool(x, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), False, borders))
+            case _:
+                y = b.add(b.conv(x, 6, 3), b.conv(x, 6))
+        values.append(y)
+    return graph_of(**{f"y{k}": value for k, value in enumerate(values[-2:])})

@@ -18,7 +18,7 @@ from subbyte.passes.linear.maps import regrouped
 from subbyte.passes.merge_branches import merge_branches
 from subbyte.passes.merge_products import merge_products
 from tests.passes.builders import floats, graph_of, operations
-from tests.passes.float_builders import Floats, relative_difference
+from tests.passes.float_builders import Floats, random_network, relative_difference, tolerance
 
 Make = Callable[[], Graph]
 
@@ -427,6 +427,16 @@ def test_groups_become_blocks_of_wider_groups() -> None:
     np.testing.assert_array_equal(wide[0], [[0, 1], [0, 0]])
     np.testing.assert_array_equal(wide[1], [[0, 0], [2, 3]])
     np.testing.assert_array_equal(regrouped(weights, 4, 4), weights)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_random_networks_keep_their_function(seed: int) -> None:
+    graph = random_network(seed)
+    for one in (fold_affine, merge_products, merge_branches):
+        rewritten = one(graph)
+        assert relative_difference(graph, rewritten) < tolerance(graph)
+        assert one(rewritten) is rewritten
+        graph = rewritten
 
 
 # Real models ----------------------------------------------------------------------------------------------------------
