@@ -25,9 +25,9 @@ Doubles = NDArray[np.float64]
 
 @graph_pass(requires=Stage.IMPORTED, ensures=Stage.IMPORTED, exactness=Requested(REASON))
 def unify_normalization_scales(graph: Graph, data: Data) -> Graph:
-    """gamma' = gamma / r, beta' = beta / r - b, W' = r W, bias' = bias + W' b: the codes of 8 bits of every channel c
-    with its own scale and zero point are now those of one scale and one zero point.
+    """gamma' = gamma / r, beta' = beta / r - b, W' = r W, bias' = bias + W' b: one scale for all normalized channels.
 
+    The codes of 8 bits of every channel c with a scale and zero point of its own are then those of one for all.
     Each channel has scale_c = range / 255 and zero_c = round(-min / scale_c); scale = mean scale_c and zero = mean
     zero_c, as a code; r_c = scale_c / scale and b_c = scale (zero - zero_c). Then (x_c / r_c - b_c) / scale + zero is
     x_c / scale_c + zero_c. Only where all that reads the normalized value are layers, with data movement, or a mean
