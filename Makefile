@@ -38,6 +38,9 @@ lint: $(VENV)/dev.installed types
 types: $(VENV)/dev.installed
 	$(BIN)/mypy --strict -p subbyte
 
+# Tests run side by side: libraries with threads of their own would only wait for each other.
+test: export OMP_NUM_THREADS = 1
+test: export OPENBLAS_NUM_THREADS = 1
 test: lint
 	$(BIN)/pytest -n auto -m 'not timing'
 	$(BIN)/pytest -m timing

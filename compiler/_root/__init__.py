@@ -4,6 +4,7 @@
     outputs = module.run({"input": x})
     module.save("bundle/"); subbyte.load("bundle/")
     subbyte.evaluate("model.onnx", {"input": x})   # the meaning that every target equals
+    subbyte.quantize("float.onnx", subbyte.Data(samples)).model   # a float model in few bits
 
 Names are loaded when they are first used, so that `import subbyte` costs nothing.
 """
@@ -16,12 +17,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from subbyte.compiler.api import compile as compile
     from subbyte.compiler.api import evaluate as evaluate
+    from subbyte.compiler.calibration.data import Data as Data
     from subbyte.compiler.errors import GraphError as GraphError
     from subbyte.compiler.errors import ModelError as ModelError
     from subbyte.compiler.errors import NumericsError as NumericsError
     from subbyte.compiler.errors import SubbyteError as SubbyteError
     from subbyte.compiler.errors import ToolchainError as ToolchainError
     from subbyte.compiler.errors import UnsupportedError as UnsupportedError
+    from subbyte.compiler.quantize.quantize import Goal as Goal
+    from subbyte.compiler.quantize.quantize import quantize as quantize
+    from subbyte.compiler.quantize.recipe import Recipe as Recipe
     from subbyte.compiler.runtime import Module as Module
     from subbyte.compiler.runtime import load as load
     from subbyte.compiler.target import Target as Target
@@ -31,6 +36,10 @@ _HOMES = {
     "compile": "api",
     "evaluate": "api",
     "load": "runtime",
+    "quantize": "quantize.quantize",
+    "Data": "calibration.data",
+    "Goal": "quantize.quantize",
+    "Recipe": "quantize.recipe",
     "Module": "runtime",
     "Target": "target",
     "find_target": "target",

@@ -15,6 +15,7 @@ from subbyte.compiler.cli.explain import explain
 from subbyte.compiler.cli.list import list_command
 from subbyte.compiler.cli.opt import opt
 from subbyte.compiler.cli.output import print_error
+from subbyte.compiler.cli.quantize import quantize_command
 from subbyte.compiler.cli.run import run
 from subbyte.compiler.cli.score import score
 from subbyte.compiler.cli.verify import verify
@@ -23,12 +24,13 @@ from subbyte.compiler.version import VERSION
 
 app = typer.Typer(
     name="subbyte",
-    help="Compile quantized ONNX models ahead of time into small native code. Exit codes: 0, 1 (the model or the check "
-    "failed), 2 (usage).",
+    help="Quantize float ONNX models, and compile quantized ones ahead of time into small native code. Exit codes: 0, "
+    "1 (the model or the check failed), 2 (usage).",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.command("quantize")(quantize_command)
 app.command("compile")(compile_command)
 app.command("run")(run)
 app.command("verify")(verify)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +18,9 @@ def opt(
         typer.Option("--pass", "-p", metavar="PASS[,PASS...]", help="Passes to run, in order (`subbyte list passes`)."),
     ] = None,
     target: Annotated[str, typer.Option("--target", "-t", help="What passes may ask.")] = "native",
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="NPZ|DIR", help="Samples, for passes that ask them.")
+    ] = None,
     show: Annotated[bool, typer.Option("--print", help="Print the graph as text.")] = False,
     dot: Annotated[bool, typer.Option("--dot", help="Print the graph for graphviz.")] = False,
     dim: Dims = None,
@@ -42,7 +46,13 @@ def opt(
     else:
         graph = import_model(model, dims=dims)
     steps: list[Step] = []
-    graph = run_passes(graph, chosen, find_target(target), on_step=steps.append)
+    samples = None
+    if data is not None:
+        from subbyte.compiler.calibration.data import Data
+        from subbyte.compiler.calibration.files import file_source
+
+        samples = Data(file_source(data))
+    graph = run_passes(graph, chosen, find_target(target), data=samples, on_step=steps.append)
     if json:
         print_json(
             {

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from subbyte.compiler.calibration.data import Data
 from subbyte.compiler.calibration.distilled import distilled_inputs
-from subbyte.compiler.calibration.executor import Executor
 from subbyte.compiler.calibration.files import file_source
 from subbyte.compiler.calibration.images import Preprocessing
 from subbyte.compiler.errors import ModelError
 from subbyte.compiler.ir.graph import Graph
-from subbyte.compiler.ir.ops import LogSoftmax, Softmax
+from subbyte.compiler.quantize.judge import answers, distance
 from subbyte.compiler.quantize.prepare import import_float
 from subbyte.compiler.quantize.quantize import Goal, Progress, Quantized, quantize
 from subbyte.compiler.quantize.recipe import Recipe
@@ -108,12 +107,12 @@ def _searched(request: Request, wanted: Search, graph: Graph, data: Data, show: 
         raise ModelError(f"a search needs samples to calibrate with and others to judge by; there is {count} sample.")
     first = {name: array[:calibrating] for name, array in arrays.items()}
     rest = {name: array[calibrating:] for name, array in arrays.items()}
-    expected = _answers(graph, rest)
+    expected = answers(graph, rest)
 
     def score(choices: dict[str, Any]) -> float:
         recipe = request.recipe.replace(**choices)
         result = quantize(graph, Data(first, processes=request.processes), recipe, request.goal)
-        return -_distance(expected, _answers(result.graph, rest))
+        return -distance(expected, answers(result.graph, rest))
 
     return search(
         SPACE,
@@ -131,28 +130,3 @@ def _stacked(graph: Graph, data: Data) -> dict[str, NDArray[Any]]:
     """At most SEARCH_SAMPLES samples, one more axis in front."""
     samples = list(islice(data.samples(graph), SEARCH_SAMPLES))
     return {node.name: np.stack([sample[node.name] for sample in samples]) for node in graph.inputs}
-
-
-def _answers(graph: Graph, samples: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-    """Each output for all samples, before a softmax: the logits say more."""
-    values = [
-        output.value.node.x if isinstance(output.value.node, (Softmax, LogSoftmax)) else output.value
-        for output in graph.outputs
-    ]
-    executor = Executor(graph, values)
-    found: list[list[NDArray[Any]]] = [[] for _ in values]
-    for index in range(len(next(iter(samples.values())))):
-        results = executor.run({name: array[index] for name, array in samples.items()})
-        for one, result in zip(found, results, strict=True):
-            one.append(np.asarray(result))
-    return [np.stack(one) for one in found]
-
-
-def _distance(expected: list[NDArray[Any]], found: list[NDArray[Any]]) -> float:
-    """The sum over outputs of the squared error by the energy."""
-    return float(
-        sum(
-            np.sum((a.astype(np.float64) - b) ** 2) / max(float(np.sum(a.astype(np.float64) ** 2)), 1e-30)
-            for a, b in zip(expected, found, strict=True)
-        )
-    )

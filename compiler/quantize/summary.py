@@ -36,10 +36,10 @@ def summary(result: Quantized) -> dict[str, Any]:
     weights = sum(row["weights"] for row in rows)
     costs = {}
     if result.assigned is not None:
-        limits = result.assigned.problem.budgets
+        assigned = result.assigned
         costs = {
-            name: {"value": value, "limit": limits.get(name)}
-            for name, value in result.assigned.assignment.costs.items()
+            name: {"value": assigned.total(name, assigned.assignment), "limit": limit + assigned.tables[name].fixed}
+            for name, limit in assigned.problem.budgets.items()
         }
     return {
         "layers": rows,

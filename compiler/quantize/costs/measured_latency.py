@@ -3,7 +3,8 @@
 The layers of a network in one choice are compiled as one program, each fed with codes of its own, so that they meet the
 caches as in a network of that choice; the programs of all choices take turns. What a network takes beside its layers
 (additions, pools, quantizing its input, calls) is what is left of two whole networks, that of each layer's first choice
-and that of its last, when the times of their layers are taken off; the mean of both is the fixed part.
+and that of its last, when the times of their layers are taken off; the mean of both is the fixed part. It may be below
+0, where a network's values stay nearer to the processor than those of layers side by side.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class _Measurement:
     def table(self) -> CostTable:
         steps = self._steps()
         keys = {place: self.cache.key(self._versions(found.calls) + found.key) for place, found in steps.items()}
-        wholes = [self._whole(0), self._whole(-1)]
+        wholes = list({whole.key: whole for whole in (self._whole(0), self._whole(-1))}.values())
         known = self.cache.read({*keys.values(), *(whole.key for whole in wholes)})
         # Whole networks are measured in the same rounds as their layers: where one is new, all are measured anew.
         if not known.keys() >= {*keys.values(), *(whole.key for whole in wholes)}:
@@ -78,7 +79,7 @@ class _Measurement:
             values.setdefault(layer, {})[choice] = known[key].seconds
             spreads.setdefault(layer, {})[choice] = (known[key].low, known[key].high)
         rests = [known[w.key].seconds - sum(values[layer][c] for layer, c in w.chosen.items()) for w in wholes]
-        return CostTable(values, max(sum(rests) / len(rests), 0.0), spreads)
+        return CostTable(values, sum(rests) / len(rests), spreads)
 
     def _steps(self) -> dict[tuple[str, Choice], Steps]:
         total = sum(map(len, self.choices.values()))
