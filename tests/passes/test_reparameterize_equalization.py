@@ -9,16 +9,22 @@ import numpy as np
 import pytest
 
 from subbyte.compiler.calibration.data import Data
+from subbyte.compiler.dtype import INT4, UINT8
 from subbyte.compiler.importer import import_model
 from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.graph import Graph
-from subbyte.compiler.ir.interpret import evaluate_values
-from subbyte.compiler.ir.layers import Layer, layers
+from subbyte.compiler.ir.interpret import evaluate, evaluate_values
+from subbyte.compiler.ir.layers import Layer, layers, value_names
 from subbyte.compiler.ir.node import Value
+from subbyte.compiler.ir.plan import ActivationGrid, Plan, QuantizedWeights
+from subbyte.compiler.ir.types import QuantParams
+from subbyte.compiler.pipeline import quantized
 from subbyte.passes.equalization.scaled import channel_scales
 from subbyte.passes.equalize_concat import equalize_concat
 from subbyte.passes.equalize_layers import equalize_layers
 from subbyte.passes.fold_batch_norm import fold_batch_norm
+from subbyte.passes.insert_quantizers import insert_quantizers
+from subbyte.passes.precision.points import quantization_points
 from subbyte.passes.relax_clips import relax_clips
 from subbyte.passes.split_clips import split_clips
 from tests.passes.builders import floats, graph_of, operations
@@ -296,6 +302,26 @@ def test_split_clips_is_exact_and_lets_scales_pass() -> None:
     equal = equalize_layers(split)
     assert relative_difference(graph, equal) < 1e-5
     assert rounding_error(equal) < rounding_error(graph)
+
+
+def test_what_splitting_and_equalizing_makes_compiles_to_integers() -> None:
+    graph = equalize_layers(split_clips(relu6()))
+    points, inputs = quantization_points(graph), normal_inputs(graph)
+    seen, names = evaluate_values(graph, inputs, keep=points), value_names(graph)
+    weights = {}
+    for layer in layers(graph):
+        scale = np.float32(np.abs(layer.weights).max() / 7)
+        codes = np.rint(layer.weights / scale).astype(np.int8)
+        weights[layer.name] = QuantizedWeights(codes, INT4, QuantParams(scale, np.int64(0), -7, 7))
+    grids = {}
+    for value in points:
+        low, high = min(float(seen[value].min()), 0.0), float(seen[value].max())
+        scale = np.float32((high - low) / 255)
+        grids[names[value]] = ActivationGrid(UINT8, QuantParams(scale, np.int64(round(-low / float(scale))), 0, 255))
+    compiled = quantized(insert_quantizers(Plan(weights, grids))(graph))
+    assert operations(compiled) == ["QuantizeLinear", "QConv", "Lookup", "QConv", "DequantizeLinear"]
+    expected = evaluate(graph, inputs)["y"]
+    assert np.square(evaluate(compiled, inputs)["y"] - expected).sum() < 0.1 * np.square(expected).sum()
 
 
 def test_a_clip_without_a_layer_before_it_is_not_split() -> None:
