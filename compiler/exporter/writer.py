@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import onnx
@@ -21,7 +21,6 @@ from subbyte.compiler.ir.node import Constant, Node, Value
 OLDEST_OPSET = 13
 _STORED_BITS = (2, 4, 8, 16, 32, 64)
 
-NodeT = TypeVar("NodeT", bound=Node)
 Form = Callable[["Writer", Any], None]
 
 _FORMS: dict[type[Node], Form] = {}

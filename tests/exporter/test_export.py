@@ -10,8 +10,9 @@ from onnx import ModelProto
 from subbyte.compiler.dtype import FLOAT16, FLOAT32, DType
 from subbyte.compiler.errors import GraphError, UnsupportedError
 from subbyte.compiler.exporter import export_model
+from subbyte.compiler.exporter.writer import written_operations
 from subbyte.compiler.importer import import_model
-from subbyte.compiler.ir import ops
+from subbyte.compiler.ir import ops, ops_indexing, ops_logic, ops_normalization
 from subbyte.compiler.ir.graph import Graph, Output
 from subbyte.compiler.ir.interpret import evaluate
 from subbyte.compiler.ir.layers import value_names
@@ -156,6 +157,14 @@ def test_a_graph_with_names_is_printed_the_same_after_a_round_trip() -> None:
 def refused(match: str, *values: Value, inputs: tuple[Input, ...] = (X,)) -> None:
     with pytest.raises(UnsupportedError, match=match):
         export_model(graph_of(*values, inputs=inputs))
+
+
+def test_every_operation_of_stage_imported_has_a_form() -> None:
+    """All but bases of others, and storage, which comes later."""
+    modules = (ops, ops_logic, ops_indexing, ops_normalization)
+    kinds = {kind for module in modules for kind in vars(module).values() if isinstance(kind, type)}
+    leaves = {kind for kind in kinds if issubclass(kind, Node) and not kind.__subclasses__()}
+    assert leaves - set(written_operations()) == {ops.Repack}
 
 
 def test_what_onnx_cannot_say_is_named() -> None:
