@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -62,9 +63,9 @@ class _Builder:
                 joined = ops.Concat((x, self._like(x)), 1, **names).out
                 return self._conv(joined) if self.random.random() < 0.5 else self._half(joined)
             case "pool":
-                kind_of = (ops.MaxPool, ops.AveragePool)[int(self.random.integers(2))]
-                more = (False,) if kind_of is ops.MaxPool else (False, False)
-                return kind_of(x, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), *more, **names).out
+                if self.random.random() < 0.5:
+                    return ops.MaxPool(x, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), False, **names).out
+                return ops.AveragePool(x, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), False, False, **names).out
             case "norm":
                 parts = [self._constant((_CHANNELS,)) for _ in range(3)]
                 variance = Constant.of(self.random.random(_CHANNELS) + 0.5, FLOAT32).out
@@ -100,6 +101,6 @@ class _Builder:
     def _constant(self, shape: tuple[int, ...], scale: float = 0.7) -> Value:
         return Constant.of(self.random.standard_normal(shape) * scale, FLOAT32).out
 
-    def _names(self) -> dict[str, object]:
+    def _names(self) -> dict[str, Any]:
         self.count += 1
         return {"sources": (f"n{self.count}",), "tensor": f"t{self.count}"}
