@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +92,7 @@ class Spaces:
         return self.labels.get(value, np.full((1,) * value.type.rank, FIXED, np.int64))
 
     def _enter(self, node: Node) -> None:
-        handed_on = self._handed_on(node) if all(t.dtype == FLOAT32 for t in node.types) else None
+        handed_on = self._handed_on(node) if all(t.dtype == FLOAT32 and t.elements for t in node.types) else None
         if handed_on is None:
             for value in node.operands:
                 self._fix(value)
@@ -141,8 +142,8 @@ class Spaces:
         """Data movement is done to the labels. A border of zeros is zero on any scale: it has its neighbour's."""
         operands: list[Labels] = []
         match node:
-            case ops.Pad(mode="constant", value=value):
-                if value != 0 or 0 in node.operands[0].type.shape:
+            case ops.Pad(mode="constant", value=border):
+                if border != 0 or 0 in node.operands[0].type.shape:
                     return None
                 node = node.replace(mode="edge")
             case ops.Gather(indices=indices) if indices.constant is None:
@@ -217,7 +218,7 @@ def _is_rectifier(node: ops.Unary) -> bool:
     return node.function == "Clip" and all(limit == 0 or np.isinf(limit) for limit in node.parameters)
 
 
-def _aligned(array: NDArray[np.generic], rank: int) -> NDArray[np.generic]:
+def _aligned(array: NDArray[Any], rank: int) -> NDArray[Any]:
     """Axes of extent 1 in front, up to `rank`."""
     return array.reshape((1,) * (rank - array.ndim) + array.shape)
 
