@@ -18,7 +18,6 @@ from subbyte.compiler.rounding.types import Grid, Reals, RoundedWeights
 _PANEL = 64
 _KICKED = 0.05  # the share of codes that a kick moves by one or two, if that is 2 of a channel
 _MANY_FACTORS = (1.0, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.05, 1.1, 1.2)
-_WORTH = 1e-4  # a round that takes less than this share off the error is the last
 
 
 def coordinate_descent(
@@ -28,6 +27,7 @@ def coordinate_descent(
     *,
     start: RoundedWeights | None = None,
     rounds: int = 12,
+    tolerance: float = 1e-3,
     refit: bool = True,
     factors: Sequence[float] | None = None,
     every_start: bool = False,
@@ -41,6 +41,7 @@ def coordinate_descent(
     result is at least as good as its start. Cost: 1.5 O K^2 multiplications a round.
 
     start: where to begin; None: `gptq` with the clipped scales times each of `factors`, the best for each channel.
+    rounds: at most.  tolerance: a round that takes less than this share off the error is the last one.
     refit: scales follow the codes, s = (w H c^T) / (c H c^T) for one of a channel, c = code - zero point.
     factors: None: 1 alone from 5 bits on, for fewer bits also 0.8, 0.9 and 1.1 (powers of two: 0.5).
     every_start: descend from each of the starts, not from the best of them alone.
@@ -54,8 +55,8 @@ def coordinate_descent(
     if start is not None:
         if start.codes.shape != w.shape:
             raise NumericsError(f"codes {start.codes.shape} to start from do not fit weights of shape {w.shape}")
-        found = _descend(w, moments, scales_of_rounded(start, grid), start.codes, rounds, refit)
-        return _kicked(w, moments, found, rounds, refit, kicks, seed)
+        found = _descend(w, moments, scales_of_rounded(start, grid), start.codes, rounds, tolerance, refit)
+        return _kicked(w, moments, found, rounds, tolerance, refit, kicks, seed)
     tried = _factors(grid) if factors is None else tuple(factors)
     if not tried:
         raise NumericsError("no factors were given; coordinate descent starts from the clipped scales times each")
@@ -65,11 +66,11 @@ def coordinate_descent(
     candidates = ((scales_of_rounded(each, grid), each.codes) for each in begins)
     if every_start:
         found = reduce(
-            partial(_better, w, moments), (_descend(w, moments, *each, rounds, refit) for each in candidates)
+            partial(_better, w, moments), (_descend(w, moments, *each, rounds, tolerance, refit) for each in candidates)
         )
     else:
-        found = _descend(w, moments, *reduce(partial(_better, w, moments), candidates), rounds, refit)
-    return _kicked(w, moments, found, rounds, refit, kicks, seed)
+        found = _descend(w, moments, *reduce(partial(_better, w, moments), candidates), rounds, tolerance, refit)
+    return _kicked(w, moments, found, rounds, tolerance, refit, kicks, seed)
 
 
 def multistart_descent(
@@ -87,7 +88,7 @@ def _factors(grid: Grid) -> tuple[float, ...]:
 
 
 def _kicked(
-    w: Reals, h: Reals, found: tuple[Scales, Codes], rounds: int, refit: bool, kicks: int, seed: int
+    w: Reals, h: Reals, found: tuple[Scales, Codes], rounds: int, tolerance: float, refit: bool, kicks: int, seed: int
 ) -> RoundedWeights:
     """The best of `found` and of descents from it with a few codes moved at random, each from the best so far."""
     random, share = np.random.default_rng(seed), min(max(_KICKED, 2 / w.shape[2]), 0.5)
@@ -97,13 +98,15 @@ def _kicked(
         bipolar = scales.grid.bits == 1 and scales.levels is None
         moved = np.where(jumps == 0, codes, -codes) if bipolar else np.clip(codes + jumps, scales.qmin, scales.qmax)
         own_scales = refit and scales.grid.per != "tensor"
-        found = _better(w, h, found, _descend(w, h, scales, moved, rounds, own_scales))
+        found = _better(w, h, found, _descend(w, h, scales, moved, rounds, tolerance, own_scales))
     if kicks and refit:
-        found = _descend(w, h, *found, rounds, refit)
+        found = _descend(w, h, *found, rounds, tolerance, refit)
     return found[0].rounded(found[1])
 
 
-def _descend(w: Reals, h: Reals, scales: Scales, codes: Codes, rounds: int, refit: bool) -> tuple[Scales, Codes]:
+def _descend(
+    w: Reals, h: Reals, scales: Scales, codes: Codes, rounds: int, tolerance: float, refit: bool
+) -> tuple[Scales, Codes]:
     errors = w - scales.values(codes)
     slope, projected = errors @ h, w @ h
     least = float((slope * errors).sum())
@@ -112,7 +115,7 @@ def _descend(w: Reals, h: Reals, scales: Scales, codes: Codes, rounds: int, refi
         if refit:
             scales = _refitted(scales, codes, errors, slope, projected, h)
         now = float((slope * errors).sum())
-        if now >= least * (1 - _WORTH):
+        if now >= least * (1 - tolerance):
             break
         least = now
     return scales, codes
