@@ -34,6 +34,7 @@ FLOAT = 32
 WEIGHT_BITS = (2, 3, 4, 5, 6, 8)
 RANKED = (Choice(2, FLOAT), Choice(4, FLOAT), Choice(FLOAT, 4))
 AVERAGES = (3.0, 4.0)
+AROUND = ("kl", "mse", "pairs")
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,17 @@ def row_of(kind: str, subject: Subject, count: int, measured: Sensitivities) -> 
     for average in AVERAGES:
         chosen = _chosen(whole, found, average).choices
         row[f"mean {average:g}"] = _judged(whole, chosen)
+    return row
+
+
+def around_row(kind: str, subject: Subject, count: int) -> dict[str, str]:
+    """The losses of networks chosen by what is measured around uniform bits, one above the budget."""
+    choices = tuple(Choice(bits, FLOAT) for bits in WEIGHT_BITS)
+    seen, whole = subject.network(slice(0, count), choices), subject.network(slice(count, None), choices)
+    row = {"sensitivity": f"{kind}, around", "seconds": "", **{_short(choice): "" for choice in RANKED}}
+    for average in AVERAGES:
+        found = SENSITIVITIES[kind](seen, around=Choice(int(average) + 1, FLOAT))
+        row[f"mean {average:g}"] = _judged(whole, _chosen(whole, found, average).choices)
     return row
 
 
@@ -128,6 +140,7 @@ def main() -> None:
         measured = SENSITIVITIES["kl"](subject.network(slice(arguments.samples, None), RANKED))
         rows = [uniform_row(subject, arguments.samples)]
         rows += [row_of(kind, subject, arguments.samples, measured) for kind in arguments.kinds]
+        rows += [around_row(kind, subject, arguments.samples) for kind in AROUND if kind in arguments.kinds]
         print(f"\n{name}: {arguments.samples} samples seen, {len(subject.samples) - arguments.samples} others\n")
         print(as_markdown(rows), flush=True)
 

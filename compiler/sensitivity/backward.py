@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,8 @@ def drawn_gradients(network: Network, seed: int, draws: int) -> Iterator[Draw]:
                 for reading, y in zip(network.readings, taped.outputs, strict=True)
             ]
             keep = draw < draws - 1
-            found = torch.autograd.grad(torch.stack(scores).sum(), tensors, retain_graph=keep, allow_unused=True)
+            total = torch.stack(scores).sum()
+            found: Sequence[Tensor | None] = torch.autograd.grad(total, tensors, retain_graph=keep, allow_unused=True)
             squares = [
                 np.zeros(tuple(x.shape)) if g is None else g.double().numpy() ** 2
                 for x, g in zip(tensors, found, strict=True)

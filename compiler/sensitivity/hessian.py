@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -143,8 +143,9 @@ def _curvature(at: Tensor, gradient: Tensor | None, z: Array) -> float:
     if gradient is None or not gradient.requires_grad:
         return 0.0
     direction = torch.tensor(z)
-    (product,) = torch.autograd.grad((gradient * direction).sum(), at, retain_graph=True, allow_unused=True)
-    return 0.0 if product is None else float((product * direction).sum().double())
+    along = (gradient * direction).sum()
+    products: Sequence[Tensor | None] = torch.autograd.grad(along, at, retain_graph=True, allow_unused=True)
+    return sum(float((product * direction).sum().double()) for product in products if product is not None)
 
 
 # By differences of losses ---------------------------------------------------------------------------------------------

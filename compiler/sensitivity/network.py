@@ -203,13 +203,14 @@ class Network:
 
     def inputs_of(self, layer: Layer) -> Array:
         """What a layer of the float network reads; kept until another layer's is asked for."""
-        return self._keep("inputs", layer, None, lambda: self.run(self.graph, [layer.x])[0])
+        return np.asarray(self._keep("inputs", layer, None, lambda: self.run(self.graph, [layer.x])[0]))
 
     def weights_of(self, layer: Layer, bits: int) -> Array:
         """The rounded weights; kept until another layer's are asked for."""
         if bits == FLOAT_BITS:
             return layer.weights
-        return self._keep("weights", layer, bits, lambda: np.asarray(self.round_weights(layer, bits), np.float32))
+        found = self._keep("weights", layer, bits, lambda: np.asarray(self.round_weights(layer, bits), np.float32))
+        return np.asarray(found)
 
     def grid_of(self, layer: Layer, bits: int) -> ActivationGrid:
         """The grid of what the layer reads."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
@@ -10,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subbyte.compiler.errors import ModelError
-from subbyte.compiler.ir.layers import Layer
 from subbyte.compiler.sensitivity.network import Network
+from subbyte.compiler.sensitivity.outputs import one_by_one, outputs_around
 from subbyte.compiler.sensitivity.types import Sensitivities
 
 Array = NDArray[Any]
 METHODS = ("outputs", "measured")
 
 
-def pairs(network: Network, *, seed: int = 0, method: str = "outputs") -> Sensitivities:
+def pairs(network: Network, *, seed: int = 0, method: str = "outputs", around: Any | None = None) -> Sensitivities:
     """loss(i, c) and loss(i, c; j, d) - loss(i, c) - loss(j, d), of the divergence of reading.py; in nats.
 
     Two layers i < j in fewer bits move the outputs by a_i + a_j to first order, and the loss is a^T F a / 2 to second
@@ -27,32 +26,24 @@ def pairs(network: Network, *, seed: int = 0, method: str = "outputs") -> Sensit
     step, in place of J dW.
     method: "outputs" measures a_i for each layer and choice, so one run for each, and takes the products; "measured"
         runs every pair of layers with every pair of choices.
+    around: a choice that all other layers have instead of float, as in outputs.kl; for method "outputs".
     Source: CLADO (Deng et al. 2023, eq. 8 and 11), which measures pairs; the products by Taylor's second term.
     """
     if method not in METHODS:
         raise ModelError(f"there is no method '{method}' for pairs; there are {', '.join(METHODS)}")
-    return _by_outputs(network) if method == "outputs" else _by_measuring(network)
+    if method == "measured" and around is not None:
+        raise ModelError("pairs around a choice are products of outputs; leave out method='measured', or `around`")
+    return _by_outputs(network, around) if method == "outputs" else _by_measuring(network)
 
 
-def _alone(network: Network) -> Iterator[tuple[Layer, Any, list[Array]]]:
-    """(layer, choice, outputs) of each layer in fewer bits alone."""
-    total = sum(len(network.choices_of(layer)) for layer in network.layers)
-    done = 0
-    for layer in network.layers:
-        for choice in network.choices_of(layer):
-            yield layer, choice, network.run(network.quantized({layer.name: choice}))
-            done += 1
-            network.show(done, total)
-
-
-def _by_outputs(network: Network) -> Sensitivities:
+def _by_outputs(network: Network, around: Any | None) -> Sensitivities:
     losses: dict[str, dict[Any, float]] = {layer.name: {} for layer in network.layers}
     changes: dict[str, dict[Any, list[Array]]] = {layer.name: {} for layer in network.layers}
-    for layer, choice, outputs in _alone(network):
-        losses[layer.name][choice] = network.divergence(outputs)
-        changes[layer.name][choice] = [
-            a.astype(np.float64) - b for a, b in zip(outputs, network.reference, strict=True)
-        ]
+    base = outputs_around(network, around)
+    before = network.divergence(base)
+    for layer, choice, outputs in one_by_one(network, around):
+        losses[layer.name][choice] = network.divergence(outputs) - before
+        changes[layer.name][choice] = [a.astype(np.float64) - b for a, b in zip(outputs, base, strict=True)]
     found = {}
     for i, j in combinations(losses, 2):
         found[i, j] = {(c, d): _product(network, a, b) for c, a in changes[i].items() for d, b in changes[j].items()}
@@ -67,7 +58,7 @@ def _product(network: Network, a: list[Array], b: list[Array]) -> float:
 
 def _by_measuring(network: Network) -> Sensitivities:
     losses: dict[str, dict[Any, float]] = {layer.name: {} for layer in network.layers}
-    for layer, choice, outputs in _alone(network):
+    for layer, choice, outputs in one_by_one(network):
         losses[layer.name][choice] = network.divergence(outputs)
     found = {}
     for i, j in combinations(losses, 2):

@@ -11,6 +11,7 @@ Fisher information matrix J^T F J (Martens 2020, "New Insights and Perspectives 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -101,7 +102,7 @@ class Reading:
         of its square is dy^T (diag(p) - p p^T) dy. Real numbers: t = y, s = signs / sqrt(variance).
         """
         if self.kind is Kind.REAL:
-            return (signs * y).sum() / self.variance**0.5
+            return (signs * y).sum() / math.sqrt(self.variance)
         logs = self.torch_log_probabilities(y)
         return (signs * (logs.detach() / 2).exp() * logs).sum()
 

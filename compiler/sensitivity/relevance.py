@@ -108,7 +108,7 @@ class _Step:
         leaves = [x.detach().requires_grad_(True) if i in by else x.detach() for i, x in enumerate(operands)]
         outputs = run_node(self.node, leaves, self.carried, self.samples)
         wanted = [leaves[i] for i in by]
-        found = torch.autograd.grad(outputs, wanted, list(cotangents), allow_unused=True)
+        found: Sequence[Tensor | None] = torch.autograd.grad(outputs, wanted, list(cotangents), allow_unused=True)
         return [torch.zeros_like(x) if g is None else g for x, g in zip(wanted, found, strict=True)]
 
 
@@ -122,7 +122,7 @@ class _Displaced:
         self._grids = {layer.name: network.grids_of(layer) for layer in network.layers}
         self.inputs = {name: dict.fromkeys(grids, 0.0) for name, grids in self._grids.items()}
         graph, taps = network.tapped
-        self._names = {tap.node: name for name, tap in taps.items()}
+        self._names: dict[Node, str] = {tap.node: name for name, tap in taps.items()}
         self._order = [node for node in graph.nodes() if not isinstance(node, (Input, Constant))]
         for which, chunk in network.chunks():
             self._propagate(chunk, which.stop - which.start)

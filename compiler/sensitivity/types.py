@@ -25,8 +25,8 @@ Pairs = Mapping[tuple[str, str], Mapping[tuple[Any, Any], float]]
 class Sensitivities(Mapping[str, Mapping[Any, float]]):
     """{layer: {choice: loss}}, of all layers that were asked for, in the order of the graph.
 
-    losses: never below 0, in the unit of the measure; only their ratios count. pairs: empty where the measure looks at
-    one layer at a time.
+    losses: in the unit of the measure; only their ratios count. Below 0 only where they are measured around a choice of
+    fewer bits. pairs: empty where the measure looks at one layer at a time.
     """
 
     losses: Losses

@@ -114,6 +114,33 @@ def test_a_layer_that_no_output_depends_on_loses_nothing(kind: str) -> None:
     assert found["/layer1"][3, 4] > 0
 
 
+@pytest.mark.parametrize("kind", ["kl", "mse", "pairs"])
+def test_around_a_choice_losses_are_what_a_layers_own_choice_adds(kind: str) -> None:
+    network = Network(chain(W1, W2, relu=True), {"x": X}, [(2, 4), (3, 4), (8, 32)])
+    found = SENSITIVITIES[kind](network, around=(3, 4))
+    base = dict.fromkeys(found, (3, 4))
+    for layer, losses in found.items():
+        assert losses[3, 4] == 0
+        assert losses[8, 32] < 0 < losses[2, 4]
+        assert losses == SENSITIVITIES[kind](network, around=base)[layer]
+        if kind != "mse":
+            whole = network.divergence(network.run(network.quantized({**base, layer: (2, 4)})))
+            before = network.divergence(network.run(network.quantized(base)))
+            assert losses[2, 4] == pytest.approx(whole - before)
+
+
+def test_pairs_around_a_choice_foretell_the_loss_of_both_layers() -> None:
+    """With real outputs the loss is a parabola, so that nothing is left but the product of both weights' changes."""
+    network = Network(chain(W1, W2, columns=False), {"x": X}, [(4, 32), (5, 32)])
+    found = SENSITIVITIES["pairs"](network, around=(4, 32))
+    both = {"/layer1": (5, 32), "/layer2": (5, 32)}
+    base = network.divergence(network.run(network.quantized(dict.fromkeys(both, (4, 32)))))
+    alone = sum(found[layer][5, 32] for layer in both)
+    together = alone + found.pairs["/layer1", "/layer2"][(5, 32), (5, 32)]
+    measured = network.divergence(network.run(network.quantized(both))) - base
+    assert abs(together - measured) < 0.3 * abs(alone - measured)
+
+
 def test_activations_are_rounded_for_the_layer_alone() -> None:
     """Two layers read x: to round it for one leaves what the other computes."""
     graph = chain(W1)
@@ -217,6 +244,9 @@ def test_outputs_that_are_not_finite_are_refused() -> None:
         ("relevance", {"alpha": 0.5}, "alpha 1 or more"),
         ("relevance", {"draws": 0}, "0 draws were asked for"),
         ("pairs", {"method": "guessing"}, "no method 'guessing'"),
+        ("pairs", {"method": "measured", "around": (4, 8)}, "leave out method='measured', or `around`"),
+        ("kl", {"around": "W4"}, "'W4' is no choice of bits"),
+        ("kl", {"around": {"/layer1": (4, 8)}}, "layer '/layer2' has no choice around which"),
     ],
 )
 def test_options_that_do_not_exist_are_refused(kind: str, options: dict[str, Any], sentence: str) -> None:
