@@ -66,16 +66,22 @@ def _swept_scales(rows: Reals, weights: Reals, levels: Reals, above: Codes, belo
     steps = max(above.size, below.size)
     if steps == 0:
         return _quotient(a, b)
-    place = np.zeros((*rows.shape, steps))
-    first_power, second_power = np.zeros_like(place), np.zeros_like(place)
-    for step in range(steps):
-        for side, chosen, old, new in ((above, positive, 0, 1), (below, ~positive, 1, 0)):
-            if step >= side.size:
-                continue
-            j = side[step]
-            place[:, :, step][chosen] = (rows / midpoints[j])[chosen]
-            first_power[:, :, step][chosen] = (weights * rows)[chosen] * (levels[j + new] - levels[j + old])
-            second_power[:, :, step][chosen] = weights[chosen] * (levels[j + new] ** 2 - levels[j + old] ** 2)
+    nowhere = np.inf  # a midpoint that no weight reaches, where one side of 0 has fewer
+    tables = []
+    for side, old, new in ((above, 0, 1), (below, 1, 0)):
+        short = (0, steps - side.size)
+        tables.append(
+            (
+                np.pad(midpoints[side], short, constant_values=nowhere),
+                np.pad(levels[side + new] - levels[side + old], short),
+                np.pad(levels[side + new] ** 2 - levels[side + old] ** 2, short),
+            )
+        )
+    chosen = positive[:, :, np.newaxis]
+    midpoint, jump, square = (np.where(chosen, up, down) for up, down in zip(*tables, strict=True))
+    place = rows[:, :, np.newaxis] / midpoint
+    first_power = (weights * rows)[:, :, np.newaxis] * jump
+    second_power = weights[:, :, np.newaxis] * square
     flat = (rows.shape[0], -1)
     order = np.argsort(-place.reshape(flat), axis=1, kind="stable")
     along_a = np.take_along_axis(first_power.reshape(flat), order, axis=1).cumsum(axis=1) + a[:, np.newaxis]
