@@ -19,9 +19,9 @@ Array = NDArray[Any]
 def kl(network: Network, *, seed: int = 0, around: Any | None = None) -> Sensitivities:
     """The mean over samples of KL(float network || one layer quantized), in nats.
 
-    around: a choice, or one for each layer by name, that all other layers have instead of float; then the loss is what the layer's own choice adds to
-        the loss of the network in which it has this one too, so 0 for it and below 0 for more bits. Errors of
-        neighbours compound, which losses of single layers do not see: where few bits are left, measure around them.
+    around: a choice, or one for each layer by name, that all other layers have instead of float. Then the loss is what
+        the layer's own choice adds to the loss of the network in which it has this one too: 0 for it, usually below 0
+        for more bits. Errors of several layers compound, which losses of single layers do not see.
     Source: ZeroQ (Cai et al. 2020, section 3.2, eq. 4); reading.py says of which distributions.
     """
     return _measured(network, network.divergence, around)
