@@ -15,6 +15,7 @@ from subbyte.compiler.ir.plan import Plan
 from subbyte.compiler.quantize.recipe import Recipe
 from subbyte.passes.bias_correction.corrected import corrected_biases
 from subbyte.passes.bias_correction.means import input_means, normal_input_means
+from subbyte.passes.bias_correction.sequential import sequential_biases
 
 
 def corrected(imported: Graph, graph: Graph, plan: Plan, data: Data, recipe: Recipe) -> Mapping[str, NDArray[Any]]:
@@ -26,19 +27,20 @@ def corrected(imported: Graph, graph: Graph, plan: Plan, data: Data, recipe: Rec
     """
     if recipe.correct_biases == "none":
         return {}
-    if recipe.correct_biases == "empirical":
-        means = input_means(graph, data)
-    else:
-        if recipe.equalize or recipe.smooth != "none":
-            raise UnsupportedError(
-                "analytic correction of biases takes the statistics of batch normalizations as they were trained, and "
-                "this recipe scales channels (equalize, smooth) first; take correct_biases 'empirical'."
-            )
-        means = normal_input_means(imported)
-        if not means:
-            raise UnsupportedError(
-                "analytic correction of biases needs batch normalizations before the layers, and the model has none "
-                "(exporters fold them); take correct_biases 'empirical'."
-            )
     weights = {name: found.values().astype(np.float32) for name, found in plan.weights.items()}
+    if recipe.correct_biases == "sequential":
+        return sequential_biases(graph, weights, data)
+    if recipe.correct_biases == "empirical":
+        return corrected_biases(graph, weights, input_means(graph, data))
+    if recipe.smooth != "none":
+        raise UnsupportedError(
+            "analytic correction of biases takes the statistics of batch normalizations as they were trained, and this "
+            f"recipe changes channels by {recipe.smooth} first; take correct_biases 'empirical'."
+        )
+    means = normal_input_means(imported, graph)
+    if not means:
+        raise UnsupportedError(
+            "analytic correction of biases needs batch normalizations before the layers, and the model has none "
+            "(exporters fold them); take correct_biases 'empirical'."
+        )
     return corrected_biases(graph, weights, means)

@@ -58,7 +58,7 @@ def preparing_passes(recipe: Recipe) -> tuple[Pass, ...]:
     if recipe.smooth != "none":
         names.append(recipe.smooth)
     if recipe.equalize:
-        names.append("equalize_layers")
+        names += ["split_clips", "equalize_layers"]  # the clip of a ReLU6 would hold the channels together
     return tuple(find_pass(name) for name in (*names, "remove_dead_nodes"))
 
 

@@ -116,7 +116,7 @@ def quantize(
         plan, biases = learned.plan, learned.biases
     else:
         biases = corrected(imported, graph, plan, data, recipe)
-    result = insert_quantizers(plan)(with_biases(graph, biases))
+    result = insert_quantizers(plan, zero_point_first=style == "qonnx")(with_biases(graph, biases))
     digest = data.digest()
     written = export_model(result, style=style, metadata=_metadata(recipe, choices, assigned, goal, digest))
     return Quantized(

@@ -19,7 +19,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "weights": ("symmetric", "asymmetric"),
     "weights_per": ("channel", "tensor"),
     "smooth": ("none", "smooth_activations", "scale_salient_weights", "unify_normalization_scales", "rotate_features"),
-    "correct_biases": ("none", "analytic", "empirical"),
+    "correct_biases": ("none", "analytic", "empirical", "sequential"),
     "rounding": (*ROUNDINGS, LEARNED),
 }
 
@@ -35,7 +35,8 @@ class Recipe:
     weights, weights_per: scheme and granularity of the weights' scales; power_of_two: of all scales.
     merge: parallel and consecutive layers become one first; equalize: channels share their ranges between layers.
     smooth: what scales or rotates the channels of transformers, none by default.
-    correct_biases: the mean error of each output goes into the bias; from the samples, or from batch statistics.
+    correct_biases: the mean error of each output goes into the bias: of each layer by itself, from batch statistics
+        ("analytic") or from the samples ("empirical"), or of all layers up to it, one after the other ("sequential").
     rounding: a method of compiler/rounding, or "learned": all weights and scales of the network, so that it answers as
         the float network does (needs torch); steps: of learning.
     samples: how many are used at most; seed: of everything random.

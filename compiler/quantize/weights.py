@@ -11,6 +11,7 @@ from subbyte.compiler.ir.layers import Layer, layers
 from subbyte.compiler.ir.plan import QuantizedWeights
 from subbyte.compiler.quantize.recipe import LEARNED, Recipe
 from subbyte.compiler.quantize.statistics import Statistics
+from subbyte.compiler.rounding.codebooks import PLACES
 from subbyte.compiler.rounding.registry import ROUNDINGS
 from subbyte.compiler.rounding.types import Grid, RoundedWeights
 from subbyte.passes.precision.weights import quantized_weights
@@ -34,7 +35,25 @@ def rounded_layer(layer: Layer, bits: int, recipe: Recipe, statistics: Statistic
     """The weights of one layer as codes of `bits` bits."""
     method = ROUNDINGS[START_OF_LEARNING if recipe.rounding == LEARNED else recipe.rounding]
     moments = statistics.second_moments.get(layer.name)
-    return method(layer.matrix().astype(np.float64), weight_grid(recipe, bits), moments)
+    return on_grid(method(layer.matrix().astype(np.float64), weight_grid(recipe, bits), moments))
+
+
+def on_grid(rounded: RoundedWeights) -> RoundedWeights:
+    """Indices into a table as the numbers of the table, in int8: the compiler finds the table again in such codes.
+
+    So every layer of a codebook is one of integer sums (docs/codebooks.md). Levels that are no whole numbers from -127
+    to 127 are moved to the nearest of 127 places on each side of 0.
+    """
+    if rounded.levels is None:
+        return rounded
+    levels = np.array(rounded.levels, np.float64)
+    unit = (
+        1.0 if (levels == np.rint(levels)).all() and np.abs(levels).max() <= PLACES else np.abs(levels).max() / PLACES
+    )
+    places = np.rint(levels / unit).astype(np.int64)
+    scale = (rounded.scale * np.float64(unit)).astype(np.float32)
+    low, high = int(places.min()), int(places.max())
+    return rounded.replace(codes=places[rounded.codes], scale=scale, qmin=low, qmax=high, levels=None)
 
 
 def rounded_weights(

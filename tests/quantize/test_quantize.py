@@ -18,6 +18,7 @@ from subbyte.compiler.importer import import_model
 from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.interpret import evaluate
 from subbyte.compiler.pipeline import quantized
+from subbyte.compiler.quantize.judge import answers, distance
 from subbyte.compiler.quantize.quantize import Goal, Quantized, quantize
 from subbyte.compiler.quantize.recipe import NEAREST, RECIPES, Recipe
 
@@ -128,11 +129,37 @@ def test_learning_helps_where_bits_are_few(images: dict[str, Any]) -> None:
     assert right(learned.model, images) > right(nearest.model, images)
 
 
+@pytest.mark.parametrize("rounding", ["kmeans", "power_sums", "power_levels"])
+def test_codebooks_are_integer_sums_of_few_bits(rounding: str, images: dict[str, Any]) -> None:
+    result = made("digits_cnn", images, Recipe(weight_bits=3, rounding=rounding))
+    assert right(result.model, images) >= 150
+    for weights in result.plan.weights.values():
+        assert len(np.unique(weights.codes)) <= 8
+    graph = quantized(import_model(result.model.SerializeToString()))
+    assert not [node for node in graph.operations() if isinstance(node, (ops.Conv, ops.Gemm, ops.MatMul))]
+
+
+@pytest.mark.parametrize("how", ["none", "analytic", "empirical", "sequential"])
+def test_biases_are_corrected_as_the_recipe_says(how: str, images: dict[str, Any]) -> None:
+    coarse = Recipe(weight_bits=3, rounding="nearest", equalize=True, correct_biases=how)
+    result = made("digits_resnet", images, coarse)
+    expected = answers(result.float_graph, {"input": images["input"][96:]})
+    error = distance(expected, answers(result.graph, {"input": images["input"][96:]}))
+    uncorrected = made("digits_resnet", images, coarse.replace(correct_biases="none"))
+    bound = distance(expected, answers(uncorrected.graph, {"input": images["input"][96:]}))
+    assert error == bound if how == "none" else error < 0.95 * bound
+
+
+def test_statistics_that_are_not_there_are_missed(images: dict[str, Any]) -> None:
+    with pytest.raises(UnsupportedError, match=r"needs batch normalizations before the layers"):
+        made("digits_mlp", images, NEAREST.replace(correct_biases="analytic"))
+
+
 # Bad input ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_quantized_model_is_refused(images: dict[str, Any]) -> None:
-    with pytest.raises(UnsupportedError, match="quantized already: .*`subbyte compile` takes it as it is"):
+    with pytest.raises(UnsupportedError, match=r"quantized already: .*`subbyte compile` takes it as it is"):
         made("digits_mlp_int8", images, NEAREST)
 
 
