@@ -44,7 +44,8 @@ def layer_graph(graph: Graph, layer: Layer, choice: Choice) -> Graph:
         deviation = float(np.sqrt(np.square(layer.matrix(), dtype=np.float64).sum(axis=2).mean()))
         written = activation_grid(choice.activation_bits, function is not None, _REACH * (deviation or 1.0))
         dtype, quant = written.dtype, written.quant
-        value = ops.QuantizeLinear(value, dtype, quant, *_rounding(dtype), sources=("y",), tensor="y").out
+        rounding = "BIPOLAR" if dtype.kind == "bipolar" else "HALF_EVEN"
+        value = ops.QuantizeLinear(value, dtype, quant, rounding, sources=("y",), tensor="y").out
     return Graph("layer", (given,), (Output("y", value),), Stage.IMPORTED)
 
 
@@ -61,15 +62,11 @@ def _layer(layer: Layer, x: Value, w: Value, bias: Value) -> Value:
 def activation_grid(bits: int, positive: bool, reach: float) -> ActivationGrid:
     """Unsigned codes for 0 .. reach where all are positive, else for -reach .. reach; of 1 bit the signs alone."""
     if bits == 1 and not positive:
-        return ActivationGrid(BIPOLAR, QuantParams(np.float32(reach), np.int64(0), -1, 1))
+        return ActivationGrid(BIPOLAR, QuantParams(np.array(reach, np.float32), np.array(0), -1, 1))
     dtype = DType("uint", bits)
-    scale = np.float32(reach / dtype.max if positive else 2 * reach / dtype.max)
-    zero_point = 0 if positive else 1 << (bits - 1)
-    return ActivationGrid(dtype, QuantParams(scale, np.int64(zero_point), dtype.min, dtype.max))
-
-
-def _rounding(dtype: DType) -> tuple[str, ...]:
-    return ("BIPOLAR",) if dtype.kind == "bipolar" else ()
+    scale = np.array((reach if positive else 2 * reach) / dtype.max, np.float32)
+    zero_point = np.array(0 if positive else 1 << (bits - 1), np.int64)
+    return ActivationGrid(dtype, QuantParams(scale, zero_point, dtype.min, dtype.max))
 
 
 def nearest_weights(layer: Layer, bits: int) -> QuantizedWeights:

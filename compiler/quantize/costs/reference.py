@@ -27,7 +27,7 @@ def quantized_in(graph: Graph, chosen: Mapping[str, Choice]) -> Graph:
     What several layers read gets the most bits that one of them asks for, and what no layer reads gets 8. Scales follow
     from the weights: each tensor is taken to be as wide as sums of random signs deviate.
     """
-    by_node = {layer.node: layer for layer in layers(graph)}
+    by_node: dict[Node, Layer] = {layer.node: layer for layer in layers(graph)}
     reach = _reaches(graph, by_node)
     names = value_names(graph)
     activations: dict[str, ActivationGrid] = {}

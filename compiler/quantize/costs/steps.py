@@ -60,16 +60,13 @@ def _described(node: Node) -> str:
     op = node.op if isinstance(node, KernelCall) else node
     chosen = f" {node.kernel} {node.setting}" if isinstance(node, KernelCall) else ""
     plain = (int, float, str, bool, tuple, type(None))
-    attributes = {name: value for name, value in op.attributes().items() if isinstance(value, plain)}
+    given = sorted(op.attributes().items(), key=lambda item: item[0])
+    attributes = [(name, value) for name, value in given if isinstance(value, plain)]
     operands = [f"{operand.type}{_storage(operand.type.layout)}" for operand in op.operands]
     constants = [isinstance(operand.node, Constant) for operand in op.operands]
     results = [f"{of_type}{_storage(of_type.layout)}" for of_type in op.types]
-    return f"{type(op).__name__}{chosen} {_sorted(attributes)} {operands} {constants} {results}"
+    return f"{type(op).__name__}{chosen} {attributes} {operands} {constants} {results}"
 
 
 def _storage(layout: object) -> str:
     return "" if layout is None else f" {layout}"
-
-
-def _sorted(attributes: dict[str, object]) -> list[tuple[str, object]]:
-    return sorted(attributes.items(), key=lambda item: item[0])

@@ -134,5 +134,6 @@ def side_by_side(parts: Sequence[Sequence[KernelCall]]) -> tuple[Graph, list[lis
         outputs += [Output(f"y{number}_{k}", value) for k, value in enumerate(results) if value not in read]
         rebuilt.append(made)
     graph = Graph("layers", tuple(inputs), tuple(outputs), Stage.LOWERED)
-    place = {node: k for k, node in enumerate(n for n in graph.nodes() if isinstance(n, KernelCall))}
+    calls_in_order = (node for node in graph.nodes() if isinstance(node, KernelCall))
+    place: dict[Node, int] = {node: k for k, node in enumerate(calls_in_order)}
     return graph, [[place[node] for node in made] for made in rebuilt]
