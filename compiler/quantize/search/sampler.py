@@ -113,6 +113,7 @@ def records(study: optuna.Study) -> list[Record]:
 
 def suggest(space: Space, trial: optuna.Trial) -> dict[str, Value]:
     """The recipe of a trial, each choice asked of Optuna, which stores it."""
+    _ = trial.relative_params  # claims the recipe, which Optuna would not ask for where each choice has one value
     recipe: dict[str, Value] = {}
     for choice in space.choices:
         if choice.is_in(recipe):

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from subbyte.compiler.errors import ModelError, SubbyteError, ToolchainError
 from subbyte.compiler.quantize.search.cost_model import MISSING, CostModel, EarlierStudy, Record, is_available
@@ -26,7 +26,8 @@ Objective = Callable[[dict[str, Value]], float]
 """A recipe to its score, higher being better; it is called with recipes of the space alone."""
 
 _SPACE, _STATISTICS = "subbyte:space", "subbyte:statistics"
-_OPENING_ATTEMPTS = 20
+_OPENING_ATTEMPTS = 10
+_LOCK_SECONDS = 60  # that a worker waits for another that writes
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def search(
         warnings.warn(MISSING, stacklevel=2)
     with _quiet():
         opened = _open(storage, study, space, dict(statistics or {}))
-        known = [*earlier, *(_other_studies(opened, study) if storage is not None else ())]
+        known = [*earlier, *(_other_studies(opened._storage, study) if storage is not None else ())]
         usable = [each for each in known if len(each.records) > 1]
         worker = _Worker(opened, space, objective, trials, abandoned_after, progress)
         worker.run(CostModel(space, dict(statistics or {}), usable), seed)
@@ -171,34 +172,22 @@ def earlier_studies(storage: str | os.PathLike[str], without: str = "") -> list[
     """
     if importlib.util.find_spec("optuna") is None:
         raise ToolchainError("optuna is not installed; `pip install 'subbyte[quantize]'` brings it.")
-    import optuna
-
-    from subbyte.compiler.quantize.search.sampler import records
-
     with _quiet():
-        found = []
-        opened = _storage(storage)
-        for name in sorted(optuna.get_all_study_names(opened)):
-            if name == without:
-                continue
-            other = optuna.load_study(study_name=name, storage=opened)
-            if _SPACE in other.user_attrs:
-                found.append(EarlierStudy(name, tuple(records(other)), other.user_attrs.get(_STATISTICS, {})))
-        return found
+        return _other_studies(_storage(storage), without)
 
 
-def _other_studies(study: optuna.Study, name: str) -> list[EarlierStudy]:
+def _other_studies(storage: optuna.storages.BaseStorage, without: str) -> list[EarlierStudy]:
     import optuna
 
     from subbyte.compiler.quantize.search.sampler import records
 
-    found = []
-    for other_name in sorted(optuna.get_all_study_names(study._storage)):
-        if other_name != name:
-            other = optuna.load_study(study_name=other_name, storage=study._storage)
-            if _SPACE in other.user_attrs:
-                found.append(EarlierStudy(other_name, tuple(records(other)), other.user_attrs.get(_STATISTICS, {})))
-    return found
+    names = sorted(name for name in optuna.get_all_study_names(storage) if name != without)
+    studies = [(name, optuna.load_study(study_name=name, storage=storage)) for name in names]
+    return [
+        EarlierStudy(name, tuple(records(study)), study.user_attrs.get(_STATISTICS, {}))
+        for name, study in studies
+        if _SPACE in study.user_attrs
+    ]
 
 
 def _open(
@@ -210,11 +199,13 @@ def _open(
     opened = None if storage is None else _storage(storage)
     study = optuna.create_study(study_name=name, storage=opened, direction="maximize", load_if_exists=True)
     kept = study.user_attrs.get(_SPACE)
-    if kept is None:
-        if study.get_trials(deepcopy=False):
+    if kept is None and study.get_trials(deepcopy=False):
+        kept = study.user_attrs.get(_SPACE)  # another worker wrote it meanwhile, before its first trial
+        if kept is None:
             raise ModelError(
                 f"the study '{name}' is not one of recipes: it has trials of something else. Name another."
             )
+    if kept is None:
         study.set_user_attr(_STATISTICS, statistics)
         study.set_user_attr(_SPACE, space.as_dict())
     elif json.dumps(kept) != json.dumps(space.as_dict()):
@@ -226,29 +217,27 @@ def _open(
 
 
 def _storage(storage: str | os.PathLike[str]) -> optuna.storages.BaseStorage:
-    """SQLite in a file, or what the URL names."""
+    """SQLite in a file, or what the URL names.  Raises ModelError: it cannot be opened."""
     import optuna
     import sqlalchemy.exc
 
     text = os.fspath(storage)
-    is_file = "://" not in text
-    options: dict[str, Any] = {"connect_args": {"timeout": 60}} if is_file or text.startswith("sqlite") else {}
-    url = f"sqlite:///{os.path.abspath(text)}" if is_file else text
-    for attempt in range(_OPENING_ATTEMPTS):
+    url = text if "://" in text else f"sqlite:///{os.path.abspath(text)}"
+    if not url.startswith("sqlite"):
         try:
-            if url.startswith(("redis", "journal")):
-                break
-            return optuna.storages.RDBStorage(url, engine_kwargs=options)
-        except sqlalchemy.exc.OperationalError as error:  # two workers make the tables at once, or there is no way in
-            if attempt + 1 == _OPENING_ATTEMPTS or (is_file and not os.path.isdir(os.path.dirname(url[10:]))):
-                raise ModelError(f"the storage of studies '{text}' cannot be opened: {error.orig}") from error
-            time.sleep(0.05 * (attempt + 1))
+            return optuna.storages.get_storage(url)
         except (sqlalchemy.exc.SQLAlchemyError, ValueError, ImportError, RuntimeError) as error:
             raise ModelError(f"the storage of studies '{text}' cannot be opened: {error}") from error
-    raise ModelError(
-        f"the storage of studies '{text}' is none that is known; a file for SQLite is, or an URL such as "
-        "'postgresql://user@host/name'."
-    )
+    attempt = 0
+    while True:
+        try:
+            return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": _LOCK_SECONDS}})
+        except (sqlalchemy.exc.SQLAlchemyError, ValueError, RuntimeError) as error:
+            attempt += 1
+            # Two workers that make the tables at once get in each other's way; where no folder is, nobody is.
+            if attempt == _OPENING_ATTEMPTS or not os.path.isdir(os.path.dirname(url.removeprefix("sqlite:///"))):
+                raise ModelError(f"the storage of studies '{text}' cannot be opened: {error}") from error
+            time.sleep(0.05 * attempt)
 
 
 @contextmanager
