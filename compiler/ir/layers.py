@@ -95,7 +95,7 @@ class Layer:
             case ConvTranspose(group=group):
                 turned = np.flip(w, axis=tuple(range(2, w.ndim)))
                 split = turned.reshape(group, w.shape[0] // group, *w.shape[1:])  # [g, C / g, O / g, kernel...]
-                return np.swapaxes(split, 1, 2).reshape(group, w.shape[1], -1)
+                return np.asarray(np.swapaxes(split, 1, 2).reshape(group, w.shape[1], -1))
             case Gemm(transpose_b=True):
                 return w[np.newaxis]
         return w.T[np.newaxis]
@@ -110,7 +110,7 @@ class Layer:
                 split = matrix.reshape(group, w.shape[1], w.shape[0] // group, *w.shape[2:])
                 turned = np.swapaxes(split, 1, 2).reshape(w.shape)
                 return np.flip(turned, axis=tuple(range(2, w.ndim)))
-        return matrix[0].T
+        return np.asarray(matrix[0].T)
 
     def rows(self, x: Array) -> Array:
         """[groups, rows, K]: what the matrix multiplies, one row for each position of an output; x as the operand."""
@@ -132,11 +132,11 @@ class Layer:
         node = self.node
         match node:
             case Conv(b=b) | ConvTranspose(b=b):
-                return node.replace(w=w, b=b if bias is None else _constant(bias, b and b.node))
+                return node.replace(w=w, b=b if bias is None else _constant(bias, None if b is None else b.node))
             case Gemm(c=c):
                 if bias is None:
                     return node.replace(b=w)
-                return node.replace(b=w, c=_constant(bias, c and c.node), beta=1.0)
+                return node.replace(b=w, c=_constant(bias, None if c is None else c.node), beta=1.0)
         if bias is None:
             return node.replace(b=w)
         if node.type.rank != 2:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from subbyte.compiler.assignment.pareto import pareto
 from subbyte.compiler.assignment.problem import Assignment, Choice, Problem, problem_of
@@ -57,7 +57,7 @@ def layer_choices(
     return choices
 
 
-def tied_layers(graph: Graph, several_activations: bool) -> list[tuple[tuple[str, ...], str]]:
+def tied_layers(graph: Graph, several_activations: bool) -> list[tuple[tuple[str, ...], Literal["activations"]]]:
     """Layers that read one tensor, or tensors of one grid, and so get the same bits of activations."""
     if not several_activations:
         return []

@@ -18,6 +18,7 @@ AdaRound; Hubara et al. 2021, AdaQuant); the float network as teacher (Mishra an
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -93,7 +94,7 @@ def learn(
         batch = _drawn(given, generator)
         loss = network.loss(batch)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         losses.append(float(loss.detach()))
@@ -297,4 +298,4 @@ def _relative_error(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def _root_mean_square(x: Tensor) -> float:
-    return max(float((x.detach() ** 2).mean()) ** 0.5, _SMALLEST)
+    return max(math.sqrt(float((x.detach() ** 2).mean())), _SMALLEST)

@@ -42,7 +42,7 @@ def report_page(name: str, result: Quantized, goal: Goal) -> str:
         _front(result, goal),
         "<h2>Layers</h2>",
         bits_svg("Bits of each layer", bits),
-        _table(_COLUMNS, ([_cell(layer[key]) for key in _COLUMNS.values()] for layer in content["layers"])),
+        _table(tuple(_COLUMNS), ([_cell(layer[key]) for key in _COLUMNS.values()] for layer in content["layers"])),
         _sensitivities(result, goal),
         "<h2>Recipe</h2>",
         _table(("choice", "value"), recipe),

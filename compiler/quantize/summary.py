@@ -19,7 +19,7 @@ def summary(result: Quantized) -> dict[str, Any]:
     snr_db: 10 log10 of the energy of the float weights by that of what rounding changed; None where nothing changed.
     """
     found = layers(result.float_graph)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for layer in found:
         choice = result.choices[layer.name]
         rows.append(

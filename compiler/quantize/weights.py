@@ -13,7 +13,7 @@ from subbyte.compiler.quantize.recipe import LEARNED, Recipe
 from subbyte.compiler.quantize.statistics import Statistics
 from subbyte.compiler.rounding.codebooks import PLACES
 from subbyte.compiler.rounding.registry import ROUNDINGS
-from subbyte.compiler.rounding.types import Grid, RoundedWeights
+from subbyte.compiler.rounding.types import Grid, Per, RoundedWeights
 from subbyte.passes.precision.weights import quantized_weights
 
 START_OF_LEARNING = "coordinate_descent"
@@ -27,7 +27,7 @@ def wants_moments(recipe: Recipe) -> bool:
 
 def weight_grid(recipe: Recipe, bits: int) -> Grid:
     """What weights of `bits` bits may become by `recipe`; those of 1 bit are symmetric always."""
-    per = "tensor" if recipe.weights_per == "tensor" else "channel"
+    per: Per = "tensor" if recipe.weights_per == "tensor" else "channel"
     return Grid(bits, recipe.weights == "symmetric" or bits == 1, per, power_of_two=recipe.power_of_two)
 
 
