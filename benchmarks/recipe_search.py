@@ -7,8 +7,7 @@ Recipes are those of Quantune (arXiv 2202.05048, table 2): how many samples cali
 outliers are clipped, one scale a tensor or a channel, first and last layer in float or not. A recipe's score is how
 many samples get the right answer, of samples that calibrate nothing: the keyword network's first 200 labelled inputs
 (half calibrate, half score; the other 400, which judge finished models, are not read), the digits networks' training
-images
-(100 calibrate, 500 others score). Activations have 8 bits.
+images (100 calibrate, 500 others score). Activations have 8 bits.
 The quantizer here is a plain one, for the tables alone: fake quantization in float32, run by onnxruntime.
 """
 

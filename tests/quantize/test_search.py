@@ -273,7 +273,7 @@ def tables() -> dict[str, Any]:
     return recorded
 
 
-@pytest.mark.parametrize("name", ["kws_w3", "digits_mlp_w6"])
+@pytest.mark.parametrize("name", ["kws_w3", "kws_w4", "digits_mlp_w3", "digits_mlp_w6", "digits_resnet_w3"])
 def test_at_most_twelve_trials_on_average_find_what_96_do(name: str) -> None:
     from benchmarks.recipe_search import trials_needed
 
