@@ -39,10 +39,6 @@ class Assigned:
     front: tuple[Assignment, ...]
     uniform: Mapping[Choice, Assignment]
 
-    def total(self, cost: str, assignment: Assignment) -> float:
-        """`cost` of the whole network, with the part that no choice changes."""
-        return assignment.costs[cost] + self.tables[cost].fixed
-
 
 def layer_choices(
     graph: Graph, recipe: Recipe, weight_bits: Sequence[int], activation_bits: Sequence[int]
@@ -112,9 +108,10 @@ def assign(
     problem = problem_of(
         losses.losses,
         {name: table.values for name, table in tables.items()},
-        {name: limit - tables[name].fixed for name, limit in budgets.items()},
+        budgets,
         together=tied_layers(graph, len({c.activation_bits for of in choices.values() for c in of}) > 1),
         pairs=losses.pairs,
+        fixed={name: table.fixed for name, table in tables.items()},
     )
     assignment = solve(problem)
     open_problem = replace(problem, budgets={})

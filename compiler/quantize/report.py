@@ -71,7 +71,7 @@ def _front(result: Quantized, goal: Goal) -> str:
     cost = next(iter(goal.budgets))
 
     def point(one: Assignment, label: str) -> Point:
-        return Point(assigned.total(cost, one), one.loss, label)
+        return Point(one.costs[cost], one.loss, label)
 
     picture = front_svg(
         f"Loss over {cost}",

@@ -38,7 +38,7 @@ def summary(result: Quantized) -> dict[str, Any]:
     if result.assigned is not None:
         assigned = result.assigned
         costs = {
-            name: {"value": assigned.total(name, assigned.assignment), "limit": limit + assigned.tables[name].fixed}
+            name: {"value": assigned.assignment.costs[name], "limit": limit}
             for name, limit in assigned.problem.budgets.items()
         }
     return {

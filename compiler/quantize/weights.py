@@ -17,7 +17,7 @@ from subbyte.compiler.rounding.types import Grid, Per, RoundedWeights
 from subbyte.passes.precision.weights import quantized_weights
 
 START_OF_LEARNING = "coordinate_descent"
-WITHOUT_MOMENTS = frozenset({"nearest", "mse"})  # methods that look at the weights alone
+WITHOUT_MOMENTS = frozenset({"nearest"})  # methods that look at the weights alone
 
 
 def wants_moments(recipe: Recipe) -> bool:
