@@ -1,9 +1,10 @@
 """`python -m benchmarks.quantization`: right answers of float networks in few bits, by the nearest and the best recipe.
 
-Calibration samples choose everything: ranges, codes, bits of layers, and between the two recipes that are tried for
-`best`. Those are the default (compensated codes, corrected biases) and, at 4 bits a weight and fewer, the learned one;
-each is made with three quarters of the calibration samples, the one nearer to the float network on the last quarter is
-made anew with all. The judging samples are read once for each finished model, by compiled code.
+Calibration samples choose everything: ranges, codes, bits of layers, and the recipe of `best`. That is the default
+(compensated codes, corrected biases) or, at 4 bits a weight and fewer, one of three: the default, with biases corrected
+layer after layer, or learned. Each is made with three quarters of the calibration samples; the one nearest to the float
+network on the last quarter is made anew with all. Judging samples are read once for each finished model, by compiled
+code.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ AVERAGES = (5.0, 4.5, 4.0, 3.5, 3.0)
 LEARNED_FROM = 4.0  # bits a weight and fewer
 CALIBRATING_SHARE = 0.75
 CHOICES = (2, 3, 4, 5, 6, 8)
+CANDIDATES = {
+    "default": RECIPES["default"],
+    "sequential": RECIPES["default"].replace(correct_biases="sequential"),
+    "learned": RECIPES["learned"],
+}
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,8 @@ def made(subject: Subject, samples: Array, recipe: Recipe, average: float | None
 
 
 def best(subject: Subject, bits: float, average: float | None) -> tuple[str, Quantized]:
-    """The better of the recipes by samples that did not calibrate them, and what it makes of all."""
-    names = ["default", "learned"] if bits <= LEARNED_FROM else ["default"]
+    """The best of the recipes by samples that did not calibrate them, and what it makes of all."""
+    names = list(CANDIDATES) if bits <= LEARNED_FROM else ["default"]
     calibrating = int(len(subject.calibration) * CALIBRATING_SHARE)
     graph = import_float(subject.path)
     rest = {graph.inputs[0].name: subject.calibration[calibrating:]}
@@ -84,7 +90,7 @@ def best(subject: Subject, bits: float, average: float | None) -> tuple[str, Qua
 
 
 def recipe_of(name: str, bits: float, average: float | None) -> Recipe:
-    return RECIPES[name] if average is not None else RECIPES[name].replace(weight_bits=int(bits))
+    return CANDIDATES[name] if average is not None else CANDIDATES[name].replace(weight_bits=int(bits))
 
 
 def right(model: Any, subject: Subject) -> NDArray[np.bool_]:

@@ -34,10 +34,21 @@ def answers(graph: Graph, samples: Mapping[str, NDArray[Any]]) -> list[NDArray[A
 
 
 def distance(expected: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -> float:
-    """The sum over outputs of |found - expected|^2 / |expected|^2."""
-    return float(
-        sum(
-            np.sum((a.astype(np.float64) - b) ** 2) / max(float(np.sum(a.astype(np.float64) ** 2)), _SMALLEST)
-            for a, b in zip(expected, found, strict=True)
-        )
-    )
+    """The sum over outputs of how far they are apart, as `learn` has it.
+
+    [samples, 1, classes], two classes and more: the mean Kullback-Leibler divergence of softmax(found) from
+    softmax(expected), in nats; others: |found - expected|^2 / |expected|^2.
+    """
+    return float(sum(_apart(a.astype(np.float64), b.astype(np.float64)) for a, b in zip(expected, found, strict=True)))
+
+
+def _apart(expected: NDArray[np.float64], found: NDArray[np.float64]) -> float:
+    if expected.ndim == 3 and expected.shape[2] > 1:
+        a, b = _log_softmax(expected), _log_softmax(found)
+        return float(np.mean(np.sum(np.exp(a) * (a - b), axis=2)))
+    return float(np.sum((found - expected) ** 2) / max(float(np.sum(expected**2)), _SMALLEST))
+
+
+def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True)))
