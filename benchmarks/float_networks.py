@@ -113,7 +113,8 @@ class Builder:
         pooled = self.add(ops.ReduceMean(x, (2, 3), False))
         width = pooled.type.shape[1]
         deviation = self.arrays[pooled].std(axis=0) + 1e-3
-        weights = self.random.uniform(-1, 1, (classes, width)) * (3 / width) ** 0.5 / np.sqrt(deviation / deviation.mean())
+        spread = (3 / width) ** 0.5 / np.sqrt(deviation / deviation.mean())
+        weights = self.random.uniform(-1, 1, (classes, width)) * spread
         return self.add(
             ops.Gemm(pooled, self.constant(weights), self.constant(np.zeros(classes)), 1.0, 1.0, False, True)
         )

@@ -104,7 +104,7 @@ def test_every_pass_is_found_by_its_name() -> None:
     passes = all_passes()
     assert {"fold_qdq", "fuse_scales", "choose_layout", "lower_to_kernels"} <= {one.name for one in passes}
     assert all(find_pass(one.name) is one and one.summary for one in passes)
-    with pytest.raises(UnsupportedError, match="no pass 'optimize'; the passes are .*, choose_layout"):
+    with pytest.raises(UnsupportedError, match=r"no pass 'optimize'; the passes are .*, choose_layout"):
         find_pass("optimize")
 
 
