@@ -18,7 +18,16 @@ from subbyte.compiler.version import VERSION
 if TYPE_CHECKING:
     from subbyte.compiler.target import Target
 
-_EXTRAS = {"onnxruntime": "verify", "ziglang": "cross", "ai_edge_litert": "bench"}
+_EXTRAS = {
+    "onnxruntime": "verify",
+    "ziglang": "cross",
+    "ai_edge_litert": "bench",
+    "scipy": "quantize",
+    "optuna": "quantize",
+    "xgboost": "quantize",
+    "PIL": "quantize",
+    "torch": "exporters",
+}
 
 
 def doctor(json: Json = False) -> None:
@@ -101,10 +110,11 @@ def _emulators() -> list[dict[str, Any]]:
 
 def _packages() -> list[dict[str, Any]]:
     findings = []
+    distributions = metadata.packages_distributions()  # what brings a module may be called otherwise: pillow, PIL
     for module, extra in _EXTRAS.items():
         present = importlib.util.find_spec(module) is not None
         text = f"`pip install 'subbyte[{extra}]'` brings it"
         if present:
-            text = metadata.version(module.replace("_", "-"))
+            text = metadata.version(distributions[module][0]) if module in distributions else "present"
         findings.append(_finding(module.replace("_", "-"), present, text, optional=True))
     return findings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from subbyte.compiler.cli.options import Dims, Json, ModelPath, TargetName, pars
 from subbyte.compiler.cli.output import print_json, print_table, stages, whole_file
 
 if TYPE_CHECKING:
+    from subbyte.compiler.calibration.images import Preprocessing
     from subbyte.compiler.quantize.quantize import Goal, Quantized
     from subbyte.compiler.quantize.recipe import Recipe
 
@@ -70,6 +72,14 @@ def quantize_command(
         str | None,
         typer.Option("--study", metavar="FILE|URL", help="Where the search keeps its trials, to go on later."),
     ] = None,
+    image: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--image",
+            metavar="NAME=VALUE",
+            help="How pixels become numbers: scale, mean, std, layout, bgr, resize (docs/calibration.md); repeated.",
+        ),
+    ] = None,
     samples: Annotated[int | None, typer.Option("--samples", min=1, help="Use the first so many samples.")] = None,
     processes: Annotated[int, typer.Option("--processes", min=1, max=256, help="That run the calibration.")] = 1,
     checkpoint: Annotated[
@@ -107,6 +117,7 @@ def quantize_command(
         processes=processes,
         checkpoint=checkpoint,
         search=None if search is None else Search(search, study),
+        images=_images(image or []),
     )
     with stages() as show:
         result = run_request(request, show)
@@ -159,6 +170,38 @@ def _bits(text: str | None, option: str) -> tuple[int, ...] | None:
             f"'{text}' is not a list of widths such as 2,4,8; there are {known}", param_hint=option
         )
     return tuple(sorted({int(part) for part in parts}))
+
+
+def _images(settings: list[str]) -> Preprocessing | None:
+    """Of mean=0.485,0.456,0.406 and the like."""
+    from dataclasses import fields
+
+    from subbyte.compiler.calibration.images import Preprocessing
+
+    if not settings:
+        return None
+    known = {field.name: field.type for field in fields(Preprocessing)}
+    found: dict[str, Any] = {}
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        if name not in known:
+            raise typer.BadParameter(
+                f"'{setting}' is not NAME=VALUE with one of {', '.join(known)}", param_hint="--image"
+            )
+        try:
+            found[name] = _READ_IMAGE[str(known[name])](text)
+        except (ValueError, KeyError):
+            raise typer.BadParameter(f"'{text}' cannot be the {name} of images", param_hint="--image") from None
+    return Preprocessing(**found)
+
+
+_READ_IMAGE: dict[str, Callable[[str], Any]] = {
+    "float": float,
+    "tuple[float, ...]": lambda text: tuple(float(part) for part in text.split(",")),
+    "str | None": str,
+    "bool": {"true": True, "false": False}.__getitem__,
+    "int | None": int,
+}
 
 
 def _recipe(name: str, changes: list[str], weight_bits: int | None, activation_bits: int | None) -> Recipe:

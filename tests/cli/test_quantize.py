@@ -8,6 +8,7 @@ from typing import Any
 from xml.dom import minidom
 
 import numpy as np
+import onnx
 import pytest
 
 from subbyte.compiler.quantize.report import report_page
@@ -90,6 +91,20 @@ def test_samples_are_made_up_where_none_are_given(cli: Cli, tmp_path: Path) -> N
     assert output.exists()
 
 
+def test_images_of_a_folder_are_samples(cli: Cli, tmp_path: Path) -> None:
+    """The digits have 16 grey levels; as images of 255 times that, they are the same samples."""
+    image = pytest.importorskip("PIL.Image", reason="Pillow reads images")
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index, pixels in enumerate(np.load(SAMPLES)["input"][:48, 0, 0]):
+        image.fromarray(np.uint8(pixels * 16)).save(folder / f"{index:03}.png")
+    from_images = ("quantize", MODEL, "--data", folder, "-o", tmp_path / "a.onnx", *FAST, "--json")
+    content = cli(*from_images, "--image", "scale=0.0625").json()
+    assert content["layers"] == quantized(cli, tmp_path)["layers"]
+    read = [onnx.load(tmp_path / name) for name in ("a.onnx", "q.onnx")]
+    assert read[0].graph == read[1].graph
+
+
 @pytest.mark.parametrize(
     ("options", "code", "sentence"),
     [
@@ -100,6 +115,8 @@ def test_samples_are_made_up_where_none_are_given(cli: Cli, tmp_path: Path) -> N
         (("--data", str(SAMPLES), "--size", "20 potatoes"), 1, "'20 potatoes' is not a size; write it as 20KB"),
         (("--data", str(SAMPLES), "--size", "100B"), 1, "weight_bytes"),
         (("--data", str(SAMPLES), "--choose-weights", "2,4"), 2, "there is none; give"),
+        (("--data", str(SAMPLES), "--image", "zoom=2"), 2, "one of scale, mean, std, layout, bgr, resize"),
+        (("--data", str(SAMPLES), "--image", "resize=big"), 2, "'big' cannot be the resize of images"),
         (("--data", str(SAMPLES), "--style", "tflite", *FAST), 1, "there is no style 'tflite'"),
         (("--data", str(SAMPLES), "--average-bits", "3", "--sensitivity", "guess", *FAST), 1, "no sensitivity 'guess'"),
         (("--data", str(SAMPLES), "-o", "/nowhere/at/all.onnx", *FAST), 1, "'/nowhere/at/all.onnx' cannot be written"),
@@ -123,8 +140,6 @@ def test_names_in_the_report_are_escaped(digits_of_hostile_names: Any) -> None:
 
 @pytest.fixture
 def digits_of_hostile_names() -> Any:
-    import onnx
-
     from subbyte.compiler.calibration.data import Data
     from subbyte.compiler.quantize.quantize import Goal, quantize
     from subbyte.compiler.quantize.recipe import NEAREST
