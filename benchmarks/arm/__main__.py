@@ -17,7 +17,6 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.arm.cores import CORES, Core
-from benchmarks.arm.counts import EmulationError
 from benchmarks.arm.disassembly import ToolError, find_tool
 from benchmarks.arm.measure import measure_layer, measure_model, measure_peer, show_steps
 from benchmarks.arm.peers import PEERS
@@ -29,6 +28,7 @@ from benchmarks.suite.rows import Network
 from subbyte.compiler.errors import SubbyteError
 from subbyte.compiler.target import find_target
 from subbyte.compiler.toolchain.compilers import find_compiler
+from subbyte.compiler.toolchain.instruction_counts import EmulationError
 from subbyte.compiler.version import VERSION
 
 FORMAT = 1

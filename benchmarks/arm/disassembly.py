@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.arm.counts import Counts
+from subbyte.compiler.toolchain.instruction_counts import Counts
 
 _VERSIONS = ("-19", "-20", "-21", "-18", "")  # the results in docs/ are of 19
 _LINE = re.compile(r"^\s*([0-9a-f]+):\s+(\S.*?)\s*$")

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from benchmarks.arm.cores import Core
-from benchmarks.arm.counts import EmulationError, count
 from benchmarks.arm.disassembly import Instruction, blocks, disassemble, histogram
 from benchmarks.arm.estimate import Cost, cost_of
 from benchmarks.arm.peers import FOLDER, Peer
-from benchmarks.arm.programs import StepCounts, build_program, count_steps
+from benchmarks.arm.programs import build_program
 from subbyte.compiler.errors import UnsupportedError
 from subbyte.compiler.ir.qops import QConv
 from subbyte.compiler.target import find_target
 from subbyte.compiler.toolchain.compilers import compile_c, find_compiler
+from subbyte.compiler.toolchain.counted_steps import StepCounts, count_steps
+from subbyte.compiler.toolchain.instruction_counts import EmulationError, count
 from subbyte.compiler.tuning import TuningRecord
 
 _DEPTH = 512

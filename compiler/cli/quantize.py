@@ -49,6 +49,12 @@ def quantize_command(
     bops: Annotated[
         str | None, typer.Option("--bops", metavar="1.5G", help="Budget: MACs times weight bits times activation bits.")
     ] = None,
+    instructions: Annotated[
+        str | None,
+        typer.Option(
+            "--instructions", metavar="2M", help="Budget: of an inference, counted under --target's emulator."
+        ),
+    ] = None,
     choose_weights: Annotated[
         str | None, typer.Option("--choose-weights", metavar=_BITS, help="What a budget chooses from for each layer.")
     ] = None,
@@ -99,7 +105,13 @@ def quantize_command(
     from subbyte.compiler.quantize.request import Request, Search, run_request
 
     goal = _goal(
-        {"average_bits": average_bits, "weight_bytes": size, "latency": latency, "bops": bops},
+        {
+            "average_bits": average_bits,
+            "weight_bytes": size,
+            "latency": latency,
+            "bops": bops,
+            "instructions": instructions,
+        },
         choose_weights,
         choose_activations,
         sensitivity,
@@ -138,13 +150,13 @@ def _goal(
     from subbyte.compiler.quantize.quantize import DEFAULT_SENSITIVITY, Goal
     from subbyte.compiler.target import find_target
 
-    readers = {"weight_bytes": read.size, "latency": read.seconds, "bops": read.number}
+    readers = {"weight_bytes": read.size, "latency": read.seconds, "bops": read.number, "instructions": read.number}
     given = {name: value for name, value in budgets.items() if value is not None}
     limits = {name: readers[name](value) if name in readers else float(value) for name, value in given.items()}
     if not limits and (weights or activations or sensitivity):
         raise typer.BadParameter(
             "--choose-weights, --choose-activations and --sensitivity say how a budget is met, and there is none; give "
-            "--average-bits, --size, --latency or --bops"
+            "--average-bits, --size, --latency, --instructions or --bops"
         )
     goal = find_target(target)
     if "latency" in limits:  # measured where it can be

@@ -15,8 +15,6 @@ from typer.testing import CliRunner
 from benchmarks.arm import mca
 from benchmarks.arm.__main__ import app
 from benchmarks.arm.cores import CORES, Core
-from benchmarks.arm.counts import Counts, EmulationError, count
-from benchmarks.arm.counts import parse as parse_counts
 from benchmarks.arm.disassembly import Block, Instruction, blocks, histogram
 from benchmarks.arm.disassembly import parse as parse_listing
 from benchmarks.arm.estimate import cost_of
@@ -28,6 +26,8 @@ from benchmarks.suite.verdict import BELOW, FLOOR, GOAL
 from subbyte.compiler.errors import UnsupportedError
 from subbyte.compiler.target import find_target
 from subbyte.compiler.toolchain.compilers import compile_c, find_compiler
+from subbyte.compiler.toolchain.instruction_counts import Counts, EmulationError, count
+from subbyte.compiler.toolchain.instruction_counts import parse as parse_counts
 
 Lacking = Callable[[str, str], NoReturn]
 LISTING = """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +22,10 @@ from subbyte.compiler.ir.lowered import KernelCall
 from subbyte.compiler.ir.macs import multiply_accumulates
 from subbyte.compiler.ir.node import Input, Value
 from subbyte.compiler.ir.types import TensorType
-from subbyte.compiler.pipeline import Options, quantized
+from subbyte.compiler.pipeline import Options, lowered, quantized
 from subbyte.compiler.quantize.costs import COSTS
 from subbyte.compiler.quantize.costs.cost import CostTable
+from subbyte.compiler.quantize.costs.instructions import counted
 from subbyte.compiler.quantize.costs.latency_cache import LatencyCache
 from subbyte.compiler.quantize.costs.layer_graph import layer_graph, nearest_weights
 from subbyte.compiler.quantize.costs.measured_latency import measured_table
@@ -234,3 +237,23 @@ def test_keys_are_of_one_machine_and_target(tmp_path: Path) -> None:
     one.write({one.key("conv"): (Timing(2.0, 1.0, 3.0), "conv W8A8")})
     assert one.read({one.key("conv"), one.key("gemm")}) == {one.key("conv"): Timing(2.0, 1.0, 3.0)}
     assert other.read({other.key("conv")}) == {}
+
+
+def test_instructions_are_counted_under_the_emulator(optional_capability: Callable[[str, str], None]) -> None:
+    """Layer by layer they come to what the whole network executes, but for what its neighbours change."""
+    target = find_target("cortex-a53")
+    if shutil.which(target.emulator[0]) is None:
+        optional_capability("emulator", f"{target.emulator[0]} is not here")
+    graph = network()
+    of_each = offered(graph, Choice(8, 8), Choice(2, 2))
+    table = COSTS["instructions"].measure(graph, of_each, target)
+    for counts in table.values.values():
+        assert 0 < counts[Choice(2, 2)] < counts[Choice(8, 8)]
+    whole = lowered(quantized_in(graph, dict.fromkeys(of_each, Choice(8, 8))), target, Options(remove_work=False))
+    assert table.total(dict.fromkeys(of_each, Choice(8, 8))) == pytest.approx(sum(counted(whole, target)), rel=0.2)
+
+
+def test_a_target_without_an_emulator_is_not_counted() -> None:
+    graph = network()
+    with pytest.raises(UnsupportedError, match=r"there is none for target 'x86-64-v3'.*'modelled_time'"):
+        COSTS["instructions"].measure(graph, offered(graph, Choice(8, 8)), find_target("x86-64-v3"))

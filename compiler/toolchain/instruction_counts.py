@@ -1,4 +1,4 @@
-"""Exact instruction counts of a program under qemu-user, address by address, through count_instructions.c."""
+"""Exact instruction counts of a program under qemu-user, address by address, through a plugin of the emulator."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("count_instructions.c")
+from subbyte.compiler.errors import ToolchainError
+
+COUNTING = Path(__file__).parents[2] / "targets" / "common" / "counting"
+_PLUGIN = COUNTING / "count_instructions.c"
 _LIMIT_S = 1800
 
 
-class EmulationError(Exception):
+class EmulationError(ToolchainError):
     """A program could not be run and counted."""
 
 
@@ -87,7 +90,14 @@ def _plugin_folder() -> tempfile.TemporaryDirectory[str]:
     folder = tempfile.TemporaryDirectory(prefix="subbyte-counts-")
     flags = ["-std=gnu99", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
     library = Path(folder.name) / "count_instructions.so"
-    done = subprocess.run(["cc", *flags, "-o", str(library), str(SOURCE)], capture_output=True, text=True, check=False)
+    command = ["cc", *flags, "-o", str(library), str(_PLUGIN)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise EmulationError(
+            f"instructions are counted by a plugin of the emulator, which `cc` builds; it cannot be run: {error}. A C "
+            "compiler of this machine's is needed."
+        ) from error
     if done.returncode != 0:
-        raise EmulationError(f"{SOURCE.name} does not compile: {done.stderr.strip()}")
+        raise EmulationError(f"{_PLUGIN.name} does not compile: {done.stderr.strip()}")
     return folder
