@@ -11,6 +11,7 @@ from subbyte.compiler.errors import ToolchainError
 from subbyte.compiler.target import Target
 
 INSTALL_EMULATOR = "apt-get install qemu-user"
+_STARTS_WITHIN_S = 60
 
 
 def needs_emulator(target: Target) -> bool:
@@ -45,7 +46,12 @@ def command_before(target: Target, program: Path) -> tuple[str, ...]:
 def _starts(program: Path) -> bool:
     """Whether the system takes `program`: not every 64-bit Arm, and not every kernel, runs those of 32 bits."""
     try:
-        subprocess.run([program, "--help"], stdout=subprocess.DEVNULL, timeout=60, check=False)
+        subprocess.run([program, "--help"], stdout=subprocess.DEVNULL, timeout=_STARTS_WITHIN_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise ToolchainError(
+            f"'{program.name}' does not even print its help within {error.timeout:g} seconds; this machine may be too "
+            "busy, or not run such programs. Run it on a board."
+        ) from error
     except OSError as error:
         if error.errno == errno.ENOEXEC:
             return False

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from subbyte.compiler.errors import UnsupportedError
+from subbyte.compiler.errors import ToolchainError, UnsupportedError
 from subbyte.compiler.target import families, find_target
+from subbyte.compiler.toolchain import emulators
 from subbyte.compiler.toolchain.emulators import command_before, needs_emulator
 from subbyte.targets import arm
 from subbyte.targets.arm.processors import (
@@ -175,3 +176,9 @@ def test_the_system_decides_whether_it_takes_programs_of_32_bits(
     assert command_before(target, taken) == ()
     assert command_before(target, refused) == ("/bin/qemu-arm", "-cpu", "cortex-a7")
     assert command_before(find_target("cortex-a72"), refused) == ()
+    slow = tmp_path / "slow"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr(emulators, "_STARTS_WITHIN_S", 0.2)
+    with pytest.raises(ToolchainError, match=r"'slow' does not even print its help within 0\.2 seconds"):
+        command_before(target, slow)
