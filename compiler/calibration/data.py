@@ -72,6 +72,19 @@ class Data:
         self._digest: str | None = None
         self._count: int | None = None
 
+    def like(self, *, limit: int | None = None, progress: Progress | None = None) -> Data:
+        """The same samples, run in the same way; `limit`: no more than so many of those that are used."""
+        limits = [bound for bound in (self.limit, limit) if bound is not None]
+        return Data(
+            self.source,
+            executor=self.executor,
+            processes=self.processes,
+            batch=self.batch,
+            limit=min(limits) if limits else None,
+            progress=progress or self.progress,
+            checkpoint_every=self.checkpoint_every,
+        )
+
     @property
     def count(self) -> int | None:
         """How many samples are used; None where that is not known before they were read once."""

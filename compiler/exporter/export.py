@@ -49,8 +49,7 @@ def export_model(
     Raises: UnsupportedError: an operation has no form in ONNX, or a quantization none in the style. GraphError: the
         graph is of another stage.
     """
-    if style not in STYLES:
-        raise UnsupportedError(f"there is no style '{style}'; the styles are {', '.join(STYLES)}.")
+    need_style(style)
     if graph.stage is not Stage.IMPORTED:
         raise GraphError(f"a graph of stage {graph.stage.value} is no ONNX model; export it at stage imported.")
     if outputs is not None:
@@ -64,6 +63,12 @@ def export_model(
     onnx.helper.set_model_props(model, dict(sorted((metadata or {}).items())))
     onnx.checker.check_model(model, full_check=False)
     return model
+
+
+def need_style(style: str) -> None:
+    """Raises UnsupportedError: there is no such style."""
+    if style not in STYLES:
+        raise UnsupportedError(f"there is no style '{style}'; the styles are {', '.join(STYLES)}.")
 
 
 def _names(graph: Graph) -> dict[Value, str]:

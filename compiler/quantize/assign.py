@@ -10,7 +10,6 @@ from subbyte.compiler.assignment.pareto import pareto
 from subbyte.compiler.assignment.problem import Assignment, Choice, Problem, problem_of
 from subbyte.compiler.assignment.solve import solve
 from subbyte.compiler.calibration.data import Data
-from subbyte.compiler.errors import UnsupportedError
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.layers import Layer, layers
 from subbyte.compiler.quantize.costs import COSTS
@@ -80,12 +79,9 @@ def assign(
     """The choices of least loss within `budgets`, {name of a cost: limit}.
 
     A layer's loss is measured with its weights rounded as the recipe rounds them.
-    Raises: Infeasible: no choices meet the budgets. UnsupportedError: no such cost or sensitivity.
+    Raises: Infeasible: no choices meet the budgets.
     """
     show = progress or _silent
-    unknown = [name for name in budgets if name not in COSTS]
-    if unknown:
-        raise UnsupportedError(f"there is no cost '{unknown[0]}'; there are {', '.join(COSTS)}")
     tables = {name: COSTS[name].measure(graph, choices, target, show) for name in budgets}
     by_name = {layer.name: layer for layer in layers(graph)}
     rounded: dict[tuple[str, int], Any] = {}

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from subbyte.compiler.assignment.problem import Choice
 from subbyte.compiler.calibration.data import Data
-from subbyte.compiler.exporter import export_model
+from subbyte.compiler.errors import UnsupportedError
+from subbyte.compiler.exporter import export_model, need_style
 from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.macs import multiply_accumulates
@@ -20,12 +21,15 @@ from subbyte.compiler.pipeline import quantized as quantized_graph
 from subbyte.compiler.quantize.activations import activation_bits, activation_grids
 from subbyte.compiler.quantize.assign import DEFAULT_WEIGHT_BITS, Assigned, assign, layer_choices
 from subbyte.compiler.quantize.correct import corrected
+from subbyte.compiler.quantize.costs import COSTS
 from subbyte.compiler.quantize.learn import learn
 from subbyte.compiler.quantize.prepare import import_float, prepared
-from subbyte.compiler.quantize.recipe import LEARNED, Recipe
+from subbyte.compiler.quantize.recipe import BITS, LEARNED, Recipe
 from subbyte.compiler.quantize.statistics import Statistics, gather
 from subbyte.compiler.quantize.weights import rounded_weights, wants_moments
+from subbyte.compiler.sensitivity import SENSITIVITIES
 from subbyte.compiler.target import Target
+from subbyte.compiler.torch_graph.tensors import need_torch
 from subbyte.compiler.version import VERSION
 from subbyte.passes.bias_correction.corrected import with_biases
 from subbyte.passes.insert_quantizers import insert_quantizers
@@ -50,6 +54,7 @@ class Goal:
     budgets: {name of a cost: limit} (compiler/quantize/costs); none: every layer has the recipe's bits.
     weight_bits, activation_bits: to choose from; None: DEFAULT_WEIGHT_BITS, and the recipe's.
     sensitivity: how the loss of a choice is measured. target: what costs of kernels are of.
+    Raises UnsupportedError: there is no such cost, sensitivity or width.
     """
 
     budgets: Mapping[str, float]
@@ -57,6 +62,17 @@ class Goal:
     activation_bits: tuple[int, ...] | None = None
     sensitivity: str = DEFAULT_SENSITIVITY
     target: Target | None = None
+
+    def __post_init__(self) -> None:
+        bits = {str(width): width for width in BITS}
+        for what, names, known in (
+            ("cost", self.budgets, COSTS),
+            ("sensitivity", (self.sensitivity,), SENSITIVITIES),
+            ("width", map(str, (*(self.weight_bits or ()), *(self.activation_bits or ()))), bits),
+        ):
+            for name in names:
+                if name not in known:
+                    raise UnsupportedError(f"there is no {what} '{name}'; there are {', '.join(known)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,9 +119,12 @@ def quantize(
     Raises: ModelError, UnsupportedError, NumericsError, ToolchainError; Infeasible: the budgets cannot be met.
     """
     recipe, show = recipe or Recipe(), progress or _silent
+    need_style(style)  # what cannot be had is refused before the work
+    if recipe.rounding == LEARNED:
+        need_torch()
+    data = data.like(limit=recipe.samples, progress=partial(show, "calibration"))
     imported = model if isinstance(model, Graph) else import_float(model, dims)
     graph = prepared(imported, recipe, data)
-    data.progress = lambda done, total: show("calibration", done, total)
     statistics = gather(graph, data, second_moments=wants_moments(recipe), seed=recipe.seed, checkpoint=checkpoint)
     assigned = None if goal is None or not goal.budgets else _assigned(graph, data, statistics, recipe, goal, show)
     choices = dict(assigned.assignment.choices) if assigned else _uniform(graph, recipe)

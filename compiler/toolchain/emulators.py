@@ -49,8 +49,8 @@ def _starts(program: Path) -> bool:
         subprocess.run([program, "--help"], stdout=subprocess.DEVNULL, timeout=_STARTS_WITHIN_S, check=False)
     except subprocess.TimeoutExpired as error:
         raise ToolchainError(
-            f"'{program.name}' does not even print its help within {_STARTS_WITHIN_S:g} seconds; this machine may be too "
-            "busy, or not run such programs. Run it on a board."
+            f"'{program.name}' does not even print its help within {_STARTS_WITHIN_S:g} seconds; this machine may be "
+            "too busy, or not run such programs. Run it on a board."
         ) from error
     except OSError as error:
         if error.errno == errno.ENOEXEC:

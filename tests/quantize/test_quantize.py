@@ -173,6 +173,22 @@ def test_an_unknown_cost_is_named(images: dict[str, Any]) -> None:
         made("digits_mlp", images, NEAREST, Goal({"joules": 1.0}))
 
 
+@pytest.mark.parametrize(
+    ("goal", "sentence"),
+    [
+        ({"budgets": {}, "sensitivity": "guess"}, "no sensitivity 'guess'; there are kl"),
+        ({"budgets": {}, "weight_bits": (4, 9)}, "no width '9'; there are 1, 2"),
+    ],
+)
+def test_a_goal_that_cannot_be_is_refused(goal: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UnsupportedError, match=sentence):
+        Goal(**goal)
+
+
+def test_a_recipe_says_how_many_samples_are_used(images: dict[str, Any]) -> None:
+    assert made("digits_mlp", images, NEAREST.replace(samples=24)).samples == 24
+
+
 def test_samples_that_do_not_fit_are_named(images: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match="input"):
         quantize(MODELS / "digits_mlp.onnx", Data({"input": np.zeros((4, 1, 1, 9, 9), np.float32)}))
