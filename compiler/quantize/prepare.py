@@ -15,6 +15,10 @@ from subbyte.compiler.ir.layers import layers
 from subbyte.compiler.pass_manager import Pass, Step, run_passes
 from subbyte.compiler.pipeline import find_pass
 from subbyte.compiler.quantize.recipe import Recipe
+from subbyte.compiler.quantize.weights import weight_grid
+from subbyte.passes.rotate_features import rotate_features_by
+from subbyte.passes.scale_salient_weights import scale_salient_weights_for
+from subbyte.passes.unify_normalization_scales import unify_normalization_scales_for
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -55,11 +59,24 @@ def preparing_passes(recipe: Recipe) -> tuple[Pass, ...]:
     ]
     if recipe.merge:
         names += ["merge_branches", "merge_products"]
+    found = [find_pass(name) for name in names]
     if recipe.smooth != "none":
-        names.append(recipe.smooth)
-    if recipe.equalize:
-        names += ["split_clips", "equalize_layers"]  # the clip of a ReLU6 would hold the channels together
-    return tuple(find_pass(name) for name in (*names, "remove_dead_nodes"))
+        found.append(_smoothing(recipe))
+    if recipe.equalize:  # the clip of a ReLU6 would hold the channels together
+        found += [find_pass("split_clips"), find_pass("equalize_layers")]
+    return (*found, find_pass("remove_dead_nodes"))
+
+
+def _smoothing(recipe: Recipe) -> Pass:
+    """The pass that `recipe.smooth` names, for the recipe's widths and seed."""
+    match recipe.smooth:
+        case "scale_salient_weights":
+            return scale_salient_weights_for(weight_grid(recipe, recipe.weight_bits))
+        case "unify_normalization_scales":
+            return unify_normalization_scales_for(recipe.activation_bits)
+        case "rotate_features":
+            return rotate_features_by(recipe.seed)
+    return find_pass(recipe.smooth)
 
 
 def prepared(graph: Graph, recipe: Recipe, data: Data | None, on_step: Callable[[Step], None] | None = None) -> Graph:
