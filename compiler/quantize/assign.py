@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from subbyte.compiler.calibration.data import Data
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.layers import Layer, layers
 from subbyte.compiler.quantize.costs import COSTS
-from subbyte.compiler.quantize.costs.cost import CostTable
+from subbyte.compiler.quantize.costs.cost import Progress
 from subbyte.compiler.quantize.recipe import Recipe
 from subbyte.compiler.quantize.statistics import Statistics
 from subbyte.compiler.quantize.weights import rounded_layer
@@ -28,13 +28,12 @@ DEFAULT_WEIGHT_BITS = (2, 3, 4, 5, 6, 8)
 class Assigned:
     """What was decided, of what, and what else could have been.
 
-    tables: of every cost that has a budget. front: the best assignments over the first budget's cost.
-    uniform: what each single choice for all layers comes to, where every layer has it.
+    front: the best assignments over the first budget's cost. uniform: what each single choice for all layers comes to,
+    where every layer has it.
     """
 
     problem: Problem
     assignment: Assignment
-    tables: Mapping[str, CostTable]
     front: tuple[Assignment, ...]
     uniform: Mapping[Choice, Assignment]
 
@@ -73,15 +72,14 @@ def assign(
     *,
     sensitivity: str,
     target: Target | None,
+    show: Progress,
     points: int = 16,
-    progress: Callable[[str, int, int | None], None] | None = None,
 ) -> Assigned:
     """The choices of least loss within `budgets`, {name of a cost: limit}.
 
     A layer's loss is measured with its weights rounded as the recipe rounds them.
     Raises: Infeasible: no choices meet the budgets.
     """
-    show = progress or _silent
     tables = {name: COSTS[name].measure(graph, choices, target, show) for name in budgets}
     by_name = {layer.name: layer for layer in layers(graph)}
     rounded: dict[tuple[str, int], Any] = {}
@@ -111,9 +109,7 @@ def assign(
     )
     assignment = solve(problem)
     open_problem = replace(problem, budgets={})
-    return Assigned(
-        problem, assignment, tables, pareto(open_problem, next(iter(budgets)), points), _uniform(open_problem)
-    )
+    return Assigned(problem, assignment, pareto(open_problem, next(iter(budgets)), points), _uniform(open_problem))
 
 
 def _uniform(problem: Problem) -> dict[Choice, Assignment]:
@@ -124,7 +120,3 @@ def _uniform(problem: Problem) -> dict[Choice, Assignment]:
         if all(len(of) == 1 or choice in of for of in problem.choices):
             found[choice] = problem.assignment([0 if len(of) == 1 else of.index(choice) for of in problem.choices])
     return found
-
-
-def _silent(what: str, done: int, total: int | None) -> None:
-    """No progress is shown."""

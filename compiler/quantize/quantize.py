@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from subbyte.compiler.quantize.activations import activation_bits, activation_gr
 from subbyte.compiler.quantize.assign import DEFAULT_WEIGHT_BITS, Assigned, assign, layer_choices
 from subbyte.compiler.quantize.correct import corrected
 from subbyte.compiler.quantize.costs import COSTS
+from subbyte.compiler.quantize.costs.cost import Progress
 from subbyte.compiler.quantize.learn import learn
 from subbyte.compiler.quantize.prepare import import_float, prepared
 from subbyte.compiler.quantize.recipe import BITS, LEARNED, Recipe
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from subbyte.compiler.quantize.prepare import Model
-
-Progress = Callable[[str, int, "int | None"], None]
-"""Called with what is being done, how much of it is, and how much there is where that is known."""
 
 DEFAULT_SENSITIVITY = "kl"
 FEW_SAMPLES = 16
@@ -155,7 +153,7 @@ def _assigned(graph: Graph, data: Data, statistics: Statistics, recipe: Recipe, 
         goal.budgets,
         sensitivity=goal.sensitivity,
         target=goal.target,
-        progress=show,
+        show=show,
     )
 
 

@@ -17,9 +17,10 @@ from subbyte.compiler.calibration.files import file_source
 from subbyte.compiler.calibration.images import Preprocessing
 from subbyte.compiler.errors import ModelError
 from subbyte.compiler.ir.graph import Graph
+from subbyte.compiler.quantize.costs.cost import Progress
 from subbyte.compiler.quantize.judge import answers, distance
 from subbyte.compiler.quantize.prepare import import_float
-from subbyte.compiler.quantize.quantize import Goal, Progress, Quantized, quantize
+from subbyte.compiler.quantize.quantize import Goal, Quantized, quantize
 from subbyte.compiler.quantize.recipe import Recipe
 from subbyte.compiler.quantize.search.features import graph_statistics
 from subbyte.compiler.quantize.search.space import Space
