@@ -54,7 +54,7 @@ class SearchSteps(StepForm):
 class FixedPoint(StepForm):
     """y = clamp((acc * multiplier + offset) >> shift, low, high) + sum over e of (acc == at[e]) * add[e].
 
-    multiplier, offset: int64 [rows]; shift: of all rows; at, add: int64 [rows, exceptions], add 0 where there are fewer.
+    multiplier, offset: int64 [rows]; shift: of all rows; at, add: int64 [rows, exceptions], add 0 where a row has less.
     """
 
     multiplier: Codes

@@ -128,8 +128,8 @@ class Resize(Actor):
 class Product(Enum):
     """How a lane multiplies.
 
-    MULTIPLY: by a multiplier. XNOR: by XNOR and a count of ones; both factors are bipolar. ADD: by adding, leaving out or
-    subtracting; weights are -1, 0, 1. SHIFT: by shifts and adds; weights are sums of few signed powers of two.
+    MULTIPLY: by a multiplier. XNOR: by XNOR and a count of ones; both factors are bipolar. ADD: by adding, leaving
+    out or subtracting; weights are -1, 0, 1. SHIFT: by shifts and adds; weights are sums of few powers of two.
     """
 
     MULTIPLY = "multiply"
