@@ -296,6 +296,7 @@ class Target:
     programs_may_run_here: bool = False  # this machine may run its programs: those of 32 bits on an Arm of 64
     emulator: tuple[str, ...] = ()  # what runs its static programs elsewhere: ("qemu-aarch64", "-cpu", "cortex-a72")
     tuning: tuple[TuningRecord, ...] = field(repr=False, default=())  # choices that were measured, by ONNX node
+    language: str = "c"  # of what is generated: "c", a bundle; "hls", a project for high-level synthesis
 
     def kernels_for(self, op: type[Node]) -> Iterator[Kernel]:
         """The rows for operations of type `op`, in the order of the table."""
