@@ -1,0 +1,106 @@
+"""Golden vectors: what every stream of a design carries, sample by sample, as words in files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from subbyte.compiler.errors import GraphError
+from subbyte.targets.hls.actors import Design, Fork, SlidingWindow, WindowOrder
+from subbyte.targets.hls.reference import reference
+from subbyte.targets.hls.streams import Codes, Stream, StreamType
+
+Frames = Codes | Callable[[int], Codes]
+
+
+@dataclass(frozen=True, eq=False)
+class Golden:
+    """Samples and the streams whose frames are known; those of the design's inputs must be, others may.
+
+    frames: by stream name int64 [samples, pixels, runs, channels], or a function from the sample to [pixels, runs,
+    channels]. Streams that are left out are computed by `reference` from what comes before them.
+    """
+
+    samples: int
+    frames: Mapping[str, Frames]
+
+    def frame(self, stream: Stream, sample: int) -> Codes | None:
+        """The frame of a stream; None where it is not known.  Raises GraphError: it does not fit the stream."""
+        known = self.frames.get(stream.name)
+        if known is None:
+            return None
+        codes = np.asarray(known(sample) if callable(known) else known[sample], np.int64)
+        shape = (stream.type.pixels, stream.type.runs, stream.type.channels)
+        element = stream.type.element
+        if codes.shape != shape:
+            raise GraphError(
+                f"the golden frame of stream '{stream.name}' is {list(codes.shape)}; its pixels, runs and channels are "
+                f"{list(shape)}"
+            )
+        if codes.size and (codes.min() < element.low or codes.max() > element.high):
+            raise GraphError(
+                f"the golden frame of stream '{stream.name}' holds the codes {codes.min()}..{codes.max()}; its lanes "
+                f"carry {element.low}..{element.high}"
+            )
+        return codes
+
+
+def golden_words(design: Design, golden: Golden) -> dict[str, bytes]:
+    """The words of every stream, one sample after the other: ceil(word bits / 8) bytes each, lowest first.
+
+    Raises GraphError: there are no samples, a stream is named that the design lacks, an input has no frames.
+    """
+    unknown = sorted(set(golden.frames) - {stream.name for stream in design.streams})
+    if golden.samples < 1 or unknown:
+        found = f"frames of unknown streams: {', '.join(unknown)}" if unknown else f"{golden.samples} samples"
+        raise GraphError(f"the golden vectors of '{design.name}' have {found}; known streams and a sample are needed")
+    ordered_by_channels = channels_first(design)
+    words: dict[str, list[bytes]] = {stream.name: [] for stream in design.streams}
+    for sample in range(golden.samples):
+        for stream, frame in frames_of(design, golden, sample).items():
+            words[stream.name].append(word_bytes(frame, stream.type, stream.name in ordered_by_channels))
+    return {name: b"".join(parts) for name, parts in words.items()}
+
+
+def frames_of(design: Design, golden: Golden, sample: int) -> dict[Stream, Codes]:
+    """The frame of every stream for one sample, in the order of `design.streams`."""
+    frames: dict[Stream, Codes] = {}
+    for stream in design.inputs:
+        frame = golden.frame(stream, sample)
+        if frame is None:
+            raise GraphError(f"stream '{stream.name}' comes from the bus and has no golden frames")
+        frames[stream] = frame
+    for actor in design.actors:
+        known = [golden.frame(stream, sample) for stream in actor.outputs]
+        computed: tuple[Codes, ...] = ()
+        if any(frame is None for frame in known):
+            computed = reference(actor, *(frames[stream] for stream in actor.inputs))
+        for number, (stream, frame) in enumerate(zip(actor.outputs, known, strict=True)):
+            frames[stream] = computed[number] if frame is None else frame
+    return frames
+
+
+def channels_first(design: Design) -> frozenset[str]:
+    """The streams whose words come in the order CHANNELS: windows in it, and copies of them."""
+    found: set[str] = set()
+    for actor in design.actors:
+        match actor:
+            case SlidingWindow(order=WindowOrder.CHANNELS, taps_per_word=1):
+                found.add(actor.y.name)
+            case Fork() if actor.x.name in found:
+                found |= {stream.name for stream in actor.outputs}
+    return frozenset(found)
+
+
+def word_bytes(frame: Codes, of_type: StreamType, channels_first: bool = False) -> bytes:
+    """`words_of(frame, of_type, channels_first)`, each word as ceil(word bits / 8) bytes, lowest first."""
+    lanes, bits, per_run = of_type.lanes, of_type.element.bits, of_type.words_per_run
+    padded = np.zeros((of_type.pixels, of_type.runs, per_run * lanes), np.int64)
+    padded[:, :, : of_type.channels] = of_type.element.encode(frame.reshape(of_type.pixels, of_type.runs, -1))
+    words = padded.reshape(of_type.pixels, of_type.runs, per_run, lanes)
+    if channels_first:
+        words = words.transpose(0, 2, 1, 3)
+    digits = (words.reshape(-1, lanes)[:, :, None] >> np.arange(bits)) & 1
+    return np.packbits(digits.astype(np.uint8).reshape(len(digits), -1), axis=1, bitorder="little").tobytes()
