@@ -11,8 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from subbyte.compiler import knobs
-from subbyte.compiler.errors import UnsupportedError
+from subbyte.compiler.errors import ModelError, UnsupportedError
 from subbyte.compiler.ir.graph import Graph, Stage
+from subbyte.compiler.ir.grids import grid_text
+from subbyte.compiler.ir.plan import ActivationGrid, Plan
 from subbyte.compiler.pass_manager import Pass, Step, run_passes
 from subbyte.compiler.target import Target
 from subbyte.compiler.tuning import TuningRecord
@@ -32,6 +34,7 @@ from subbyte.passes.fuse_activation import fuse_activation
 from subbyte.passes.fuse_padding import fuse_padding
 from subbyte.passes.fuse_repacks import fuse_repacks
 from subbyte.passes.fuse_scales import fuse_scales
+from subbyte.passes.insert_quantizers import insert_quantizers
 from subbyte.passes.keep_codebooks import keep_codebooks
 from subbyte.passes.keep_weights_packed import keep_weights_packed
 from subbyte.passes.lower_to_kernels import lower_to_kernels
@@ -71,6 +74,8 @@ class Options:
     remove_work: leave out what range analysis proves constant or unused; the numbers are the same either way.
     activation_bits: 8: float activations of weight-only matrix products become 8-bit codes while the model runs.
     tuning: kernels and values of their knobs by ONNX node, where the cost model is not to choose; no number changes.
+    input_grids: float inputs by name whose values are taken to lie on a grid: they are quantized to it first, so that
+        what follows can be integers. Numbers change where values do not lie on it.
     """
 
     dims: Mapping[str, int] = field(default_factory=dict)
@@ -83,6 +88,7 @@ class Options:
     remove_work: bool = True
     activation_bits: int | None = None
     tuning: tuple[TuningRecord, ...] = ()
+    input_grids: Mapping[str, ActivationGrid] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.activation_bits not in (8, None):
@@ -101,12 +107,14 @@ class Options:
             "remove_work": self.remove_work,
             "activation_bits": self.activation_bits,
             "tuning": [record.as_dict() for record in self.tuning],
+            "input_grids": {name: grid_text(grid) for name, grid in self.input_grids.items()},
         }
 
 
 def meaning_passes(options: Options) -> tuple[Pass, ...]:
     """Importer's graph -> QUANTIZED: the model's meaning. Only these may move a number, each by what it declares."""
     passes: list[Pass] = [
+        *([insert_quantizers(Plan(activations=options.input_grids))] if options.input_grids else []),
         fold_constants,
         recognize_fake_quantize,  # before the weights of fake-quantized products are scaled
         recognize_normalization,
@@ -185,6 +193,7 @@ def quantized(
     """
     options = options or Options()
     graph = _imported(model, options)
+    _need_float_inputs(graph, options.input_grids)
     return graph if graph.stage is Stage.QUANTIZED else _run(graph, meaning_passes(options), None, on_step)
 
 
@@ -226,6 +235,16 @@ def _imported(model: Model | Graph, options: Options) -> Graph:
     from subbyte.compiler.importer import import_model
 
     return import_model(model, dims=dict(options.dims))
+
+
+def _need_float_inputs(graph: Graph, grids: Mapping[str, ActivationGrid]) -> None:
+    floats = [node.name for node in graph.inputs if node.type.dtype.is_float]
+    stray = sorted(set(grids) - set(floats))
+    if stray:
+        raise ModelError(
+            f"a grid is given for '{stray[0]}', which is no float input of the model; "
+            f"{'those are ' + ', '.join(map(repr, floats)) if floats else 'it has none'}"
+        )
 
 
 def _run(

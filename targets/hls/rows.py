@@ -10,7 +10,7 @@ from subbyte.compiler.ir import ops, ops_indexing, qops
 from subbyte.compiler.ir.macs import multiply_accumulates
 from subbyte.compiler.ir.node import Node
 from subbyte.compiler.target import Kernel, Storage, TargetFacts
-from subbyte.targets.hls.network.support import reason_against
+from subbyte.targets.hls.support import reason_against
 
 HEADERS = Path(__file__).parent / "kernels"
 

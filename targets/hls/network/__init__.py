@@ -23,8 +23,8 @@ from subbyte.targets.hls.network.frames import (
     rows_geometry,
     rows_order,
 )
-from subbyte.targets.hls.network.support import reason_against
 from subbyte.targets.hls.streams import Codes, Element
+from subbyte.targets.hls.support import reason_against
 from subbyte.targets.hls.texts import identifier
 
 _ADD: dict[type[Node], Callable[[Builder, Any], None]] = {
