@@ -2,5 +2,6 @@
 
 from subbyte.targets.hls.codes import argmax, map
 from subbyte.targets.hls.movement import channels, convert, fork
+from subbyte.targets.hls.products import depthwise, matrix_vector
 
-__all__ = ["argmax", "channels", "convert", "fork", "map"]
+__all__ = ["argmax", "channels", "convert", "depthwise", "fork", "map", "matrix_vector"]
