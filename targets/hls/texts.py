@@ -1,4 +1,4 @@
-"""Names and texts that go into the files of a project: whatever stands in a model, C++, Tcl and make stay well-formed."""
+"""Names and texts for the files of a project: whatever stands in a model, C++, Tcl and make stay well-formed."""
 
 from __future__ import annotations
 

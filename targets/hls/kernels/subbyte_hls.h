@@ -22,6 +22,13 @@
 #define SUBBYTE_DEPTH(stream, words) ((void)0)
 #endif
 
+// SUBBYTE_PROBE(stream, name, width) shows the testbench what a process has written (tb/subbyte_probe.h).
+#if defined(SUBBYTE_PROBES) && !defined(__SYNTHESIS__)
+#include "subbyte_probe.h"
+#else
+#define SUBBYTE_PROBE(stream, name, width) ((void)0)
+#endif
+
 namespace subbyte_hls {
 
 enum Sign { UNSIGNED = 0, SIGNED = 1, BIPOLAR = 2 };
