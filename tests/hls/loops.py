@@ -72,3 +72,30 @@ def fork_and_join(words: int, hold: int, latency: int = 3, bits: int = 8) -> Des
         (x,),
         (y,),
     )
+
+
+def random_design(generator: np.random.Generator) -> Design:
+    """Chains, forks and joins of loops with random traces; some deadlock whatever the depths."""
+
+    def moves(iterations: int, words: int) -> list[int]:
+        return sorted(generator.choice(iterations, words, replace=False).tolist())
+
+    open_streams = [stream(f"x{number}", int(generator.integers(1, 8))) for number in range(generator.integers(1, 3))]
+    inputs = tuple(open_streams)
+    actors: list[Loop] = []
+    made = 0
+    for number in range(int(generator.integers(2, 8))):
+        taken = [
+            open_streams.pop(int(generator.integers(len(open_streams))))
+            for _ in range(generator.integers(1, 3))
+            if open_streams
+        ]
+        words = [int(generator.integers(1, 8)) for _ in range(generator.integers(1, 3))]
+        given = [stream(f"s{made + port}", count) for port, count in enumerate(words)]
+        made += len(given)
+        iterations = max(x.type.words for x in (*taken, *given)) + int(generator.integers(0, 6))
+        reads = [(x, moves(iterations, x.type.words)) for x in taken]
+        writes = [(y, moves(iterations, y.type.words)) for y in given]
+        actors.append(loop(f"a{number}", iterations, reads, writes, int(generator.integers(0, 9))))
+        open_streams += given
+    return Design("random", tuple(actors), inputs, tuple(open_streams))
