@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+
+from subbyte.compiler.errors import NumericsError
 from subbyte.compiler.numerics.arrays import Codes
-from subbyte.compiler.numerics.step_forms import StepForm
+from subbyte.compiler.numerics.step_forms import StepForm, apply_steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,3 +35,15 @@ class PairSteps(PairForm):
     right: Codes
     product: bool
     steps: StepForm
+
+
+def apply_pair(form: PairForm, a: Any, b: Any) -> Codes:
+    """What `form` makes of two arrays of codes, which broadcast against each other."""
+    left, right = np.asarray(a, np.int64) - form.a_low, np.asarray(b, np.int64) - form.b_low
+    match form:
+        case PairTable(table=table):
+            return np.asarray(table[left, right], np.int64)
+        case PairSteps(left=of_a, right=of_b, product=product, steps=steps):
+            joined = of_a[left] * of_b[right] if product else of_a[left] + of_b[right]
+            return apply_steps(steps, joined[..., None])[..., 0]
+    raise NumericsError(f"a {type(form).__name__} is no form of pairs")

@@ -1,0 +1,23 @@
+"""Which integer form a staircase gets: comparisons for few steps, fixed point where it fits, or a search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from subbyte.compiler.numerics.staircase import Staircase
+from subbyte.compiler.numerics.step_forms import CompareSteps, SearchSteps, StepForm
+
+
+@dataclass(frozen=True)
+class StepPreferences:
+    """compared: the most steps that are compared at once."""
+
+    compared: int = 15
+
+
+def choose_step_form(staircase: Staircase, preferences: StepPreferences | None = None) -> StepForm:
+    """The cheapest form that equals `staircase` for every accumulator that it was proved for."""
+    wanted = preferences or StepPreferences()
+    if staircase.count <= wanted.compared:
+        return CompareSteps(staircase)
+    return SearchSteps(staircase)
