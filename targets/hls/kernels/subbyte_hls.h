@@ -17,7 +17,7 @@
 #include "subbyte_cycles.h"
 #else
 #define SUBBYTE_CYCLE() ((void)0)
-#define SUBBYTE_PROCESS(name, call) call
+#define SUBBYTE_PROCESS(name, ...) __VA_ARGS__
 #define SUBBYTE_DATAFLOW_END() ((void)0)
 #define SUBBYTE_DEPTH(stream, words) ((void)0)
 #endif

@@ -12,7 +12,7 @@ inline long long& iteration() {
 }  // namespace subbyte_cycles
 
 #define SUBBYTE_CYCLE() (++subbyte_cycles::iteration())
-#define SUBBYTE_PROCESS(name, call) call
+#define SUBBYTE_PROCESS(name, ...) __VA_ARGS__
 #define SUBBYTE_DATAFLOW_END() ((void)0)
 #define SUBBYTE_DEPTH(stream, words) ((void)0)
 

@@ -36,7 +36,7 @@
 #include "subbyte_coroutine.h"
 
 #define SUBBYTE_CYCLE() subbyte_cycles::next_iteration()
-#define SUBBYTE_PROCESS(name, call) subbyte_cycles::start_process(#name, #call, [&] { call; })
+#define SUBBYTE_PROCESS(name, ...) subbyte_cycles::start_process(#name, #__VA_ARGS__, [&] { __VA_ARGS__; })
 #define SUBBYTE_DATAFLOW_END() subbyte_cycles::run_processes()
 #define SUBBYTE_DEPTH(stream, words) subbyte_cycles::set_depth((stream).channel(), words)
 
