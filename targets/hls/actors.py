@@ -138,6 +138,14 @@ class Product(Enum):
     SHIFT = "shift"
 
 
+class Multiplier(Enum):
+    """What the multipliers of MULTIPLY are made of: the HLS tool's choice, DSP slices, or LUTs."""
+
+    AUTO = "auto"
+    DSP = "dsp"
+    FABRIC = "fabric"
+
+
 @dataclass(frozen=True, eq=False)
 class MatrixVector(Actor):
     """For each pixel: y[o] = steps(sum over runs r and channels c of x[r][c] * weights[o][r][c] + bias[o]).
@@ -147,6 +155,7 @@ class MatrixVector(Actor):
 
     weights: int64 [outputs, runs, channels], zero point taken off; bias: int64 [outputs], zero points of x in it.
     sums: every partial and finished sum, bias included. terms: of SHIFT, the most signed powers of two in a weight.
+    multiplier: of MULTIPLY, what it is made of.
     """
 
     weights: Codes
@@ -155,6 +164,7 @@ class MatrixVector(Actor):
     steps: StepForm
     product: Product
     terms: int = 0
+    multiplier: Multiplier = Multiplier.AUTO
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +182,7 @@ class DepthwiseVector(Actor):
     steps: StepForm
     product: Product
     terms: int = 0
+    multiplier: Multiplier = Multiplier.AUTO
 
 
 # Codes one by one -----------------------------------------------------------------------------------------------------

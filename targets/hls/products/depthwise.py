@@ -11,7 +11,7 @@ from subbyte.targets.hls.codes.steps import steps_text
 from subbyte.targets.hls.instance import Instance, instance
 from subbyte.targets.hls.products.latency import products_latency
 from subbyte.targets.hls.products.roms import bias_text, packed, padded, rom_text, signed_bits
-from subbyte.targets.hls.products.weights import Multiplier, WeightBits, weight_bits
+from subbyte.targets.hls.products.weights import WeightBits, weight_bits
 from subbyte.targets.hls.reference import reference
 from subbyte.targets.hls.streams import Codes
 from subbyte.targets.hls.trace import Trace, trace
@@ -48,14 +48,9 @@ def weight_words(actor: DepthwiseVector, weights: WeightBits) -> list[int]:
 
 @instance.register
 def instance_depthwise(actor: DepthwiseVector) -> Instance:
-    return depthwise_instance(actor)
-
-
-def depthwise_instance(actor: DepthwiseVector, multiplier: Multiplier = Multiplier.AUTO) -> Instance:
-    """The C++ of `actor`, whose MULTIPLY is bound to `multiplier`."""
     check(actor)
     x, y = actor.x.type, actor.y.type
-    weights = weight_bits(actor, multiplier)
+    weights = weight_bits(actor)
     bias = actor.bias - weights.excess * x.runs
     steps = steps_text(actor.name, actor.steps, actor.sums, y.element, y.lanes, y.channels)
     sum_bits = signed_bits(actor.sums)

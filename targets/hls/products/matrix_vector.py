@@ -11,7 +11,7 @@ from subbyte.targets.hls.codes.steps import steps_text
 from subbyte.targets.hls.instance import Instance, instance
 from subbyte.targets.hls.products.latency import products_latency
 from subbyte.targets.hls.products.roms import bias_text, packed, padded, roms_text, signed_bits
-from subbyte.targets.hls.products.weights import Multiplier, WeightBits, weight_bits
+from subbyte.targets.hls.products.weights import WeightBits, weight_bits
 from subbyte.targets.hls.reference import reference
 from subbyte.targets.hls.streams import Codes
 from subbyte.targets.hls.trace import Trace, trace
@@ -55,14 +55,9 @@ def weight_words(actor: MatrixVector, weights: WeightBits) -> list[list[int]]:
 
 @instance.register
 def instance_matrix_vector(actor: MatrixVector) -> Instance:
-    return matrix_vector_instance(actor)
-
-
-def matrix_vector_instance(actor: MatrixVector, multiplier: Multiplier = Multiplier.AUTO) -> Instance:
-    """The C++ of `actor`, whose MULTIPLY is bound to `multiplier`."""
     check(actor)
     x, y = actor.x.type, actor.y.type
-    weights = weight_bits(actor, multiplier)
+    weights = weight_bits(actor)
     bias = actor.bias - weights.excess * x.runs * x.channels
     steps = steps_text(actor.name, actor.steps, actor.sums, y.element, y.lanes, y.channels)
     sum_bits = signed_bits(actor.sums)

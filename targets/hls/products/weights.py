@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 
 from subbyte.compiler.errors import GraphError
-from subbyte.targets.hls.actors import DepthwiseVector, MatrixVector, Product
+from subbyte.targets.hls.actors import DepthwiseVector, MatrixVector, Multiplier, Product
 from subbyte.targets.hls.products.choice import canonical_digits, signed_digits
 from subbyte.targets.hls.streams import Codes, Element
 from subbyte.targets.hls.texts import sign
 
-
-class Multiplier(Enum):
-    """What a MULTIPLY is bound to: the tool's choice, DSP slices, or LUTs. The values are types of the header."""
-
-    AUTO = "Multiply"
-    DSP = "MultiplyInDsp"
-    FABRIC = "MultiplyInFabric"
+_MULTIPLY = {
+    Multiplier.AUTO: "Multiply",
+    Multiplier.DSP: "MultiplyInDsp",
+    Multiplier.FABRIC: "MultiplyInFabric",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +33,7 @@ class WeightBits:
     excess: int = 0
 
 
-def weight_bits(actor: MatrixVector | DepthwiseVector, multiplier: Multiplier = Multiplier.AUTO) -> WeightBits:
+def weight_bits(actor: MatrixVector | DepthwiseVector) -> WeightBits:
     """The weights of `actor` for its product.
 
     Raises: GraphError: the product cannot multiply codes of x by these weights.
@@ -59,7 +56,7 @@ def weight_bits(actor: MatrixVector | DepthwiseVector, multiplier: Multiplier = 
             return _shifts(actor.name, weights, actor.terms, codes)
         case Product.MULTIPLY:
             factor = Element(min(int(weights.min()), 0), max(int(weights.max()), 0))
-            c_type = f"subbyte_hls::{multiplier.value}<{codes}, {factor.bits}, {sign(factor)}>"
+            c_type = f"subbyte_hls::{_MULTIPLY[actor.multiplier]}<{codes}, {factor.bits}, {sign(factor)}>"
             return WeightBits(c_type, factor.bits, factor.encode(weights))
 
 
