@@ -1,4 +1,4 @@
-"""Fork, Convert, ConcatChannels, SplitChannels, MapCodes and ArgMaxCodes: C++ == reference, loops == trace."""
+"""Actors that move, map and combine codes: C++ == reference, loops == trace."""
 
 from __future__ import annotations
 
@@ -12,7 +12,19 @@ import pytest
 
 import subbyte.targets.hls.registry  # noqa: F401
 from subbyte.compiler.errors import GraphError, UnsupportedError
-from subbyte.targets.hls.actors import Actor, ArgMaxCodes, ConcatChannels, Convert, Fork, MapCodes, SplitChannels
+from subbyte.compiler.numerics.pair_forms import PairSteps, PairTable
+from subbyte.compiler.numerics.staircase import Staircase
+from subbyte.compiler.numerics.step_forms import CompareSteps
+from subbyte.targets.hls.actors import (
+    Actor,
+    ArgMaxCodes,
+    CombineCodes,
+    ConcatChannels,
+    Convert,
+    Fork,
+    MapCodes,
+    SplitChannels,
+)
 from subbyte.targets.hls.instance import instance
 from subbyte.targets.hls.streams import Codes, Element, Stream, StreamType
 from subbyte.targets.hls.trace import trace
@@ -93,6 +105,20 @@ def tables() -> Iterator[Actor]:
     yield MapCodes(name(), (windows,), (stream(CRUMB, 2, 1, 3, 2, runs=4),), table(generator, 3, NIBBLE, CRUMB))
 
 
+def combinations() -> Iterator[Actor]:
+    """Tables and sums of pairs; streams of other bits than each other."""
+    generator = np.random.default_rng(11)
+    steps = CompareSteps(Staircase([[-20, 0, 5, 30]], [[-2, -1, 0, 1, 7]], [-200], [200]))
+    for (a, b, y), lanes in product(((NIBBLE, CRUMB, BYTE), (SHIFTED, NIBBLE, BINARY)), (1, 3, 4, 5)):
+        form = PairTable(a.low, b.low, table(generator, a.high - a.low + 1, b, y))
+        streams = tuple(stream(element, 3, 1, 8, lanes) for element in (a, b, y))
+        yield CombineCodes(name(), streams[:2], streams[2:], form)
+    for is_product, lanes in product((False, True), (1, 3)):
+        left, right = np.arange(-8, 8) * 4 + 1, generator.integers(-3, 4, 4)
+        streams = tuple(stream(element, 3, 1, 4, lanes) for element in (NIBBLE, CRUMB, NIBBLE))
+        yield CombineCodes(name(), streams[:2], streams[2:], PairSteps(-8, 0, left, right, is_product, steps))
+
+
 def largest() -> Iterator[Actor]:
     for element, lanes, last in product((CRUMB, NIBBLE, BINARY, BYTE), (1, 3, 4, 5), (False, True)):
         x = stream(element, 2, 2, 10, lanes)
@@ -102,7 +128,7 @@ def largest() -> Iterator[Actor]:
 
 
 def all_cases() -> list[Case]:
-    actors = [*conversions(), *movements(), *tables(), *largest()]
+    actors = [*conversions(), *movements(), *tables(), *combinations(), *largest()]
     cases = [random_case(actor, seed=seed) for seed, actor in enumerate(actors)]
     for element, last in product((CRUMB, BYTE), (False, True)):  # ties, and codes below every bit of padding
         x = stream(element, 1, 1, 5, 3)
@@ -118,7 +144,7 @@ def test_compiled_actors_equal_reference_and_trace(tmp_path: Path) -> None:
 
 
 def test_under_sanitizers(tmp_path: Path) -> None:
-    cases = all_cases()[::4]
+    cases = all_cases()[::5]
     check(cases, build(cases, tmp_path, flags=SANITIZERS))
 
 
@@ -151,6 +177,7 @@ def refused() -> Iterator[tuple[Actor, type[Exception], str]]:
     odd = stream(BYTE, 1, 1, 5, 2)
     yield SplitChannels("d", (stream(BYTE, 1, 1, 10, 2),), (odd, odd)), GraphError, "lanes divide the channels"
     yield MapCodes("m", (four,), (four,), np.zeros((1, 16), np.int64)), GraphError, "has tables"
+    yield CombineCodes("p", (four, six), (four,), PairTable(0, 0, np.zeros((1, 1)))), GraphError, "must be equal"
     wide = stream(Element(0, 1 << 16), 1, 1, 4, 2)
     yield MapCodes("m", (wide,), (four,), np.zeros((1, 65537), np.int64)), UnsupportedError, "codes of 17 bits"
     yield ArgMaxCodes("a", (four,), (stream(CRUMB, 1, 1, 4, 2),)), GraphError, "one code a pixel"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from subbyte.compiler.errors import GraphError, UnsupportedError
@@ -31,9 +33,7 @@ def rom(actor: MapCodes) -> Codes:
             f"so requantize to fewer before"
         )
     step = 2 if x.element.bipolar else 1
-    if actor.table.shape not in {(1, codes), (x.channels, codes)} or x != type(x)(
-        x.element, y.height, y.width, y.channels, y.lanes, y.runs
-    ):
+    if actor.table.shape not in {(1, codes), (x.channels, codes)} or replace(y, element=x.element) != x:
         raise GraphError(
             f"actor '{actor.name}' has tables {actor.table.shape} between streams {x} and {y}; one for all channels or "
             f"one for each is needed, [1 or {x.channels}, {codes}], and streams of one shape"
