@@ -82,14 +82,12 @@ def _every_pair(node: QBinary, a: Codes, b: Codes) -> Codes:
 
 
 def _codes(node: QBinary, name: str, value: Value) -> Codes:
-    """All codes that an operand may have."""
+    """All codes that an operand may have, and the 0 between bipolar ones."""
     if value.type.quant is None or not value.type.quant.is_static or value.type.quant.axis is not None:
         raise UnsupportedError(
             f"{node.label}: {name} is {value.type}; integer forms are made for codes with one constant scale"
         )
     low, high = value.type.code_range()
-    if value.type.dtype.kind == "bipolar":
-        return np.array([-1, 1])
     return np.arange(low, high + 1)
 
 

@@ -83,7 +83,7 @@ class _Arrays:
         by_lane = padded.reshape(folds, lanes, *rows.shape[1:]).swapaxes(0, 1)
         array = f"{self.name}_{suffix}"
         extents = "".join(f"[{extent}]" for extent in by_lane.shape)
-        self._texts.append(f"static const {c_type} {array}{extents} = {_braces(by_lane, '    ')};\n")
+        self._texts.append(f"static const {c_type} {array}{extents} = {braces(by_lane, '    ')};\n")
         if lanes > 1:
             self.pragmas.append(f"ARRAY_PARTITION variable = {array} complete dim = 1")
         if partition and by_lane.ndim == 3 and by_lane.shape[2] > 1:
@@ -171,10 +171,10 @@ def _sum_bits(sums: Element, *steps: Codes) -> int:
     return signed_bits(np.concatenate([*(values.reshape(-1) for values in steps), [sums.low, sums.high]]))
 
 
-def _braces(values: Codes, indent: str) -> str:
+def braces(values: Codes, indent: str) -> str:
     """An initializer; rows of numbers are wrapped."""
     if values.ndim > 1:
-        rows = [_braces(row, indent + "    ") for row in values]
+        rows = [braces(row, indent + "    ") for row in values]
         joined = "{" + ", ".join(rows) + "}"
         if len(joined) + len(indent) <= 100 and "\n" not in joined:
             return joined
