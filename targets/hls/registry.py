@@ -3,5 +3,6 @@
 from subbyte.targets.hls.codes import argmax, combine, map
 from subbyte.targets.hls.movement import channels, convert, fork
 from subbyte.targets.hls.products import depthwise, matrix_vector
+from subbyte.targets.hls.windows import sliding_window
 
-__all__ = ["argmax", "channels", "combine", "convert", "depthwise", "fork", "map", "matrix_vector"]
+__all__ = ["argmax", "channels", "combine", "convert", "depthwise", "fork", "map", "matrix_vector", "sliding_window"]

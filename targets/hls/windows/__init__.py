@@ -1,0 +1,1 @@
+"""Actors that look at several pixels: sliding windows, pools over windows and frames, nearest neighbours."""
