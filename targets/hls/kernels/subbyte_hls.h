@@ -25,6 +25,7 @@
 // SUBBYTE_PROBE(stream, name, width) shows the testbench what a process has written (tb/subbyte_probe.h).
 #if defined(SUBBYTE_PROBES) && !defined(__SYNTHESIS__)
 #include "subbyte_probe.h"
+#define SUBBYTE_PROBE(stream, name, width) subbyte_probe::probe<width>(stream, name)
 #else
 #define SUBBYTE_PROBE(stream, name, width) ((void)0)
 #endif

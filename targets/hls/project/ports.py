@@ -12,9 +12,9 @@ class Port:
     parameter: of the top function: "hls::stream<ap_axiu<64, 0, 0, 0> >& image". pragmas: lines "#pragma HLS INTERFACE
     ..." about it. process: a statement that moves one frame; `{stream}` stands for the name of the stream's variable:
     "subbyte_hls::from_axis<784, 8, 64>(image, {stream})".
-    For the testbench: `declare`, statements that make the port's variable, named as the parameter, anew for a sample;
-    `move`, a statement that puts a frame in, or takes one out, of words in an array ap_uint<word bits>[words]; `{words}`
-    stands for its name; `argument`, what the top function is called with.
+    For the testbench: `declare`, statements that make the port's variable anew for a sample; `move`, a statement that
+    puts a frame of words in, or takes one out: `{words}` stands for an array ap_uint<word bits>[words]; `argument`,
+    what the top function is called with.
     """
 
     parameter: str

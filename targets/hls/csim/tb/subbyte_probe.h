@@ -40,6 +40,4 @@ void probe(Stream& stream, const char* name) {
 
 }  // namespace subbyte_probe
 
-#define SUBBYTE_PROBE(stream, name, width) subbyte_probe::probe<width>(stream, name)
-
 #endif  // SUBBYTE_PROBE_H_

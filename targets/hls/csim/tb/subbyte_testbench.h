@@ -37,7 +37,7 @@ struct Stream {
 class Bench {
   public:
     Bench(const Stream* streams, size_t count, size_t samples)
-        : streams_(streams), golden_(count), compared_(count), samples_(samples), sample_(0) {}
+        : streams_(streams), golden_(count), probed_(count), given_(count), samples_(samples), sample_(0) {}
 
     // Reads the golden vectors of all streams from `folder`.
     void load(const std::string& folder) {
@@ -78,30 +78,33 @@ class Bench {
         std::vector<unsigned char> bytes;
         for (size_t i = 0; i < streams_[number].words; ++i) subbyte_probe::append(bytes, words[i]);
         compare(number, bytes, streams_[number].words);
+        ++given_[number];
     }
 
     // The same for the words in a stream between two processes.
     void look(const char* name, const std::vector<unsigned char>& bytes, size_t count) {
         for (size_t i = 0; i < golden_.size(); ++i) {
-            if (strcmp(streams_[i].name, name) == 0) return compare(i, bytes, count);
+            if (strcmp(streams_[i].name, name) != 0) continue;
+            compare(i, bytes, count);
+            ++probed_[i];
+            return;
         }
         fprintf(stderr, "stream '%s' is probed and not known to the testbench\n", name);
         exit(2);
     }
 
     // Says how much was equal; the status of the program.
-    int finish(unsigned long long unread_words) const {
+    int finish() const {
         size_t total = 0;
         for (size_t i = 0; i < golden_.size(); ++i) {
-            if (compared_[i] == 0) continue;
-            printf("equal: stream %s, %zu samples, %zu words\n", streams_[i].name, compared_[i],
-                   compared_[i] * streams_[i].words);
-            total += compared_[i] * streams_[i].words;
+            total += say("stream", streams_[i], probed_[i]) + say("output", streams_[i], given_[i]);
         }
-        if (unread_words != 0) {
-            printf("failed: %llu words are left in streams\n", unread_words);
+#ifdef SUBBYTE_HLS_STREAM_H_  // of csim/include; a stream of HLS tools warns when it goes
+        if (hls::unread_words() != 0) {
+            printf("failed: %llu words are left in streams\n", hls::unread_words());
             return 1;
         }
+#endif
         printf("passed: %zu samples, %zu words equal\n", samples_, total);
         return 0;
     }
@@ -125,7 +128,12 @@ class Bench {
                    sample_, count, stream.words);
             exit(1);
         }
-        ++compared_[number];
+    }
+
+    static size_t say(const char* kind, const Stream& stream, size_t samples) {
+        const size_t words = samples * stream.words;
+        if (samples > 0) printf("equal: %s %s, %zu samples, %zu words\n", kind, stream.name, samples, words);
+        return words;
     }
 
     // Prints the first lane of a word that differs and ends the program.
@@ -165,7 +173,8 @@ class Bench {
 
     const Stream* streams_;
     std::vector<std::vector<unsigned char> > golden_;
-    std::vector<size_t> compared_;  // samples of each stream that were found equal
+    std::vector<size_t> probed_;  // samples of each stream that were found equal inside the design
+    std::vector<size_t> given_;   // and as its outputs
     size_t samples_;
     size_t sample_;
 };
