@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+import subbyte.targets.hls.registry  # noqa: F401
 from subbyte.targets.hls.actors import SlidingWindow, WindowOrder
 from subbyte.targets.hls.layers import Window
 from subbyte.targets.hls.reference import words_of
