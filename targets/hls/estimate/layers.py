@@ -1,0 +1,212 @@
+"""What a layer takes under a fold, before it is expanded, by the formulas of the actors that it will become.
+
+The FIFOs between layers and the Converts where widths differ depend on two layers at once: `conversion` has those.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache, singledispatch
+from math import gcd
+
+from subbyte.compiler.errors import GraphError
+from subbyte.targets.hls import layers as of
+from subbyte.targets.hls.actors import Convert, WindowOrder
+from subbyte.targets.hls.estimate import actors, arithmetic
+from subbyte.targets.hls.estimate.actors import SumsOf
+from subbyte.targets.hls.estimate.arithmetic import factor_of
+from subbyte.targets.hls.estimate.memories import ceiling, fifo
+from subbyte.targets.hls.estimate.windows import sliding_window
+from subbyte.targets.hls.expand import input_lanes, output_lanes, taps_per_word
+from subbyte.targets.hls.layers import Fold, Frame, Layer, Window
+from subbyte.targets.hls.resources import NONE, Resources
+from subbyte.targets.hls.streams import Stream, StreamType
+from subbyte.targets.hls.trace import trace
+
+
+@dataclass(frozen=True)
+class Work:
+    """A layer under a fold.
+
+    cycles: iterations of its busiest actor. first: cycles from the first word in to the first word out, where words
+    come as fast as they are taken; tail: likewise from the last word in to the last word out.
+    """
+
+    cycles: int
+    resources: Resources
+    first: int
+    tail: int
+
+
+def layer_cycles(layer: Layer, fold: Fold) -> int:
+    """Iterations a frame of the busiest actor that `layer` becomes, its Converts left out (`conversion`)."""
+    return layer_work(layer, fold).cycles
+
+
+def layer_resources(layer: Layer, fold: Fold) -> Resources:
+    """The resources of the actors that `layer` becomes, and of the FIFO between its window and its sums."""
+    return layer_work(layer, fold).resources
+
+
+@singledispatch
+def layer_work(layer: Layer, fold: Fold) -> Work:
+    """Cycles, resources and delays of `layer` under `fold`."""
+    raise GraphError(f"layer '{layer.name}' is a {type(layer).__name__}, which has no cost")
+
+
+WINDOW_FIFO_DEPTH = 2
+
+
+def _words(frame: Frame, lanes: int) -> int:
+    return frame.pixels * ceiling(frame.channels, lanes)
+
+
+def _behind_window(layer: Layer, window: Window, order: WindowOrder, lanes: int, taps: int, reader: Work) -> Work:
+    """`reader`, and before it the sliding window that feeds it with words of `lanes` codes of `taps` taps each."""
+    if window.is_pixel:
+        return reader
+    before = _window(layer.x, window, order, lanes, taps)
+    between = fifo(WINDOW_FIFO_DEPTH, lanes * taps * layer.x.element.bits).resources
+    return Work(
+        max(before.cycles, reader.cycles),
+        before.resources + between + reader.resources,
+        before.first + reader.first,
+        before.tail + reader.tail,
+    )
+
+
+def _window(x: Frame, window: Window, order: WindowOrder, lanes: int, taps: int) -> Work:
+    of_type = StreamType(x.element, x.height, x.width, x.channels, lanes)
+    found = sliding_window(of_type, window, order, taps)
+    return Work(found.cycles, found.logic.all, found.first, found.tail)
+
+
+@lru_cache(maxsize=1024)
+def _sums_of(layer: of.Sums | of.DepthwiseSums) -> SumsOf:
+    factor = factor_of(layer.product, layer.x.element, layer.weights, layer.terms)
+    x, y = (Stream("", StreamType(frame.element, 1, 1, 1, 1)) for frame in (layer.x, layer.y))
+    return SumsOf.given(factor, x, y, layer.sums, layer.steps, layer.bias)
+
+
+@layer_work.register
+def _(layer: of.Sums, fold: Fold) -> Work:
+    taps = taps_per_word(layer.window, fold)
+    lanes, pe = input_lanes(layer, fold), output_lanes(layer, fold)
+    words = layer.window.taps // taps * ceiling(layer.x.channels * taps, lanes * taps)
+    folds = ceiling(layer.y.channels, pe)
+    logic = actors.matrix_vector(_sums_of(layer), lanes * taps, pe, words, folds, layer.y.pixels)
+    sums = Work(layer.y.pixels * words * folds, logic.all, words, (folds - 1) * words + 1)
+    return _behind_window(layer, layer.window, WindowOrder.TAPS, lanes, taps, sums)
+
+
+@layer_work.register
+def _(layer: of.DepthwiseSums, fold: Fold) -> Work:
+    lanes, taps = input_lanes(layer, fold), layer.window.taps
+    folds = ceiling(layer.y.channels, lanes)
+    logic = actors.depthwise_vector(_sums_of(layer), lanes, taps, folds, layer.y.pixels)
+    sums = Work(layer.y.pixels * folds * taps, logic.all, taps, 1)
+    return _behind_window(layer, layer.window, WindowOrder.CHANNELS, lanes, 1, sums)
+
+
+@layer_work.register
+def _(layer: of.MaxPooling, fold: Fold) -> Work:
+    lanes, element = input_lanes(layer, fold), layer.x.element
+    per_pixel = ceiling(layer.x.channels, lanes)
+    if layer.window is None:
+        words = layer.x.pixels * per_pixel
+        logic = actors.global_max(element, lanes, per_pixel, words)
+        return Work(words, logic.all, words - per_pixel + 1, 1)
+    words = layer.y.pixels * per_pixel * layer.window.taps
+    pool = Work(words, actors.window_max(element, lanes, words).all, layer.window.taps, 1)
+    return _behind_window(layer, layer.window, WindowOrder.CHANNELS, lanes, 1, pool)
+
+
+@layer_work.register
+def _(layer: of.SumPooling, fold: Fold) -> Work:
+    lanes, y = input_lanes(layer, fold), layer.y.element
+    per_pixel = ceiling(layer.x.channels, lanes)
+    if layer.window is None:
+        words = layer.x.pixels * per_pixel
+        logic = actors.global_sum(layer.sums, layer.steps, y, lanes, per_pixel, words)
+        return Work(words, logic.all, words - per_pixel + 1, 1)
+    words = layer.y.pixels * per_pixel * layer.window.taps
+    logic = actors.window_sum(layer.sums, layer.steps, y, lanes, words)
+    return _behind_window(
+        layer, layer.window, WindowOrder.CHANNELS, lanes, 1, Work(words, logic.all, layer.window.taps, 1)
+    )
+
+
+@layer_work.register
+def _(layer: of.Padding, fold: Fold) -> Work:
+    return _window(layer.x, layer.window, WindowOrder.TAPS, input_lanes(layer, fold), 1)
+
+
+@layer_work.register
+def _(layer: of.Mapping, fold: Fold) -> Work:
+    lanes = input_lanes(layer, fold)
+    rows, entries = layer.table.shape
+    words = _words(layer.x, lanes)
+    logic = actors.map_codes(rows, entries, layer.y.element, lanes, ceiling(layer.x.channels, lanes), words)
+    return Work(words, logic.all, 1, 1)
+
+
+@layer_work.register
+def _(layer: of.Combining, fold: Fold) -> Work:
+    lanes = input_lanes(layer, fold)
+    a, b = (frame.element for frame in layer.inputs)
+    words = _words(layer.x, lanes)
+    logic = actors.control(words, 3) + arithmetic.pair(layer.form, a, b, layer.y.element, lanes)
+    return Work(words, logic.all, 1, 1)
+
+
+@layer_work.register
+def _(layer: of.Resizing, fold: Fold) -> Work:
+    lanes = input_lanes(layer, fold)
+    per_pixel = ceiling(layer.x.channels, lanes)
+    cycles = _words(layer.x, lanes) + _words(layer.y, lanes)
+    bits, repeats = lanes * layer.x.element.bits, len(layer.rows) + len(layer.columns)
+    logic = actors.resize(bits, layer.x.width * per_pixel, cycles, repeats)
+    last_row = sum(row == layer.rows[-1] for row in layer.rows) * layer.y.width * per_pixel
+    return Work(cycles, logic.all, layer.x.width * per_pixel + 1, last_row)
+
+
+@layer_work.register
+def _(layer: of.ArgMaximum, fold: Fold) -> Work:
+    lanes = input_lanes(layer, fold)
+    words = _words(layer.x, lanes)
+    logic = actors.arg_max(layer.x.element, layer.y.element, lanes, words)
+    return Work(words, logic.all, ceiling(layer.x.channels, lanes), 1)
+
+
+@layer_work.register
+def _(layer: of.Concatenation, fold: Fold) -> Work:
+    lanes = input_lanes(layer, fold)
+    words = _words(layer.y, lanes)
+    return Work(words, actors.join(lanes * layer.y.element.bits, len(layer.inputs), words).all, 1, 1)
+
+
+@layer_work.register
+def _(layer: of.Separation, fold: Fold) -> Work:
+    lanes = input_lanes(layer, fold)
+    words = _words(layer.x, lanes)
+    return Work(words, actors.join(lanes * layer.x.element.bits, len(layer.outputs), words).all, 1, 1)
+
+
+@layer_work.register
+def _(layer: of.Flattening, fold: Fold) -> Work:
+    """Nothing by itself: its Convert depends on the layers on both sides (`conversion`)."""
+    return Work(0, NONE, 0, 0)
+
+
+@cache
+def conversion(x: StreamType, y: StreamType) -> tuple[int, Resources]:
+    """Cycles and resources of a Convert from x to y.
+
+    Where their runs end together each run goes the same way as the first.
+    """
+    alike = (x.channels, x.runs, x.pixels) == (y.channels, y.runs, y.pixels)
+    runs = x.pixels * x.runs if alike else 1
+    one = (replace(x, height=1, width=1, runs=1), replace(y, height=1, width=1, runs=1)) if alike else (x, y)
+    cycles = runs * trace(Convert("", (Stream("", one[0]),), (Stream("", one[1]),))).iterations
+    unit = gcd(x.lanes, x.channels, y.lanes, y.channels)
+    return cycles, actors.convert(x.element.bits, unit, x.lanes, y.lanes, cycles).all
