@@ -54,9 +54,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "draw": _TARGETED | {"explain"},
     "pipeline": _EVERYTHING,
     "trace": _EVERYTHING | {"oracle", "pipeline"},
-    "api": _EVERYTHING | {"pipeline"},
+    "hls": _EVERYTHING | {"pipeline"},
+    "api": _EVERYTHING | {"pipeline", "hls"},
     "quantize": _EVERYTHING | _CHOOSING | {"draw", "pipeline", "api"},
-    "cli": _EVERYTHING | _CHOOSING | {"explain", "draw", "compare", "oracle", "trace", "pipeline", "api", "quantize"},
+    "cli": _EVERYTHING
+    | _CHOOSING
+    | {"explain", "draw", "compare", "oracle", "trace", "pipeline", "hls", "api", "quantize"},
     "_root": _EVERYTHING | {"pipeline", "api", "quantize"},
 }
 

@@ -16,8 +16,8 @@ from subbyte.targets.hls.texts import is_identifier
 _SYSTEM = frozenset(
     (  # noqa: SIM905 - words are read more easily as words
         "ap_int ap_uint assert BUFSIZ EOF errno hls i386 int8_t int16_t int32_t int64_t linux NULL size_t std "
-        "stderr stdin stdout subbyte_cycles subbyte_hls subbyte_probe subbyte_testbench uint8_t uint16_t uint32_t uint64_t "
-        "unix arguments bench count main most name run sample status stream streams"
+        "stderr stdin stdout subbyte_cycles subbyte_hls subbyte_probe subbyte_testbench uint8_t uint16_t uint32_t "
+        "uint64_t unix arguments bench count main most name run sample status stream streams"
     ).split()
 )
 

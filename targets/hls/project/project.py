@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from subbyte.compiler.errors import GraphError, UnsupportedError
+from subbyte.targets.hls import registry  # noqa: F401 - what instance, trace and reference know
 from subbyte.targets.hls.actors import Design
 from subbyte.targets.hls.instance import instance
 from subbyte.targets.hls.project.builds import cmake_lists, makefile
