@@ -13,8 +13,8 @@ likewise: at most a word a cycle.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -67,6 +67,11 @@ class Processes:
     def period(self) -> int:
         """Cycles between frames where FIFOs have no end: the iterations of the slowest process."""
         return max(process.iterations for process in self.processes)
+
+    def with_depths(self, depths: Sequence[int]) -> Processes:
+        """The same with other depths, FIFO by FIFO."""
+        fifos = (replace(fifo, depth=depth) for fifo, depth in zip(self.fifos, depths, strict=True))
+        return replace(self, fifos=tuple(fifos))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,287 @@
+"""Depths of FIFOs: the smallest with which a design runs at the rate of its slowest process, no cycle lost.
+
+1. A schedule with that rate (periodic.py) is built in one sweep over the processes. The slowest one never pauses; those
+   that feed it start each iteration as late as they can, the rest as early as they can, so that words wait little. What
+   FIFOs hold under this schedule are sufficient depths, found in a time that grows with the words of a frame.
+2. Each FIFO, those with the most bits first, gets the least depth for which, the others being as they are, a schedule
+   with that rate exists: by bisection, each question answered by relaxation. Fewer words elsewhere can only make a FIFO
+   need more, so after one round no single depth can be less. Where designs are too large for all questions, the depths
+   of step 1 stay; the limit counts work, not seconds, so that the same depths come out on every machine.
+3. One frame is run. The rules of time let a process start an iteration while the place of its word is still taken, as
+   long as it is free `latency` cycles later; on a residual path that may hang upon the iteration itself. Neither the
+   simulation nor the cycle mode start an iteration then, nor must the hardware: FIFOs of such a circle get more places.
+
+So two proofs hold for the chosen depths. The rate: a schedule with it exists. Freedom from deadlock, residual paths
+included: a frame was run to its end in some order of iterations, or has an order by the schedule; the FIFOs are empty
+then, as before it, so every further frame can be run in the same order; and whether processes that wait for words and
+room come to their end does not depend on the order in which they are run (Kahn).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from subbyte.targets.hls.actors import Design
+from subbyte.targets.hls.schedule.periodic import UNKNOWN, Periodic, Starts, Work
+from subbyte.targets.hls.schedule.processes import Processes, processes_of
+from subbyte.targets.hls.schedule.simulate import run
+
+LEAST = 2
+"""A word's place is free again two cycles after it is written: one place would let only every other cycle write."""
+
+WORK = 600_000_000
+"""Array elements that may be worked on in step 2: some seconds."""
+
+LARGE = 3_000_000
+"""Words a frame above which there is step 1 alone: the run of step 3 would take more than some seconds."""
+
+
+@dataclass(frozen=True)
+class Depth:
+    """A FIFO of `words` words. smallest: it was shown that with one less, all others kept, the design is slower.
+
+    reason: what its words wait for.
+    """
+
+    words: int
+    word_bits: int
+    smallest: bool
+    reason: str
+
+    @property
+    def bits(self) -> int:
+        return self.words * self.word_bits
+
+
+@dataclass(frozen=True)
+class Depths:
+    """Depths by stream, and the cycles between frames that they keep."""
+
+    period: int
+    fifos: Mapping[str, Depth]
+
+    @property
+    def words(self) -> dict[str, int]:
+        return {name: depth.words for name, depth in self.fifos.items()}
+
+    @property
+    def bits(self) -> int:
+        return sum(depth.bits for depth in self.fifos.values())
+
+
+def choose_depths(design: Design) -> Design:
+    """`design` with the depths of `depths_of`."""
+    return replace(design, depths=depths_of(design).words)
+
+
+def depths_of(design: Design, work: int = WORK, large_words: int = LARGE) -> Depths:
+    """The smallest depths that keep the rate of the slowest process, with their reasons; see the module.
+
+    work: array elements that step 2 may work on. large_words: words a frame above which there is step 1 alone.
+    """
+    network = processes_of(design, {})
+    periodic = Periodic(network)
+    large = sum(fifo.words for fifo in network.fifos) > large_words
+    best: tuple[list[int], list[bool]] | None = None
+    schedules = _schedules(periodic)
+    for schedule in schedules:
+        # A place that is free before its iteration starts lets the schedule itself be the order of iterations.
+        depths = [
+            max(LEAST, periodic.fill(number, schedule[fifo.writer], schedule[fifo.reader], ahead=large))
+            for number, fifo in enumerate(network.fifos)
+        ]
+        smallest = [depth == LEAST for depth in depths]
+        if not large:
+            smallest = _shrink(periodic, depths, Work(work // len(schedules)))
+            if _widen(network, depths):
+                smallest = [depth == LEAST for depth in depths]
+        if best is None or _bits(network, depths) < _bits(network, best[0]):
+            best = depths, smallest
+    assert best is not None
+    return Depths(
+        network.period,
+        {
+            fifo.name: Depth(depth, fifo.word_bits, smallest, _reason(network, number, depth))
+            for number, (fifo, depth, smallest) in enumerate(zip(network.fifos, *best, strict=True))
+        },
+    )
+
+
+def _bits(network: Processes, depths: Sequence[int]) -> int:
+    return sum(depth * fifo.word_bits for depth, fifo in zip(depths, network.fifos, strict=True))
+
+
+# Step 1: schedules by one sweep ---------------------------------------------------------------------------------------
+
+
+def _schedules(periodic: Periodic) -> list[list[Starts]]:
+    """Schedules for FIFOs without end; two where processes neither feed the slowest nor are fed by it.
+
+    Those start as early as they can in the first schedule, as late as they can in the second.
+    """
+    network = periodic.network
+    starts = [np.full(size, UNKNOWN, np.int64) for size in periodic.sizes]
+    feeding: set[int] = set()
+    fed: set[int] = set()
+    for anchor in _anchors(network):
+        starts[anchor][:] = 0
+        feeding |= _reached(network, anchor, upward=True)
+        fed |= _reached(network, anchor, upward=False)
+    beside = [number for number in range(len(starts)) if number not in feeding | fed]
+    for process in sorted(feeding, reverse=True):
+        if starts[process][0] == UNKNOWN:
+            _start_late(periodic, starts, process, feeding)
+    for process in range(len(starts)):
+        if process not in feeding and starts[process][0] == UNKNOWN:
+            _start_early(periodic, starts, process)
+    if not beside:
+        return [starts]
+    later = list(starts)
+    for process in reversed(beside):
+        if network.processes[process].outputs:
+            later[process] = np.full(periodic.sizes[process], UNKNOWN, np.int64)
+            _start_late(periodic, later, process, set(range(len(starts))))
+    return [starts, later]
+
+
+def _start_late(periodic: Periodic, starts: list[Starts], process: int, readers: set[int]) -> None:
+    new = starts[process]
+    for number in periodic.network.processes[process].outputs:
+        reader = periodic.network.fifos[number].reader
+        if reader in readers:
+            place = periodic.links[number].written
+            new[place] = np.minimum(new[place], periodic.greatest_writes(number, starts[reader]))
+    starts[process] = periodic.lowered(process, new)
+
+
+def _start_early(periodic: Periodic, starts: list[Starts], process: int) -> None:
+    new = np.full(periodic.sizes[process], -UNKNOWN, np.int64)
+    for number in periodic.network.processes[process].inputs:
+        place = periodic.links[number].read
+        writer = starts[periodic.network.fifos[number].writer]
+        new[place] = np.maximum(new[place], periodic.least_reads(number, writer))
+    starts[process] = periodic.raised(process, new)
+
+
+def _anchors(network: Processes) -> list[int]:
+    """The slowest process of each connected part of the network."""
+    part = list(range(len(network.processes)))
+    for _ in network.processes:
+        for fifo in network.fifos:
+            part[fifo.writer] = part[fifo.reader] = min(part[fifo.writer], part[fifo.reader])
+    slowest: dict[int, int] = {}
+    for number, process in enumerate(network.processes):
+        if part[number] not in slowest or process.iterations > network.processes[slowest[part[number]]].iterations:
+            slowest[part[number]] = number
+    return sorted(slowest.values())
+
+
+def _reached(network: Processes, start: int, upward: bool) -> set[int]:
+    """`start` and all that feed it, or that it feeds."""
+    found, path = {start}, [start]
+    while path:
+        process = network.processes[path.pop()]
+        for number in process.inputs if upward else process.outputs:
+            other = network.fifos[number].writer if upward else network.fifos[number].reader
+            if other not in found:
+                found.add(other)
+                path.append(other)
+    return found
+
+
+# Step 2: one FIFO after the other -------------------------------------------------------------------------------------
+
+
+def _shrink(periodic: Periodic, depths: list[int], work: Work) -> list[bool]:
+    """Make `depths` smaller in place, as far as the work goes; for each whether it is known to be the least."""
+    fifos = periodic.network.fifos
+    smallest = [depth == LEAST for depth in depths]
+    least, greatest = _extremes(periodic)
+    everybody = range(len(least))
+    if not periodic.relax(least, greatest, depths, everybody, work, rising=True):
+        return smallest
+    if not periodic.relax(greatest, least, depths, everybody, work, rising=False):
+        return smallest
+    for number in sorted(range(len(fifos)), key=lambda number: -depths[number] * fifos[number].word_bits):
+        fifo = fifos[number]
+        enough = depths[number]
+        # A writer as late and a reader as early as any schedule has them want this much.
+        needed = max(LEAST, periodic.fill(number, greatest[fifo.writer], least[fifo.reader]))
+        proved = True
+        while needed < enough and not work.exhausted:
+            tried = (needed + enough) // 2
+            depths[number] = tried
+            trial = list(least)
+            limited = Work(min(work.left, work.left // 8 + 1))
+            before = limited.left
+            good = periodic.relax(trial, greatest, depths, (fifo.writer,), limited, rising=True)
+            work.left -= before - limited.left
+            if good:
+                least = trial
+                enough = min(tried, max(LEAST, periodic.fill(number, least[fifo.writer], least[fifo.reader])))
+                lower = list(greatest)
+                depths[number] = enough
+                if periodic.relax(lower, least, depths, (fifo.reader,), work, rising=False):
+                    greatest = lower
+            else:
+                proved = not limited.exhausted
+                needed = tried + 1
+        depths[number] = enough
+        smallest[number] = proved and needed >= enough
+    return smallest
+
+
+def _extremes(periodic: Periodic) -> tuple[list[Starts], list[Starts]]:
+    """Least and greatest starts of which nothing is known but that the slowest process of each part begins at 0."""
+    least = [np.full(size, -UNKNOWN, np.int64) for size in periodic.sizes]
+    greatest = [np.full(size, UNKNOWN, np.int64) for size in periodic.sizes]
+    for anchor in _anchors(periodic.network):
+        least[anchor][:] = 0
+        greatest[anchor][:] = periodic.slack[anchor]
+        greatest[anchor][0] = 0
+    return least, greatest
+
+
+# Step 3: an order of iterations ---------------------------------------------------------------------------------------
+
+
+def _widen(network: Processes, depths: list[int]) -> bool:
+    """Make `depths` larger in place until a frame runs to its end; whether any was too small."""
+    widened = False
+    while circle := run(network.with_depths(depths), frames=1).deadlock:
+        stuck = {blocked.stream for blocked in circle if blocked.for_room}
+        narrowest = min(
+            (number for number, fifo in enumerate(network.fifos) if fifo.name in stuck),
+            key=lambda number: network.fifos[number].word_bits,
+        )
+        depths[narrowest] += 1
+        widened = True
+    return widened
+
+
+# Reasons --------------------------------------------------------------------------------------------------------------
+
+
+def _reason(network: Processes, number: int, depth: int) -> str:
+    """What the words of a FIFO wait for."""
+    fifo = network.fifos[number]
+    if depth <= LEAST:
+        return "a word leaves while the next comes"
+    reader = network.processes[fifo.reader]
+    for other in reader.inputs:
+        if other == number:
+            continue
+        shared = _reached(network, fifo.writer, upward=True) & _reached(
+            network, network.fifos[other].writer, upward=True
+        )
+        if shared:
+            fork = network.processes[max(shared)].name
+            return (
+                f"'{reader.name}' takes its words with those of '{network.fifos[other].name}', "
+                f"which come later from '{fork}'"
+            )
+    writer = network.processes[fifo.writer]
+    return f"'{writer.name}' writes words closer together, at times, than '{reader.name}' reads them"
