@@ -27,6 +27,7 @@ OPTIONAL_CAPABILITIES = {
     "instruction set": "an instruction set of the target that is not this processor's",
     "pipeline models": "qemu-user and llvm-mca, by which benchmarks/arm counts instructions and cycles",
     "qonnx": "the package qonnx, which for Python 3.10 has no release beside ONNX 1.20",
+    "rtl tools": "Verilator and Yosys, which run and map the SystemVerilog of the target hls (Debian's packages)",
     "shared models": "the models of ../shared/models, or of the folder that SUBBYTE_SHARED_MODELS names",
 }
 MODELS = Path(__file__).resolve().parent.parent / "models"

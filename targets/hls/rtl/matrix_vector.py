@@ -1,0 +1,119 @@
+"""MatrixVector as a module: a ROM of weights, lanes of products, trees of adders, accumulators, steps.
+
+Stage 1 holds the word of x and the word of weights; one more follows the products of MULTIPLY, one each TREE_LEVELS
+levels of the adder trees, one the accumulators, and those of the step form. The words of a pixel are kept in a RAM
+while NF > 1 reads them again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from subbyte.targets.hls.actors import MatrixVector, Product
+from subbyte.targets.hls.rtl.lane_products import lane_product, packed
+from subbyte.targets.hls.rtl.netlist import Netlist, Signal
+from subbyte.targets.hls.rtl.numbers import Number, extended, total
+from subbyte.targets.hls.rtl.pipeline import Beat, Pipeline, counter, input_port, lanes_of
+from subbyte.targets.hls.rtl.rtl import Rtl, rtl
+from subbyte.targets.hls.rtl.steps import Finished, by_lane, steps
+from subbyte.targets.hls.streams import Codes, Element, StreamType
+
+TREE_LEVELS = 2
+
+
+@rtl.register
+def matrix_vector(actor: MatrixVector) -> Rtl:
+    x, y = actor.x.type, actor.y.type
+    simd, pe = x.lanes, y.lanes
+    words, rows = x.words_per_pixel, y.words_per_pixel
+    weights = folded_weights(actor)
+    product = lane_product(actor.product, x.element, weights, actor.terms)
+    netlist = Netlist(actor.name)
+    pipeline = Pipeline(netlist)
+
+    # Iterations: row 0 reads the words of x, the others read them from the RAM.
+    port = input_port(netlist, 0, x)
+    issue = netlist.declare("issue", 1)
+    step = netlist.all_of(pipeline.advance, issue)
+    word, last_word = counter(netlist, "word", words, step)
+    row, _ = counter(netlist, "row", rows, netlist.all_of(step, last_word))
+    reading = netlist.equals(row, 0) if rows > 1 else netlist.true
+    netlist.define(issue, netlist.any_of(port.valid, netlist.inverse(reading)))
+    netlist.output("in0_ready", netlist.all_of(pipeline.advance, reading))
+    issued = Beat(issue, netlist.equals(word, 0) if words > 1 else netlist.true, last_word)
+
+    # Stage 1: the words of x and of weights.
+    data = port.data
+    if rows > 1:
+        kept = netlist.ram("kept", words, x.word_bits)
+        netlist.store(kept, word, data, netlist.all_of(step, reading))
+        data = netlist.choose(reading, data, netlist.load(kept, word))
+    lanes = lanes_of(netlist, pipeline.hold(data, "x"), simd)
+    weight_words = [packed(group, product.bits) for group in product.encode(weights).reshape(rows * words, -1).tolist()]
+    weight_word = pipeline.table(
+        "weights", weight_words, pe * simd * product.bits, lambda: counter(netlist, "fold", rows * words, step)[0]
+    )
+    encoded = lanes_of(netlist, weight_word, pe * simd)
+    used = _used_lanes(pipeline, actor, step)
+    before, beat = issued, pipeline.next(issued)
+
+    # Products and trees.
+    terms = [[product.term(netlist, lanes[s], encoded[p * simd + s], used[s]) for s in range(simd)] for p in range(pe)]
+    if product.registered:
+        terms = [[pipeline.hold_number(term, "product") for term in lane] for lane in terms]
+        before, beat = beat, pipeline.next(beat)
+    level = 0
+    while len(terms[0]) > 1:
+        terms = [[total(netlist, lane[at : at + 2]) for at in range(0, len(lane), 2)] for lane in terms]
+        level += 1
+        if level % TREE_LEVELS == 0 or len(terms[0]) == 1:
+            terms = [[pipeline.hold_number(term, "partial") for term in lane] for lane in terms]
+            before, beat = beat, pipeline.next(beat)
+
+    # Accumulators, then the codes.
+    bits = actor.sums.bits
+    start = (actor.bias + product.correction(actor.weights)).reshape(-1, 1)
+    starts = by_lane(pipeline, y, "bias", start & ((1 << bits) - 1), Element(0, (1 << bits) - 1), before)
+    sums = []
+    for (term,), (bias,) in zip(terms, starts, strict=True):
+        accumulator = netlist.register("sum", bits)
+        so_far = bias.signal if words == 1 else netlist.choose(beat.first, bias.signal, accumulator)
+        term_bits = extended(netlist, product.scaled(netlist, term), bits)
+        netlist.drive(accumulator, netlist.add(so_far, term_bits), netlist.all_of(pipeline.advance, beat.valid))
+        sums.append(Number(accumulator, actor.sums))
+    before, beat = beat, pipeline.next(Beat(netlist.all_of(beat.valid, beat.last), netlist.true, netlist.true))
+    codes, before, beat = steps(actor.steps, Finished(pipeline, tuple(sums), before, beat, y))
+    pipeline.finish(netlist.concat(_without_padding(pipeline, codes, y, before)), beat)
+    return Rtl(netlist.text(), pipeline.stages)
+
+
+def folded_weights(actor: MatrixVector) -> Codes:
+    """int64 [rows, words, PE, SIMD]: the weights that each iteration works with, 0 where x or y is padding."""
+    x, y = actor.x.type, actor.y.type
+    padded = np.zeros((y.words_per_pixel * y.lanes, x.runs, x.words_per_run * x.lanes), np.int64)
+    padded[: y.channels, :, : x.channels] = actor.weights
+    folded = padded.reshape(y.words_per_pixel, y.lanes, x.words_per_pixel, x.lanes)
+    return np.asarray(folded.transpose(0, 2, 1, 3))
+
+
+def _used_lanes(pipeline: Pipeline, actor: MatrixVector, step: Signal) -> list[Signal]:
+    """For each lane of x whether it is no padding, beside its word in stage 1. Only XNOR asks."""
+    x, netlist = actor.x.type, pipeline.netlist
+    tail = x.channels % x.lanes
+    if tail == 0 or actor.product is not Product.XNOR:
+        return [netlist.true] * x.lanes
+    _, ends_run = counter(netlist, "run_word", x.words_per_run, step)
+    whole = netlist.inverse(ends_run)
+    if x.words_per_run > 1:
+        whole = pipeline.hold(whole, "whole")
+    return [netlist.true if lane < tail else whole for lane in range(x.lanes)]
+
+
+def _without_padding(pipeline: Pipeline, codes: list[Signal], y: StreamType, before: Beat) -> list[Signal]:
+    """The codes, with bits 0 in the lanes beyond the last channel; before: the beat a stage before theirs."""
+    netlist, rows, tail = pipeline.netlist, y.words_per_pixel, y.channels % y.lanes
+    if tail == 0:
+        return codes
+    whole = pipeline.by_row("whole", [1] * (rows - 1) + [0], 1, before)
+    gate = netlist.replicate(whole, y.element.bits)
+    return [code if lane < tail else netlist.all_of(code, gate) for lane, code in enumerate(codes)]

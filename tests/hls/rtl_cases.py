@@ -1,0 +1,89 @@
+"""Actors with random numbers in them, for the tests of their RTL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from subbyte.compiler.numerics.staircase import Staircase
+from subbyte.compiler.numerics.step_forms import CompareSteps, FixedPoint, SearchSteps, StepForm, Unchanged
+from subbyte.targets.hls.actors import MatrixVector, Product
+from subbyte.targets.hls.products.choice import signed_digits
+from subbyte.targets.hls.streams import Codes, Element, Stream, StreamType
+
+BIPOLAR = Element(-1, 1, True)
+
+
+@dataclass
+class Maker:
+    """Makes actors, numbered as they come."""
+
+    random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(11))
+    count: int = 0
+
+    def matrix_vector(
+        self,
+        x: Element,
+        values: tuple[int, ...],
+        product: Product,
+        channels: int,
+        outputs: int,
+        simd: int,
+        pe: int,
+        steps: str,
+        runs: int = 1,
+        pixels: int = 3,
+        rows: bool = True,
+    ) -> MatrixVector:
+        """values: which weights may be; rows: steps of their own for each channel."""
+        self.count += 1
+        weights = self.random.choice(np.array(values, np.int64), (outputs, runs, channels))
+        weights[0], weights[-1] = max(values), min(values)
+        bias = self.random.integers(-20, 21, outputs)
+        sums = bounds(x, weights, bias)
+        form, y = self.steps(steps, sums, outputs if rows else 1)
+        x_type = StreamType(x, 1, pixels, channels, simd, runs)
+        y_type = StreamType(y, 1, pixels, outputs, pe)
+        return MatrixVector(
+            f"unit_{self.count}",
+            (Stream(f"x_{self.count}", x_type),),
+            (Stream(f"y_{self.count}", y_type),),
+            weights,
+            bias,
+            sums,
+            form,
+            product,
+            signed_digits(weights) if product is Product.SHIFT else 0,
+        )
+
+    def steps(self, kind: str, sums: Element, rows: int) -> tuple[StepForm, Element]:
+        """kind: unchanged, fixed, or compare or search and a number of steps; and the codes they give."""
+        if kind == "unchanged":
+            return Unchanged(), sums
+        if kind.startswith("fixed"):
+            ties = {"fixed": None, "fixed even": 0, "fixed odd": 1}[kind]
+            ends = (self.random.integers(-40, 200, rows), self.random.integers(-500, 500, rows))
+            at = self.random.integers(sums.low, sums.high + 1, (rows, 2))
+            add = np.tile([1, -1], (rows, 1))
+            return FixedPoint(*ends, 9, -7, 6, at, add, sums.low, sums.high, ties), Element(-8, 7)
+        name, count = kind.split()
+        limits = np.sort(self.random.integers(sums.low, sums.high + 2, (rows, int(count))), axis=1)
+        codes = self.random.integers(-8, 8, (rows, int(count) + 1))
+        stairs = Staircase(limits, codes, np.full(rows, sums.low), np.full(rows, sums.high))
+        return (CompareSteps if name == "compare" else SearchSteps)(stairs), Element(-8, 7)
+
+    def frame(self, of_type: StreamType) -> Codes:
+        """Random codes; the first pixel has the largest alone, the last the smallest."""
+        element = of_type.element
+        frame = self.random.integers(element.low, element.high + 1, (of_type.pixels, of_type.runs, of_type.channels))
+        frame[0], frame[-1] = element.high, element.low
+        return np.where(frame > 0, 1, -1) if element.bipolar else np.asarray(frame)
+
+
+def bounds(x: Element, weights: Codes, bias: Codes) -> Element:
+    """Every partial and finished sum."""
+    ends = np.stack([weights * x.low, weights * x.high]).reshape(2, weights.shape[0], -1)
+    low = np.minimum(ends.min(axis=0), 0).sum(axis=1) + np.minimum(bias, 0)
+    high = np.maximum(ends.max(axis=0), 0).sum(axis=1) + np.maximum(bias, 0)
+    return Element(int(low.min()), int(high.max()))
