@@ -7,10 +7,25 @@ from typing import Annotated, cast
 
 import typer
 
+from subbyte.compiler.cli.fpga import (
+    Budget,
+    BusBits,
+    Clock,
+    Folding,
+    Fps,
+    Golden,
+    Interface,
+    Latency,
+    Part,
+    Terms,
+    compile_project,
+    hls_options,
+)
 from subbyte.compiler.cli.options import (
     ActivationBits,
     CompilerCommand,
     Dims,
+    InputGrids,
     IntegerOnly,
     Json,
     ModelPath,
@@ -20,6 +35,7 @@ from subbyte.compiler.cli.options import (
     Tuning,
     parse_activation_bits,
     parse_dims,
+    parse_grids,
 )
 from subbyte.compiler.cli.output import print_json, progress
 
@@ -59,10 +75,24 @@ def compile_command(
     no_remove_work: NoRemoveWork = False,
     activation_bits: ActivationBits = None,
     tuning: Tuning = None,
+    input_grid: InputGrids = None,
+    part: Part = None,
+    clock: Clock = None,
+    fps: Fps = None,
+    latency: Latency = None,
+    budget: Budget = None,
+    folding: Folding = None,
+    interface: Interface = None,
+    bus_bits: BusBits = None,
+    terms: Terms = None,
+    golden: Golden = None,
     compiler: CompilerCommand = None,
     json: Json = False,
 ) -> None:
-    """Compile MODEL into a bundle: model.h, model.c, kernels, manifest and, built, libmodel.so."""
+    """Compile MODEL into a bundle: model.h, model.c, kernels, manifest and, built, libmodel.so.
+
+    With --target hls: into a C++ project for high-level synthesis, with its testbench, estimates and drivers.
+    """
     for value, choices, option in (
         (io, ("model", "quantized"), "--io"),
         (weights, ("inline", "file", None), "--weights"),
@@ -70,10 +100,7 @@ def compile_command(
     ):
         if value not in choices:
             raise typer.BadParameter(f"'{value}' is none of {', '.join(filter(None, choices))}", param_hint=option)
-    kinds = emit or ["so"]
-    if unknown := sorted(set(kinds) - set(_PRODUCTS)):
-        raise typer.BadParameter(f"'{unknown[0]}' is none of {', '.join(_PRODUCTS)}", param_hint="--emit")
-    dims = parse_dims(dim)
+    dims, grids = parse_dims(dim), parse_grids(input_grid)
 
     from subbyte.compiler.api import compile_bundle
     from subbyte.compiler.codegen.bundle import write_bundle
@@ -84,6 +111,19 @@ def compile_command(
     from subbyte.compiler.tuning import read_tuning
 
     goal = find_target(target)
+    of_hls = {
+        "part": part,
+        "clock": clock,
+        "fps": fps,
+        "latency": latency,
+        "budget": budget,
+        "folding": folding,
+        "interface": interface,
+        "bus_bits": bus_bits,
+        "terms": terms,
+    }
+    kinds = _kinds(emit, goal.language)
+    _need_language(goal.language, {**of_hls, "golden": golden}, {"libc": libc, "compiler": compiler})
     options = Options(
         dims=dims,
         strict=strict,
@@ -95,7 +135,11 @@ def compile_command(
         remove_work=not no_remove_work,
         activation_bits=parse_activation_bits(activation_bits),
         tuning=() if tuning is None else read_tuning(tuning),
+        input_grids=grids,
     )
+    if goal.language == "hls":
+        compile_project(model, options, hls_options(**of_hls, rtl="rtl" in kinds), output, golden, json)
+        return
     with progress(f"compiling {model.name} for {goal.name}"):
         bundle = compile_bundle(model, goal, options)
     products = tuple(dict.fromkeys(p for kind in kinds if (p := _PRODUCTS[kind]) is not None))
@@ -129,6 +173,23 @@ def compile_command(
             value = "".join(f"\n  {item}" for item in value)
         if value not in (None, ""):
             typer.echo(f"{key.replace('_', ' ')}: {f'{value:,}' if isinstance(value, int) else value}")
+
+
+def _kinds(emit: list[str] | None, language: str) -> list[str]:
+    """What is to be built; a usage error names what the target does not build."""
+    known = ("hls", "rtl") if language == "hls" else tuple(_PRODUCTS)
+    kinds = emit or ([] if language == "hls" else ["so"])
+    if unknown := sorted(set(kinds) - set(known)):
+        raise typer.BadParameter(f"'{unknown[0]}' is none of {', '.join(known)}", param_hint="--emit")
+    return kinds
+
+
+def _need_language(language: str, of_hls: dict[str, object], of_c: dict[str, object]) -> None:
+    """A usage error for an option that says nothing about what is generated."""
+    others, belongs = (of_c, "a target that C is built for") if language == "hls" else (of_hls, "--target hls")
+    for name, value in others.items():
+        if value is not None:
+            raise typer.BadParameter(f"it belongs to {belongs}", param_hint=f"--{name.replace('_', '-')}")
 
 
 def _stem(model: Path) -> str:

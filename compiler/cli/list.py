@@ -1,4 +1,4 @@
-"""`subbyte list`: targets, kernels, passes, ops, boards, knobs."""
+"""`subbyte list`: targets, kernels, passes, ops, boards, parts, knobs."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class What(str, Enum):
     PASSES = "passes"
     OPS = "ops"
     BOARDS = "boards"
+    PARTS = "parts"
     KNOBS = "knobs"
 
 
@@ -119,6 +120,15 @@ def _boards(_: str) -> list[dict[str, Any]]:
     ]
 
 
+def _parts(_: str) -> list[dict[str, Any]]:
+    from subbyte.targets.hls.parts import PARTS
+
+    return [
+        {"name": part.name, "full_name": part.full_name, "clock_mhz": part.typical_clock_mhz} | part.resources.as_dict()
+        for part in PARTS
+    ]
+
+
 def _knobs(_: str) -> list[dict[str, Any]]:
     from subbyte.compiler.knobs import KNOBS
 
@@ -131,5 +141,6 @@ _ROWS = {
     What.PASSES: _passes,
     What.OPS: _ops,
     What.BOARDS: _boards,
+    What.PARTS: _parts,
     What.KNOBS: _knobs,
 }

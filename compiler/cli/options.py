@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from subbyte.compiler.target import families
+
+if TYPE_CHECKING:
+    from subbyte.compiler.ir.plan import ActivationGrid
 
 
 def _complete_target(incomplete: str) -> list[str]:
@@ -53,6 +56,15 @@ ActivationBits = Annotated[
         "half of a block's largest magnitude / 127.",
     ),
 ]
+InputGrids = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input-grid",
+        metavar="NAME=GRID",
+        help="Quantize a float input first, so that what follows is integer: fixed<16,6>, ufixed<8,0> or "
+        "int8:SCALE[:ZERO_POINT]; may be repeated.",
+    ),
+]
 Tuning = Annotated[
     Path | None,
     typer.Option("--tuning", metavar="FILE", help="Tuning records: kernels and values of their knobs, by node."),
@@ -71,6 +83,25 @@ def parse_dims(dims: list[str] | None) -> dict[str, int]:
             raise typer.BadParameter(f"'{dim}' is not NAME=N with N a positive whole number", param_hint="--dim")
         bound[name] = int(extent)
     return bound
+
+
+def parse_grids(grids: list[str] | None) -> dict[str, ActivationGrid]:
+    """{"input": grid} from ["input=fixed<16,6>"]; a usage error names what does not fit."""
+    if not grids:
+        return {}
+    from subbyte.compiler.errors import GraphError
+    from subbyte.compiler.ir.grids import parse_grid
+
+    found: dict[str, ActivationGrid] = {}
+    for text in grids:
+        name, equals, grid = text.partition("=")
+        if not name or not equals:
+            raise typer.BadParameter(f"'{text}' is not NAME=GRID", param_hint="--input-grid")
+        try:
+            found[name] = parse_grid(grid)
+        except GraphError as error:
+            raise typer.BadParameter(str(error), param_hint="--input-grid") from None
+    return found
 
 
 def parse_activation_bits(bits: int | None) -> int | None:

@@ -101,8 +101,8 @@ def _manifest(
         "target": program.target.name,
         "features": list(program.features),
         "digest": digest,
-        "inputs": [_tensor(node.name, node.type) for node in graph.inputs],
-        "outputs": [_tensor(output.name, output.value.type) for output in graph.outputs],
+        "inputs": [tensor_entry(node.name, node.type) for node in graph.inputs],
+        "outputs": [tensor_entry(output.name, output.value.type) for output in graph.outputs],
         "steps": [_step(step, program.target) for step in program.steps],
         "memory": {
             "arena_bytes": program.arena.bytes,
@@ -134,7 +134,8 @@ def _abi_version() -> int:
     return int(text.split("#define SUBBYTE_ABI_VERSION", 1)[1].split()[0])
 
 
-def _tensor(name: str, of_type: TensorType) -> dict[str, Any]:
+def tensor_entry(name: str, of_type: TensorType) -> dict[str, Any]:
+    """An input or output, as the manifest lists it."""
     entry: dict[str, Any] = {
         "name": name,
         "code": of_type.dtype.name,
@@ -212,21 +213,24 @@ def _cmake_toolchain(triple: str) -> str:
     )
 
 
-def write_bundle(bundle: Bundle, folder: Path, built: dict[str, bytes]) -> None:
-    """Write the bundle and what was `built` of it to `folder`; an older bundle is replaced, any other folder refused.
-
-    The manifest lists the SHA-256 of every other file.
-    """
-    if folder.exists() and not _may_replace(folder):
-        raise ModelError(f"'{folder}' exists and is not a bundle of subbyte; nothing was written. Name another folder.")
+def bundle_files(bundle: Bundle, built: dict[str, bytes]) -> dict[str, bytes]:
+    """Every file of the bundle by path: also what was `built` of it, and the manifest with the SHA-256 of all others."""
     files = {**bundle.files, **built}
     hashes = {path: hashlib.sha256(content).hexdigest() for path, content in sorted(files.items())}
     manifest = json.dumps({**bundle.manifest, "files": hashes}, indent=1, sort_keys=True) + "\n"
+    return {**files, MANIFEST: manifest.encode()}
+
+
+def write_bundle(bundle: Bundle, folder: Path, built: dict[str, bytes]) -> None:
+    """Write the bundle and what was `built` of it; an older bundle is replaced, any other folder refused."""
+    if folder.exists() and not _may_replace(folder):
+        raise ModelError(f"'{folder}' exists and is not a bundle of subbyte; nothing was written. Name another folder.")
+    files = bundle_files(bundle, built)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            for path, content in {**files, MANIFEST: manifest.encode()}.items():
+            for path, content in files.items():
                 (beside / path).parent.mkdir(parents=True, exist_ok=True)
                 (beside / path).write_bytes(content)
                 if path.endswith(".so") or path == "runner":
@@ -249,4 +253,4 @@ def _may_replace(folder: Path) -> bool:
     if not folder.is_dir() or folder.is_symlink():
         return False
     entries = {entry.name for entry in folder.iterdir()}
-    return not entries or {MANIFEST, "model.c"} <= entries
+    return not entries or (MANIFEST in entries and bool(entries & {"model.c", "csim"}))

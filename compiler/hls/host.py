@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from subbyte.compiler.codegen.bundle import make_bundle
+from subbyte.compiler.codegen.bundle import bundle_files, make_bundle
 from subbyte.compiler.codegen.program import build_program
 from subbyte.compiler.hls.partition import Partition
 from subbyte.compiler.pipeline import Options, lowered
@@ -25,5 +25,5 @@ def host_files(parts: Partition, name: str, options: Options) -> dict[str, bytes
         own = replace(options, io="model", weights="inline", name=f"{name}_{side}", tuning=(), strict=False)
         program = build_program(lowered(graph, target, own), target)
         bundle = make_bundle(program, f"{name}_{side}", "inline", own.recorded(), VERSION)
-        files |= {f"host/{side}/{path}": content for path, content in bundle.files.items()}
+        files |= {f"host/{side}/{path}": content for path, content in bundle_files(bundle, {}).items()}
     return files
