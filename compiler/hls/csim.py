@@ -98,20 +98,15 @@ def _run(folder: Path, goal: str, arguments: list[str], jobs: int) -> Simulation
     if compiler is None:
         raise ToolchainError("C simulation needs a C++14 compiler, and none was found; install g++ or clang++")
     if not (folder / "csim" / "Makefile").is_file():
-        raise ToolchainError(
-            f"'{folder}' holds no csim/Makefile, so it is no HLS project; compile one with --target hls"
-        )
+        raise ToolchainError(f"'{folder}' holds no csim/Makefile, so it is no project of target 'hls'")
     began = time.perf_counter()
-    # Another ap_int.h than the last time: objects know their headers, not their flags.
-    goals = ["clean", goal] if any(argument.startswith("AP_TYPES=") for argument in arguments) else [goal]
-    for part in goals:
-        command = ["make", "-s", f"-j{jobs}", f"CXX={compiler}", *arguments, part]
-        try:
-            done = subprocess.run(
-                command, cwd=folder / "csim", capture_output=True, text=True, timeout=_SECONDS, check=False
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            raise ToolchainError(f"C simulation in '{folder}' failed: {error}") from error
+    command = ["make", "-s", f"-j{jobs}", f"CXX={compiler}", *arguments, goal]
+    try:
+        done = subprocess.run(
+            command, cwd=folder / "csim", capture_output=True, text=True, timeout=_SECONDS, check=False
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ToolchainError(f"C simulation in '{folder}' failed: {error}") from error
     words = {name: int(count) for _, name, _, count in _EQUAL.findall(done.stdout)}
     mismatch = _mismatch(done.stdout)
     failed = mismatch is not None or "\nfailed:" in f"\n{done.stdout}"

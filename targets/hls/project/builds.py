@@ -17,6 +17,7 @@ CXXFLAGS ?= -O1
 AP_TYPES ?= ap_types
 ARGUMENTS ?=
 
+BUILD := build$(if $(filter ap_types,$(AP_TYPES)),,-ap_types)
 # Headers of others are not ours to warn about.
 WARNINGS := $(if $(filter ap_types,$(AP_TYPES)),-Wall -Wno-unknown-pragmas,-w)
 FLAGS := -std=c++14 $(WARNINGS) -I../include -I../kernels -I../src -I../tb -Iinclude -isystem $(AP_TYPES)
@@ -29,24 +30,24 @@ cycles: FURTHER := -DSUBBYTE_HLS_CYCLES
 
 .PHONY: $(VARIANTS) clean
 .SECONDARY:
-$(VARIANTS): %: build/%/tb
-\t./build/$@/tb ../tb/golden $(ARGUMENTS)
+$(VARIANTS): %: $(BUILD)/%/tb
+\t./$(BUILD)/$@/tb ../tb/golden $(ARGUMENTS)
 
-build/%/tb: build/%/top.o build/%/bench.o
+$(BUILD)/%/tb: $(BUILD)/%/top.o $(BUILD)/%/bench.o
 \t$(CXX) $(CXXFLAGS) $(FURTHER) -o $@ $^
 
-build/%/top.o: ../src/@NAME@_top.cpp
+$(BUILD)/%/top.o: ../src/@NAME@_top.cpp
 \t@mkdir -p $(@D)
 \t$(CXX) $(FLAGS) $(CXXFLAGS) $(FURTHER) -MMD -c -o $@ $<
 
-build/%/bench.o: ../tb/tb_@NAME@.cpp
+$(BUILD)/%/bench.o: ../tb/tb_@NAME@.cpp
 \t@mkdir -p $(@D)
 \t$(CXX) $(FLAGS) $(CXXFLAGS) $(FURTHER) -MMD -c -o $@ $<
 
--include $(wildcard build/*/*.d)
+-include $(wildcard $(BUILD)/*/*.d)
 
 clean:
-\trm -rf build cycles.json
+\trm -rf build build-ap_types cycles.json
 """
 
 CMAKE = """\

@@ -105,7 +105,7 @@ class Bench {
             return 1;
         }
 #endif
-        printf("passed: %zu samples, %zu words equal\n", samples_, total);
+        printf("passed: %zu samples, %zu words equal\n", sample_ + 1, total);
         return 0;
     }
 
