@@ -11,14 +11,16 @@ from subbyte.targets.hls.folding.goal import Goal
 from subbyte.targets.hls.folding.network_problem import problem_of
 from subbyte.targets.hls.folding.options import reduced
 from subbyte.targets.hls.folding.problem import Problem
-from subbyte.targets.hls.folding.program import minimize
+from subbyte.targets.hls.folding.program import GAP, minimize
+from subbyte.targets.hls.folding.read import check_folding
 from subbyte.targets.hls.layers import Fold, Network
 from subbyte.targets.hls.parts import Part, budget_of
 from subbyte.targets.hls.resources import KINDS, Resources
 
 ROUNDS = 5
 """Of choosing and measuring: each takes off the budget what the formulas before expansion had left out."""
-LATENCY_STEPS = 24
+LATENCY_GAP = 0.02
+"""How far above the least latency that fits an answer may be, relatively, where the goal cannot be met."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,10 @@ def choose_folding(
     budget: of `part`; None for `budget_of(part)`. given: folds that are not chosen but asked for. measure: expands a
     folding and simulates it; the choice is repeated with what was learned until the measured design is within the
     budget and the goal.
-    Raises: UnsupportedError: not even the smallest folding fits; ToolchainError: SciPy is not installed.
+    Raises: ModelError: `given` is not of this network; UnsupportedError: not even the smallest folding fits;
+        ToolchainError: SciPy is not installed.
     """
+    check_folding(network, given or {})
     budget = budget_of(part) if budget is None else budget
     whole = problem_of(network, budget, part.resources, given, bus_bits)
     frame_cycles, latency_cycles = goal.frame_cycles, goal.latency_cycles
@@ -113,14 +117,17 @@ def _choice(problem: Problem, frame_cycles: int | None, latency_cycles: int | No
     return fastest(problem)
 
 
-def solve(problem: Problem, frame_cycles: int, latency_cycles: int | None = None) -> tuple[int, ...] | None:
+def solve(
+    problem: Problem, frame_cycles: int, latency_cycles: int | None = None, least_latency: bool = False
+) -> tuple[int, ...] | None:
     """`minimize` over the options that a best choice may need (`options.reduced`)."""
     delays = latency_cycles is not None
     kept = [reduced(options, frame_cycles, problem.weights, delays) for options in problem.options]
     if not all(kept):
         return None
     options = tuple(tuple(of[i] for i in numbers) for of, numbers in zip(problem.options, kept, strict=True))
-    choice = minimize(replace(problem, options=options), frame_cycles, latency_cycles)
+    gap = LATENCY_GAP if least_latency else GAP
+    choice = minimize(replace(problem, options=options), frame_cycles, latency_cycles, gap, least_latency)
     return None if choice is None else tuple(numbers[i] for numbers, i in zip(kept, choice, strict=True))
 
 
@@ -146,22 +153,14 @@ def fastest(problem: Problem) -> tuple[int, ...]:
 
 
 def lowest_latency(problem: Problem) -> tuple[int, ...]:
-    """The choice of the least latency within the budget, to a hundredth, by bisection.
+    """The choice of the least latency within the budget, to `LATENCY_GAP`.
 
     Raises: UnsupportedError: none fits.
     """
-    best = fastest(problem)
-    low, high = 0, problem.latency(best)
-    for _ in range(LATENCY_STEPS):
-        if (high - low) * 100 <= high:
-            break
-        middle = (low + high) // 2
-        found = solve(problem, middle, middle)
-        if found is None:
-            low = middle
-        else:
-            best, high = found, problem.latency(found)
-    return best
+    quick = fastest(problem)
+    bound = problem.latency(quick)
+    found = solve(problem, bound, bound, least_latency=True)
+    return quick if found is None else found
 
 
 def _least(problem: Problem, frame_cycles: int) -> Resources:

@@ -9,8 +9,8 @@ writes and its reader reads; for a latency also s[i], f[i], when layer i starts 
     s[v] >= s[u] + sum_o first[u][o] x[u][o]                             each edge u, v
     f[v] >= s[v] + sum_o cycles[v][o] x[v][o], f[v] >= f[u] + sum_o tail[v][o] x[v][o], f[v] <= latency
 
-Minimized is the sum over resources of the share of the part. Options, and pairs of lanes, that take more than
-`frame_cycles` are left out.
+Minimized is the sum over resources of the share of the part, or the last f[i]. Options, and pairs of lanes, that take
+more than `frame_cycles` are left out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from subbyte.compiler.errors import ToolchainError
 from subbyte.targets.hls.folding.problem import Option, Problem
 from subbyte.targets.hls.resources import KINDS, Resources
 
-TIME_LIMIT = 20.0
+MOST_NODES = 4000
+"""Of the search; what was found by then is taken. A count and not a time, so that every machine finds the same."""
 GAP = 1e-4
 """Of the share that is minimized: one part in ten thousand is far below what an estimate can tell."""
 
@@ -43,11 +44,15 @@ def require_scipy() -> None:
 
 
 def minimize(
-    problem: Problem, frame_cycles: int, latency_cycles: int | None = None, gap: float = GAP
+    problem: Problem,
+    frame_cycles: int,
+    latency_cycles: int | None = None,
+    gap: float = GAP,
+    least_latency: bool = False,
 ) -> tuple[int, ...] | None:
     """The choice of the least share within the budget with at most so many cycles; None where there is none.
 
-    gap: how far above the least share the choice may be, relatively.
+    gap: how far above the least the choice may be, relatively. least_latency: minimize the latency, not the share.
     Raises: ToolchainError: SciPy is not installed, or HiGHS ends without an answer.
     """
     require_scipy()
@@ -55,7 +60,7 @@ def minimize(
         return None
     margin = 0.0
     while True:
-        rows = _Rows(problem, frame_cycles, latency_cycles, margin)
+        rows = _Rows(problem, frame_cycles, latency_cycles, least_latency, margin)
         if not rows.solvable:
             return None
         choice = rows.solve(gap)
@@ -73,6 +78,7 @@ class _Rows:
     problem: Problem
     frame_cycles: int
     latency_cycles: int | None
+    least_latency: bool
     margin: float
     kept: list[list[tuple[int, Option]]] = field(default_factory=list)
     first: list[int] = field(default_factory=list)
@@ -135,6 +141,10 @@ class _Rows:
         count = len(self.problem.options)
         starts = [self._column(Resources()) for _ in range(count)]
         ends = [self._column(Resources(), 1.0 - self.margin) for _ in range(count)]
+        if self.least_latency:
+            last = self._column(Resources(), 1.0)
+            self.objective = [0.0] * last + [1.0]
+            self.rows += [({last: 1.0, end: -1.0}, 0.0, np.inf) for end in ends]
         for v in range(count):
             before = [edge.writer for edge in self.problem.edges if edge.reader == v]
             for u in before:
@@ -164,13 +174,13 @@ class _Rows:
             integrality=whole,
             bounds=optimize.Bounds(0, np.array(self.upper)),
             constraints=[self._constraints()],
-            options={"mip_rel_gap": gap, "time_limit": TIME_LIMIT},
+            options={"mip_rel_gap": gap, "node_limit": MOST_NODES},
         )
         if found.status == 2:  # infeasible
             return None
         if found.x is None:
             raise ToolchainError(
-                f"HiGHS chose no folding in {TIME_LIMIT:.0f} s: {found.message}; give a folding file instead"
+                f"HiGHS found no folding within {MOST_NODES} nodes: {found.message}; give a folding file instead"
             )
         x: NDArray[np.float64] = found.x
         choice = []
