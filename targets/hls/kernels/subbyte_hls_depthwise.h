@@ -11,7 +11,7 @@
 //
 // weights[fold * TAPS + tap]: the weights of channels fold * LANES .. + LANES - 1, lane by lane, in the bits of Product
 // (subbyte_hls_products.h); beyond CHANNELS 0. bias[lane][fold]: of channel fold * LANES + lane.
-// steps.apply<lane>(sum, fold): the bits of y.
+// steps.apply<lane>(sum, fold): the bits of y. SUM_BITS hold every finished sum; on the way sums may wrap around.
 #ifndef SUBBYTE_HLS_DEPTHWISE_H_
 #define SUBBYTE_HLS_DEPTHWISE_H_
 

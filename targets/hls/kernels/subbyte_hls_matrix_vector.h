@@ -11,7 +11,7 @@
 //
 // weights[pe][nf * SF + sf]: the SIMD weights of output nf * PE + pe by the codes of word sf, lane by lane, in the bits
 // of Product (subbyte_hls_products.h); what lies beyond a run or OUTPUTS is 0. bias[pe][nf]: of output nf * PE + pe.
-// steps.apply<pe>(sum, nf): the bits of y.
+// steps.apply<pe>(sum, nf): the bits of y. SUM_BITS hold every finished sum; on the way to it sums may wrap around.
 #ifndef SUBBYTE_HLS_MATRIX_VECTOR_H_
 #define SUBBYTE_HLS_MATRIX_VECTOR_H_
 
@@ -56,8 +56,8 @@ void matrix_vector(
                 for (int pe = 0; pe < PE; ++pe) {
 #pragma HLS UNROLL
                     const ap_int<SUM_BITS> before = sf == 0 ? ap_int<SUM_BITS>(bias[pe][nf]) : sums[pe];
-                    sums[pe] = before + sum_of_products<Product, SIMD, LIVE_X, SUM_BITS>(
-                                            codes, weights[pe][nf * SF + sf], last_word);
+                    sums[pe] =
+                        before + sum_of_products<Product, SIMD, LIVE_X>(codes, weights[pe][nf * SF + sf], last_word);
                 }
 
                 if (sf == SF - 1) {

@@ -4,7 +4,7 @@
 //   X_BITS, WEIGHT_BITS   the bits of a code of x and of a weight in its ROM
 //   HAS_ZERO              whether a weight can say zero; lanes that fill words up then have weight zero, and where it
 //                         cannot they are left out by their place
-//   Result of(x, weight)  the product
+//   Result of(x, weight)  the product, within RESULT_BITS in two's complement
 //
 //   Multiply         x * w by whatever multiplier the tool picks; MultiplyInDsp, MultiplyInFabric: by the one named
 //   Xnor             x and w in -1, +1, a bit each: x * w + 1 = 2 * (x == w), so that a sum over K lanes counts equal
@@ -23,7 +23,8 @@ struct Multiply {
     static constexpr int X_BITS = X_BITS_;
     static constexpr int WEIGHT_BITS = WEIGHT_BITS_;
     static constexpr bool HAS_ZERO = true;
-    typedef ap_int<X_BITS + WEIGHT_BITS + 1> Result;  // a bit more, since two unsigned factors need a sign too
+    static constexpr int RESULT_BITS = X_BITS + WEIGHT_BITS + (X_SIGN == UNSIGNED && WEIGHT_SIGN == UNSIGNED);
+    typedef ap_int<RESULT_BITS> Result;
 
     static Result of(const ap_uint<X_BITS>& x, const ap_uint<WEIGHT_BITS>& weight) {
 #pragma HLS INLINE
@@ -59,7 +60,8 @@ struct Xnor {
     static constexpr int X_BITS = 1;
     static constexpr int WEIGHT_BITS = 1;
     static constexpr bool HAS_ZERO = false;
-    typedef ap_int<3> Result;
+    static constexpr int RESULT_BITS = 3;
+    typedef ap_uint<2> Result;
 
     static Result of(const ap_uint<1>& x, const ap_uint<1>& weight) {
 #pragma HLS INLINE
@@ -72,7 +74,8 @@ struct AddBipolar {
     static constexpr int X_BITS = X_BITS_;
     static constexpr int WEIGHT_BITS = 1;
     static constexpr bool HAS_ZERO = false;
-    typedef ap_int<X_BITS + 2> Result;
+    static constexpr int RESULT_BITS = X_BITS + 1;
+    typedef ap_int<RESULT_BITS> Result;
 
     static Result of(const ap_uint<X_BITS>& x, const ap_uint<1>& weight) {
 #pragma HLS INLINE
@@ -87,7 +90,8 @@ struct AddTernary {
     static constexpr int X_BITS = X_BITS_;
     static constexpr int WEIGHT_BITS = 2;
     static constexpr bool HAS_ZERO = true;
-    typedef ap_int<X_BITS + 2> Result;
+    static constexpr int RESULT_BITS = X_BITS + 1;
+    typedef ap_int<RESULT_BITS> Result;
 
     static Result of(const ap_uint<X_BITS>& x, const ap_uint<2>& weight) {
 #pragma HLS INLINE
@@ -98,7 +102,7 @@ struct AddTernary {
 };
 
 // A weight is TERMS fields, from the low bits up: bit 0 of a field: there is a term; bit 1: it is negative; above: its
-// shift. A field without a term is 0.
+// shift, another in each. A field without a term is 0.
 template <int X_BITS_, int X_SIGN, int TERMS, int MOST_SHIFT>
 struct ShiftAdd {
     static constexpr int X_BITS = X_BITS_;
@@ -106,7 +110,8 @@ struct ShiftAdd {
     static constexpr int FIELD_BITS = SHIFT_BITS + 2;
     static constexpr int WEIGHT_BITS = TERMS * FIELD_BITS;
     static constexpr bool HAS_ZERO = true;
-    typedef ap_int<X_BITS + MOST_SHIFT + 2 + ceil_log2(TERMS)> Result;
+    static constexpr int RESULT_BITS = X_BITS + MOST_SHIFT + 1 + (TERMS > 1);
+    typedef ap_int<RESULT_BITS> Result;
 
     static Result of(const ap_uint<X_BITS>& x, const ap_uint<WEIGHT_BITS>& weight) {
 #pragma HLS INLINE
@@ -124,13 +129,20 @@ struct ShiftAdd {
     }
 };
 
-// The sum over lanes of x[lane] * weights[lane], as a tree of adders; `only_live` leaves out lanes LIVE and above where
-// Product has no zero. SUM_BITS hold every sum that can occur (or wrap around on the way to one that they hold).
-template <class Product, int LANES, int LIVE, int SUM_BITS>
-ap_int<SUM_BITS> sum_of_products(const ap_uint<LANES * Product::X_BITS>& x,
-                                 const ap_uint<LANES * Product::WEIGHT_BITS>& weights, bool only_live) {
+// The bits of a sum of so many products.
+template <class Product, int LANES>
+constexpr int bits_of_sum() {
+    return Product::RESULT_BITS + ceil_log2(LANES);
+}
+
+// The sum over lanes of x[lane] * weights[lane], a tree of adders; `only_live` leaves out lanes LIVE and above where
+// Product has no zero.
+template <class Product, int LANES, int LIVE>
+ap_int<bits_of_sum<Product, LANES>()> sum_of_products(const ap_uint<LANES * Product::X_BITS>& x,
+                                                      const ap_uint<LANES * Product::WEIGHT_BITS>& weights,
+                                                      bool only_live) {
 #pragma HLS INLINE
-    ap_int<SUM_BITS> sum = 0;
+    ap_int<bits_of_sum<Product, LANES>()> sum = 0;
     for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
         if (Product::HAS_ZERO || lane < LIVE || !only_live) {

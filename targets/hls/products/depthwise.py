@@ -60,8 +60,8 @@ def instance_depthwise(actor: DepthwiseVector) -> Instance:
         + bias_text(f"{actor.name}_bias", bias, y.lanes, sum_bits)
         + steps.constants,
         body=(
-            f"subbyte_hls::depthwise_vector<{weights.c_type}, /*PIXELS*/ {x.pixels}, /*TAPS*/ {x.runs}, "
-            f"/*CHANNELS*/ {x.channels},\n"
+            f"subbyte_hls::depthwise_vector<{weights.c_type},\n"
+            f"                              /*PIXELS*/ {x.pixels}, /*TAPS*/ {x.runs}, /*CHANNELS*/ {x.channels},\n"
             f"                              /*LANES*/ {x.lanes}, /*SUM_BITS*/ {sum_bits}, "
             f"/*Y_BITS*/ {y.element.bits}>(\n"
             f"    in0, out0, {actor.name}_weights, {actor.name}_bias, {steps.expression});"

@@ -67,8 +67,9 @@ def instance_matrix_vector(actor: MatrixVector) -> Instance:
         + bias_text(f"{actor.name}_bias", bias, y.lanes, sum_bits)
         + steps.constants,
         body=(
-            f"subbyte_hls::matrix_vector<{weights.c_type}, /*PIXELS*/ {x.pixels}, /*RUNS*/ {x.runs}, "
-            f"/*CHANNELS*/ {x.channels}, /*OUTPUTS*/ {y.channels},\n"
+            f"subbyte_hls::matrix_vector<{weights.c_type},\n"
+            f"                           /*PIXELS*/ {x.pixels}, /*RUNS*/ {x.runs}, /*CHANNELS*/ {x.channels}, "
+            f"/*OUTPUTS*/ {y.channels},\n"
             f"                           /*SIMD*/ {x.lanes}, /*PE*/ {y.lanes}, /*SUM_BITS*/ {sum_bits}, "
             f"/*Y_BITS*/ {y.element.bits}>(\n"
             f"    in0, out0, {actor.name}_weights, {actor.name}_bias, {steps.expression});"

@@ -52,7 +52,8 @@ def _hex(words: list[int], bits: int) -> list[str]:
 
 
 def _braced(items: list[str], indent: str = "") -> str:
-    return "{\n" + wrapped(items, indent + "    ") + "}"
+    """The first item follows the brace; lines after it stand under it."""
+    return "{" + wrapped(items, f"{indent} ").lstrip() + "}"
 
 
 def _braced_rows(rows: list[list[str]]) -> str:
