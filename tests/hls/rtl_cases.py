@@ -8,7 +8,7 @@ import numpy as np
 
 from subbyte.compiler.numerics.staircase import Staircase
 from subbyte.compiler.numerics.step_forms import CompareSteps, FixedPoint, SearchSteps, StepForm, Unchanged
-from subbyte.targets.hls.actors import MatrixVector, Product
+from subbyte.targets.hls.actors import MatrixVector, Product, SlidingWindow, WindowOrder
 from subbyte.targets.hls.products.choice import signed_digits
 from subbyte.targets.hls.streams import Codes, Element, Stream, StreamType
 
@@ -56,6 +56,27 @@ class Maker:
             product,
             signed_digits(weights) if product is Product.SHIFT else 0,
         )
+
+    def sliding_window(
+        self,
+        frame: tuple[int, int, int],
+        lanes: int,
+        kernel: tuple[int, int],
+        strides: tuple[int, int] = (1, 1),
+        pads: tuple[int, int, int, int] = (0, 0, 0, 0),
+        dilations: tuple[int, int] = (1, 1),
+        order: WindowOrder = WindowOrder.TAPS,
+    ) -> SlidingWindow:
+        """frame: height, width, channels."""
+        self.count += 1
+        x = StreamType(Element(-4, 3), *frame, lanes)
+        height, width = (
+            (frame[at] + pads[at] + pads[at + 2] - (kernel[at] - 1) * dilations[at] - 1) // strides[at] + 1
+            for at in (0, 1)
+        )
+        y = StreamType(x.element, height, width, frame[2], lanes, kernel[0] * kernel[1])
+        streams = (Stream(f"x_{self.count}", x),), (Stream(f"y_{self.count}", y),)
+        return SlidingWindow(f"unit_{self.count}", *streams, kernel, strides, dilations, pads, -3, order)
 
     def steps(self, kind: str, sums: Element, rows: int) -> tuple[StepForm, Element]:
         """kind: unchanged, fixed, or compare or search and a number of steps; and the codes they give."""

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from subbyte.targets.hls import registry as registry  # references and traces
-from subbyte.targets.hls.actors import Actor, Product
+from subbyte.targets.hls.actors import Actor, Product, SlidingWindow, WindowOrder
 from subbyte.targets.hls.reference import reference, words_of
 from subbyte.targets.hls.rtl.rtl import rtl
 from subbyte.targets.hls.rtl.systemverilog import systemverilog
 from subbyte.targets.hls.rtl.testbench import Port, Unit
-from subbyte.targets.hls.streams import Element
+from subbyte.targets.hls.streams import Codes, Element, Stream
 from subbyte.targets.hls.trace import trace
 from tests.hls.rtl_cases import BIPOLAR, Maker
 from tests.hls.rtl_program import Outcome, simulate
@@ -55,6 +55,26 @@ def products() -> list[Actor]:
     return found
 
 
+def windows() -> list[Actor]:
+    """One pixel and more, kernels as large as frames, pads wider than kernels, words that channels do not fill."""
+    make = Maker()
+    found: list[Actor] = []
+    for order in (WindowOrder.TAPS, WindowOrder.CHANNELS):
+        for frame, lanes, *geometry in (
+            ((1, 1, 1), 1, (1, 1)),
+            ((4, 5, 3), 3, (3, 3)),
+            ((4, 5, 5), 2, (3, 3), (1, 1), (1, 1, 1, 1)),
+            ((7, 6, 4), 2, (3, 2), (2, 2), (1, 0, 1, 1)),
+            ((6, 7, 2), 1, (2, 3), (1, 2), (0, 2, 2, 0), (2, 2)),
+            ((5, 5, 3), 2, (5, 5), (3, 3)),
+            ((3, 4, 2), 2, (1, 1), (2, 3)),
+            ((2, 3, 2), 2, (1, 1), (1, 1), (3, 2, 1, 2)),
+            ((1, 9, 2), 1, (1, 4), (1, 1), (0, 2, 0, 1)),
+        ):
+            found.append(make.sliding_window(frame, lanes, *geometry, order=order))
+    return found
+
+
 def run(actors: list[Actor], folder: Path) -> dict[str, tuple[Outcome, Outcome]]:
     """Every actor on frames with the ends of its codes among them."""
     make = Maker()
@@ -64,16 +84,21 @@ def run(actors: list[Actor], folder: Path) -> dict[str, tuple[Outcome, Outcome]]
         results = [reference(actor, *frame) for frame in frames]
         inputs, outputs = (
             tuple(
-                Port(stream.type, tuple(word for group in all_frames for word in words_of(group[at], stream.type)))
+                Port(stream.type, tuple(word for group in groups for word in words(actor, stream, group[at])))
                 for at, stream in enumerate(streams)
             )
-            for streams, all_frames in ((actor.inputs, frames), (actor.outputs, results))
+            for streams, groups in ((actor.inputs, frames), (actor.outputs, results))
         )
         units.append(Unit(actor.name, inputs, outputs))
     return simulate(units, systemverilog("".join(rtl(actor).modules for actor in actors)), folder)
 
 
-@pytest.mark.parametrize("make", [products])
+def words(actor: Actor, stream: Stream, frame: Codes) -> list[int]:
+    channels_first = isinstance(actor, SlidingWindow) and actor.order is WindowOrder.CHANNELS and stream is actor.y
+    return words_of(frame, stream.type, channels_first)
+
+
+@pytest.mark.parametrize("make", [products, windows])
 def test_modules_equal_the_reference(
     make: Callable[[], list[Actor]], tmp_path: Path, optional_capability: Callable[[str, str], None]
 ) -> None:

@@ -193,16 +193,16 @@ class Netlist:
         self._undriven.add(unique)
         return Signal(f"%{unique}", width)
 
-    def drive(self, register: Signal, value: Signal, enable: Signal | None = None, reset: bool = False) -> None:
-        """At each rising edge: 0 where reset, else `value` where enable. Without `reset` it starts undefined."""
+    def drive(self, register: Signal, value: Signal, enable: Signal | None = None, reset: int | None = None) -> None:
+        """At each rising edge: `reset` where reset, else `value` where enable. Without `reset` it starts undefined."""
         if register.width != value.width:
             raise GraphError(f"register {register.name} of '{self.name}' has {register.width} bits, not {value.width}")
         self._undriven.remove(register.name.removeprefix("%"))
         kind, gate = ("seq.compreg.ce", f", {enable.name}") if enable else ("seq.compreg", "")
-        zero = f" reset %reset, {self.constant(0, value.width).name}" if reset else ""
-        self._lines.append(f"{register.name} = {kind} {value.name}, %clock{gate}{zero} : i{value.width}")
+        start = "" if reset is None else f" reset %reset, {self.constant(reset, value.width).name}"
+        self._lines.append(f"{register.name} = {kind} {value.name}, %clock{gate}{start} : i{value.width}")
 
-    def held(self, value: Signal, enable: Signal, name: str, reset: bool = False) -> Signal:
+    def held(self, value: Signal, enable: Signal, name: str, reset: int | None = None) -> Signal:
         """A register of `value` where enable."""
         register = self.register(name, value.width)
         self.drive(register, value, enable, reset)

@@ -49,7 +49,7 @@ class Pipeline:
         """The beat one stage later; what that stage holds are the registers made with `hold`."""
         self.stages += 1
         n = self.stages
-        valid = self.netlist.held(beat.valid, self.advance, f"valid_{n}", reset=True)
+        valid = self.netlist.held(beat.valid, self.advance, f"valid_{n}", reset=0)
         constant = {self.netlist.true.name, self.netlist.false.name}
         first, last = (
             flag if flag.name in constant else self.hold(flag, f"{name}_{n}")
@@ -107,5 +107,5 @@ def counter(netlist: Netlist, name: str, count: int, step: Signal) -> tuple[Sign
     following = netlist.add(number, netlist.constant(1, width))
     if count != 1 << width:
         following = netlist.choose(last, netlist.constant(0, width), following)
-    netlist.drive(number, following, step, reset=True)
+    netlist.drive(number, following, step, reset=0)
     return number, last
