@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 
 from subbyte.targets.hls.actors import Design
@@ -21,20 +22,29 @@ class Protocol(Enum):
     arrays whose addresses stand in registers, and starts when software says so (ap_ctrl_hs by s_axilite).
     """
 
-    AXIS = "axis"
-    MEMORY = "m_axi"
+    AXIS = "stream"
+    MEMORY = "memory"
 
 
-def bus_of(design: Design, protocol: Protocol, width: int = 64) -> Bus:
+@dataclass(frozen=True)
+class DesignBus(Bus):
+    """The bus of a design, and what software needs to know of it; borders: inputs, then outputs."""
+
+    protocol: Protocol = Protocol.AXIS
+    borders: tuple[BusPort, ...] = ()
+
+
+def bus_of(design: Design, protocol: Protocol | str, width: int = 64) -> DesignBus:
     """The bus of a design that was attached to one of `width` bits (`ports.attach`)."""
-    ports = ports_of(design, width)
+    protocol, ports = Protocol(protocol), ports_of(design, width)
     printed = [_axis_port(port) if protocol is Protocol.AXIS else _memory_port(port) for port in ports]
     count = len(design.inputs)
     if protocol is Protocol.AXIS:
         name, pragma = "AXI4-Stream with TLAST", "#pragma HLS INTERFACE ap_ctrl_none port = return"
     else:
         name, pragma = "m_axi and s_axilite", "#pragma HLS INTERFACE s_axilite port = return bundle = control"
-    return Bus(name, (HEADER,), tuple(printed[:count]), tuple(printed[count:]), (pragma,), (BENCH_HEADER,))
+    inputs, outputs = tuple(printed[:count]), tuple(printed[count:])
+    return DesignBus(name, (HEADER,), inputs, outputs, (pragma,), (BENCH_HEADER,), protocol, ports)
 
 
 def bus_instance(port: BusPort, protocol: Protocol) -> Instance:
