@@ -118,52 +118,58 @@ def _bits(network: Processes, depths: Sequence[int]) -> int:
 
 
 def _schedules(periodic: Periodic) -> list[list[Starts]]:
-    """Schedules for FIFOs without end; two where processes neither feed the slowest nor are fed by it.
+    """Schedules for FIFOs without end; two where some processes are beside the way through the slowest.
 
-    Those start as early as they can in the first schedule, as late as they can in the second.
+    Those that neither feed the slowest nor are fed by it start as early as they can in the first schedule, as late as
+    they can in the second; what nothing in the schedule feeds, as another input's bus, starts late in both.
     """
     network = periodic.network
-    starts = [np.full(size, UNKNOWN, np.int64) for size in periodic.sizes]
+    starts: dict[int, Starts] = {}
     feeding: set[int] = set()
     fed: set[int] = set()
     for anchor in _anchors(network):
-        starts[anchor][:] = 0
+        starts[anchor] = np.zeros(periodic.sizes[anchor], np.int64)
         feeding |= _reached(network, anchor, upward=True)
         fed |= _reached(network, anchor, upward=False)
-    beside = [number for number in range(len(starts)) if number not in feeding | fed]
-    for process in sorted(feeding, reverse=True):
-        if starts[process][0] == UNKNOWN:
-            _start_late(periodic, starts, process, feeding)
-    for process in range(len(starts)):
-        if process not in feeding and starts[process][0] == UNKNOWN:
-            _start_early(periodic, starts, process)
-    if not beside:
-        return [starts]
-    later = list(starts)
-    for process in reversed(beside):
-        if network.processes[process].outputs:
-            later[process] = np.full(periodic.sizes[process], UNKNOWN, np.int64)
-            _start_late(periodic, later, process, set(range(len(starts))))
-    return [starts, later]
+    for process in sorted(feeding - set(starts), reverse=True):
+        starts[process] = _latest(periodic, starts, process)
+    # Whatever is fed by what has starts gets them after it; then whatever feeds it, before; then its other readers, ...
+    unfed: set[int] = set()
+    while len(starts) < len(network.processes):
+        for number, process in enumerate(network.processes):
+            if number not in starts and any(network.fifos[fifo].writer in starts for fifo in process.inputs):
+                starts[number] = _earliest(periodic, starts, number)
+        for number, process in reversed(list(enumerate(network.processes))):
+            if number not in starts and any(network.fifos[fifo].reader in starts for fifo in process.outputs):
+                starts[number] = _latest(periodic, starts, number)
+                unfed.add(number)
+    later = dict(starts)
+    beside = [number for number in starts if network.processes[number].outputs and number not in feeding | fed | unfed]
+    for process in sorted(beside, reverse=True):
+        later[process] = _latest(periodic, later, process)
+    return [[each[number] for number in range(len(each))] for each in ([starts, later] if beside else [starts])]
 
 
-def _start_late(periodic: Periodic, starts: list[Starts], process: int, readers: set[int]) -> None:
-    new = starts[process]
+def _latest(periodic: Periodic, starts: Mapping[int, Starts], process: int) -> Starts:
+    """The latest starts of `process` that are in time for those of its readers that have starts."""
+    new = np.full(periodic.sizes[process], UNKNOWN, np.int64)
     for number in periodic.network.processes[process].outputs:
         reader = periodic.network.fifos[number].reader
-        if reader in readers:
+        if reader in starts:
             place = periodic.links[number].written
             new[place] = np.minimum(new[place], periodic.greatest_writes(number, starts[reader]))
-    starts[process] = periodic.lowered(process, new)
+    return periodic.lowered(process, new)
 
 
-def _start_early(periodic: Periodic, starts: list[Starts], process: int) -> None:
+def _earliest(periodic: Periodic, starts: Mapping[int, Starts], process: int) -> Starts:
+    """The earliest starts of `process` after the words of those of its writers that have starts."""
     new = np.full(periodic.sizes[process], -UNKNOWN, np.int64)
     for number in periodic.network.processes[process].inputs:
-        place = periodic.links[number].read
-        writer = starts[periodic.network.fifos[number].writer]
-        new[place] = np.maximum(new[place], periodic.least_reads(number, writer))
-    starts[process] = periodic.raised(process, new)
+        writer = periodic.network.fifos[number].writer
+        if writer in starts:
+            place = periodic.links[number].read
+            new[place] = np.maximum(new[place], periodic.least_reads(number, starts[writer]))
+    return periodic.raised(process, new)
 
 
 def _anchors(network: Processes) -> list[int]:
