@@ -231,13 +231,15 @@ class _Expansion:
         taps = taps_per_word(layer.window, self.fold(layer))
         x = self._window(layer, layer.window, inputs[0], WindowOrder.TAPS, taps)
         weights = layer.weights.reshape(layer.weights.shape[0], x.type.runs, x.type.channels)
-        numbers = (weights, layer.bias, layer.sums, layer.steps, layer.product, layer.terms)
+        made_of = self.fold(layer).multiplier
+        numbers = (weights, layer.bias, layer.sums, layer.steps, layer.product, layer.terms, made_of)
         self.actors.append(MatrixVector(layer.name, (x,), outputs, *numbers, sources=layer.sources))
 
     @_actors_of.register
     def _(self, layer: of.DepthwiseSums, inputs: tuple[Stream, ...], outputs: tuple[Stream, ...]) -> None:
         x = self._window(layer, layer.window, inputs[0], WindowOrder.CHANNELS)
-        numbers = (layer.weights, layer.bias, layer.sums, layer.steps, layer.product, layer.terms)
+        made_of = self.fold(layer).multiplier
+        numbers = (layer.weights, layer.bias, layer.sums, layer.steps, layer.product, layer.terms, made_of)
         self.actors.append(DepthwiseVector(layer.name, (x,), outputs, *numbers, sources=layer.sources))
 
     @_actors_of.register

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from subbyte.compiler.ir.node import Value
 from subbyte.compiler.numerics.pair_forms import PairForm
 from subbyte.compiler.numerics.step_forms import StepForm
-from subbyte.targets.hls.actors import Product
+from subbyte.targets.hls.actors import Multiplier, Product
 from subbyte.targets.hls.streams import Codes, Element
 
 
@@ -178,9 +178,9 @@ class Network:
     output_names: tuple[str, ...]
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Fold:
-    """How many lanes a layer works on at once.
+    """How many lanes a layer works on at once, and what its multipliers are made of.
 
     simd: codes of its input that a cycle takes (of one tap's channels; of all its channels where taps is above 1).
     pe: outputs that a cycle works on; 1 where a layer has no products. taps: taps that a cycle takes: 1, the width of
@@ -190,3 +190,4 @@ class Fold:
     simd: int = 1
     pe: int = 1
     taps: int = 1
+    multiplier: Multiplier = Multiplier.AUTO

@@ -11,7 +11,7 @@ from math import gcd
 
 from subbyte.compiler.errors import GraphError
 from subbyte.targets.hls import layers as of
-from subbyte.targets.hls.actors import Convert, WindowOrder
+from subbyte.targets.hls.actors import Convert, Multiplier, WindowOrder
 from subbyte.targets.hls.estimate import actors, arithmetic
 from subbyte.targets.hls.estimate.actors import SumsOf
 from subbyte.targets.hls.estimate.arithmetic import factor_of
@@ -82,8 +82,8 @@ def _window(x: Frame, window: Window, order: WindowOrder, lanes: int, taps: int)
 
 
 @lru_cache(maxsize=1024)
-def _sums_of(layer: of.Sums | of.DepthwiseSums) -> SumsOf:
-    factor = factor_of(layer.product, layer.x.element, layer.weights, layer.terms)
+def _sums_of(layer: of.Sums | of.DepthwiseSums, made_of: Multiplier) -> SumsOf:
+    factor = factor_of(layer.product, layer.x.element, layer.weights, layer.terms, made_of)
     x, y = (Stream("", StreamType(frame.element, 1, 1, 1, 1)) for frame in (layer.x, layer.y))
     return SumsOf.given(factor, x, y, layer.sums, layer.steps, layer.bias)
 
@@ -94,7 +94,7 @@ def _(layer: of.Sums, fold: Fold) -> Work:
     lanes, pe = input_lanes(layer, fold), output_lanes(layer, fold)
     words = layer.window.taps // taps * ceiling(layer.x.channels * taps, lanes * taps)
     folds = ceiling(layer.y.channels, pe)
-    logic = actors.matrix_vector(_sums_of(layer), lanes * taps, pe, words, folds, layer.y.pixels)
+    logic = actors.matrix_vector(_sums_of(layer, fold.multiplier), lanes * taps, pe, words, folds, layer.y.pixels)
     sums = Work(layer.y.pixels * words * folds, logic.all, words, (folds - 1) * words + 1)
     return _behind_window(layer, layer.window, WindowOrder.TAPS, lanes, taps, sums)
 
@@ -103,7 +103,7 @@ def _(layer: of.Sums, fold: Fold) -> Work:
 def _(layer: of.DepthwiseSums, fold: Fold) -> Work:
     lanes, taps = input_lanes(layer, fold), layer.window.taps
     folds = ceiling(layer.y.channels, lanes)
-    logic = actors.depthwise_vector(_sums_of(layer), lanes, taps, folds, layer.y.pixels)
+    logic = actors.depthwise_vector(_sums_of(layer, fold.multiplier), lanes, taps, folds, layer.y.pixels)
     sums = Work(layer.y.pixels * folds * taps, logic.all, taps, 1)
     return _behind_window(layer, layer.window, WindowOrder.CHANNELS, lanes, 1, sums)
 

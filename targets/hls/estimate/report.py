@@ -7,7 +7,7 @@ import json
 from subbyte.targets.hls.estimate.design import Estimate
 from subbyte.targets.hls.estimate.page import page, table
 from subbyte.targets.hls.folding.choose import FoldingResult
-from subbyte.targets.hls.folding.read import folding_text
+from subbyte.targets.hls.folding.read import fields_of, folding_text
 from subbyte.targets.hls.layers import Flattening, Fold, Layer, Network
 
 FOLDING_FILE = "report/folding.json"
@@ -39,8 +39,7 @@ def _of(layer: Layer, folding: FoldingResult) -> Fold:
 
 
 def _fold(layer: Layer, folding: FoldingResult) -> dict[str, object]:
-    fold = _of(layer, folding)
-    return {"simd": fold.simd, "pe": fold.pe, "taps": fold.taps, "sources": list(layer.sources)}
+    return {**fields_of(_of(layer, folding)), "sources": list(layer.sources)}
 
 
 def _layers(found: Estimate, folding: FoldingResult, network: Network) -> str:
@@ -50,7 +49,8 @@ def _layers(found: Estimate, folding: FoldingResult, network: Network) -> str:
         fold = _of(layer, folding)
         own = {layer.name, f"{layer.name}_window"}
         cycles = max((row.cycles for row in found.actors if row.name in own), default=0)
-        rows.append((layer.name, type(layer).__name__, fold.simd, fold.pe, fold.taps, cycles, ", ".join(layer.sources)))
+        fields = (fold.simd, fold.pe, fold.taps, fold.multiplier.value, cycles, ", ".join(layer.sources))
+        rows.append((layer.name, type(layer).__name__, *fields))
     said = f"Change `{FOLDING_FILE}` and compile with `--folding` to fold otherwise."
-    header = ("layer", "kind", "SIMD", "PE", "taps", "cycles", "computes")
+    header = ("layer", "kind", "SIMD", "PE", "taps", "multipliers", "cycles", "computes")
     return f"\n## Folding\n\n{table(header, rows)}\n\n{said}\n"

@@ -1,4 +1,7 @@
-"""The user's own folding: JSON {layer: {"simd": .., "pe": .., "taps": ..}}, what is left out being 1."""
+"""The user's own folding: JSON {layer: {"simd": .., "pe": .., "taps": .., "multiplier": ..}}.
+
+Numbers that are left out are 1; a multiplier is "auto", which is meant where it is left out, "dsp" or "fabric".
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from subbyte.compiler.errors import ModelError
+from subbyte.targets.hls.actors import Multiplier
 from subbyte.targets.hls.expand import taps_per_word
 from subbyte.targets.hls.layers import Fold, Layer, Network, Sums
 
-FIELDS = ("simd", "pe", "taps")
+NUMBERS = ("simd", "pe", "taps")
+FIELDS = (*NUMBERS, "multiplier")
+MULTIPLIERS = {multiplier.value: multiplier for multiplier in Multiplier}
 
 
 def folding_text(folding: Mapping[str, Fold]) -> str:
     """JSON, a layer in a line."""
-    lines = [
-        f"  {json.dumps(name)}: {json.dumps({field: getattr(fold, field) for field in FIELDS})}"
-        for name, fold in folding.items()
-    ]
+    lines = [f"  {json.dumps(name)}: {json.dumps(fields_of(fold))}" for name, fold in folding.items()]
     return "{\n" + ",\n".join(lines) + "\n}\n" if lines else "{}\n"
+
+
+def fields_of(fold: Fold) -> dict[str, int | str]:
+    """As a folding file has them; the multiplier only where it is not the tool's choice."""
+    fields: dict[str, int | str] = {name: getattr(fold, name) for name in NUMBERS}
+    if fold.multiplier is not Multiplier.AUTO:
+        fields["multiplier"] = fold.multiplier.value
+    return fields
 
 
 def folding_from(text: str, where: str) -> dict[str, Fold]:
@@ -42,9 +53,14 @@ def _fold(name: str, fields: Any, what: str) -> Fold:
     for field, value in fields.items():
         if field not in FIELDS:
             raise ModelError(f"{what} gives layer '{name}' a '{field}'; layers have {', '.join(FIELDS)}")
-        if type(value) is not int or value < 1:
+        if field == "multiplier":
+            if value not in MULTIPLIERS:
+                raise ModelError(
+                    f"{what} gives layer '{name}' a multiplier {value!r}; {', '.join(MULTIPLIERS)} are built"
+                )
+        elif type(value) is not int or value < 1:
             raise ModelError(f"{what} gives layer '{name}' {field} {value!r}; a whole number from 1 on is expected")
-    return Fold(**fields)
+    return Fold(**{**fields, "multiplier": MULTIPLIERS[fields.get("multiplier", "auto")]})
 
 
 def check_folding(network: Network, folding: Mapping[str, Fold]) -> None:
