@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from subbyte.compiler.errors import GraphError
+from subbyte.compiler.errors import GraphError, UnsupportedError
 from subbyte.compiler.numerics.step_forms import CompareSteps, FixedPoint, SearchSteps, Unchanged
 from subbyte.targets.hls import registry
-from subbyte.targets.hls.actors import MatrixVector, Multiplier, Product
+from subbyte.targets.hls.actors import DepthwiseVector, MatrixVector, Multiplier, Product
 from subbyte.targets.hls.instance import instance
 from subbyte.targets.hls.products.choice import canonical_digits, choose_product, signed_digits
 from subbyte.targets.hls.reference import reference
@@ -112,6 +112,12 @@ def one_matrix(product: Product, x: Element, values: tuple[int, ...]) -> Case:
     return cases.all[0]
 
 
+def one_depthwise() -> Case:
+    cases = Cases("one")
+    cases.depthwise(unsigned(2), (-3, 3), (4, 9), 3, Product.MULTIPLY)
+    return cases.all[0]
+
+
 # Choice ---------------------------------------------------------------------------------------------------------------
 
 
@@ -189,3 +195,18 @@ def test_weights_that_do_not_fit_the_streams_are_refused() -> None:
     for told in (trace, instance):
         with pytest.raises(GraphError, match=r"weights \(4, 9, 4\)"):
             told(narrower)
+
+
+def test_sums_beyond_the_accumulators_are_refused() -> None:
+    for case in (one_matrix(Product.MULTIPLY, unsigned(2), (-3, 3)), one_depthwise()):
+        actor = case.actor
+        assert isinstance(actor, (MatrixVector, DepthwiseVector))
+        with pytest.raises(GraphError, match=r"has sums .* accumulators are for -9\.\.9"):
+            instance(replace(actor, sums=Element(-9, 9)))
+
+
+def test_words_that_tools_do_not_take_are_refused() -> None:
+    cases = Cases("long")
+    cases.matrix(unsigned(4), ALL_INT8, (2, 1, 129), (129, 1), Product.MULTIPLY)
+    with pytest.raises(UnsupportedError, match=r"129 weights of 8 bits.* at most 128 lanes"):
+        instance(cases.all[0].actor)

@@ -9,6 +9,7 @@ from subbyte.compiler.numerics.step_forms import apply_steps
 from subbyte.targets.hls.actors import MatrixVector
 from subbyte.targets.hls.codes.steps import steps_text
 from subbyte.targets.hls.instance import Instance, instance
+from subbyte.targets.hls.products.bounds import check_sums, check_word
 from subbyte.targets.hls.products.latency import products_latency
 from subbyte.targets.hls.products.roms import bias_text, packed, padded, roms_text, signed_bits
 from subbyte.targets.hls.products.weights import WeightBits, weight_bits
@@ -57,7 +58,9 @@ def weight_words(actor: MatrixVector, weights: WeightBits) -> list[list[int]]:
 def instance_matrix_vector(actor: MatrixVector) -> Instance:
     check(actor)
     x, y = actor.x.type, actor.y.type
+    check_sums(actor)
     weights = weight_bits(actor)
+    check_word(actor, weights.bits)
     bias = actor.bias - weights.excess * x.runs * x.channels
     steps = steps_text(actor.name, actor.steps, actor.sums, y.element, y.lanes, y.channels)
     sum_bits = signed_bits(actor.sums)
