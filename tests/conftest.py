@@ -28,6 +28,7 @@ OPTIONAL_CAPABILITIES = {
     "pipeline models": "qemu-user and llvm-mca, by which benchmarks/arm counts instructions and cycles",
     "qonnx": "the package qonnx, which for Python 3.10 has no release beside ONNX 1.20",
     "rtl tools": "Verilator and Yosys, which run and map the SystemVerilog of the target hls (Debian's packages)",
+    "tclsh": "Tcl's shell, which runs the scripts of a project of the target hls (Debian's package tcl)",
     "shared models": "the models of ../shared/models, or of the folder that SUBBYTE_SHARED_MODELS names",
 }
 MODELS = Path(__file__).resolve().parent.parent / "models"
