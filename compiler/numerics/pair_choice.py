@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from subbyte.compiler.numerics.arrays import Codes, Floats
+from subbyte.compiler.numerics.fixed_point_choice import fixed_point
+from subbyte.compiler.numerics.line_search import Rounding
 from subbyte.compiler.numerics.staircase import Staircase
-from subbyte.compiler.numerics.step_choice import choose_step_form
-from subbyte.compiler.numerics.step_forms import FixedPoint, StepForm
+from subbyte.compiler.numerics.step_choice import StepPreferences
+from subbyte.compiler.numerics.step_forms import CompareSteps, FixedPoint, SearchSteps, StepForm
 
 MOST_SHIFT = 24
 
@@ -49,25 +51,18 @@ def joined_by_shift(left: Codes, right: Codes, classes: Classes, shift: int) -> 
     highest codes are clamped to, so they need one side each. left, right: int64 [codes].
     """
     low, high = classes.ends(left[:, None] + right[None, :])
-    codes = classes.codes
-    for ties_to in (None, 0, 1) if shift else (None,):
-        reached = _reached(codes, shift, ties_to)
-        least = (reached - low)[1:].max(initial=np.iinfo(np.int64).min)
-        most = (_reached(codes + 1, shift, ties_to) - 1 - high)[:-1].min(initial=np.iinfo(np.int64).max)
+    codes, one = classes.codes, np.ones((), np.int64)
+    for rounding in (Rounding(), Rounding(0), Rounding(1)) if shift else (Rounding(),):
+        least = (rounding.first(codes, shift, one) - low)[1:].max(initial=np.iinfo(np.int64).min)
+        most = (rounding.first(codes + 1, shift, one) - 1 - high)[:-1].min(initial=np.iinfo(np.int64).max)
         if least <= most:
             c = int(min(max(0, least), most))
             ends = int(left.min() + right.min()), int(left.max() + right.max())
             none = np.zeros((1, 0), np.int64)
-            steps = FixedPoint([1], [c], shift, int(codes[0]), int(codes[-1]), none, none, *ends, ties_to)
-            return Joined(left, right, steps)
+            tie = None if rounding.ties_to is None else np.ones(1, np.int64)
+            numbers = (np.array([1]), np.array([c]), shift, int(codes[0]), int(codes[-1]), none, none, *ends)
+            return Joined(left, right, FixedPoint(*numbers, rounding.ties_to, tie))
     return None
-
-
-def _reached(codes: Codes, shift: int, ties_to: int | None) -> Codes:
-    """The first p that a FixedPoint rounds to each code."""
-    if ties_to is None:
-        return codes << shift
-    return (codes << shift) - (1 << (shift - 1)) + ((codes & 1) != ties_to)
 
 
 def joined_by_steps(left: Codes, right: Codes, product: bool, classes: Classes) -> Joined | None:
@@ -76,7 +71,9 @@ def joined_by_steps(left: Codes, right: Codes, product: bool, classes: Classes) 
     if (high[:-1] >= low[1:]).any():
         return None
     found = Staircase(low[None, 1:], classes.codes[None], low[:1], high[-1:])
-    return Joined(left, right, choose_step_form(found))
+    if found.count <= StepPreferences().compared:
+        return Joined(left, right, CompareSteps(found))
+    return Joined(left, right, fixed_point(found, attained=high[:-1]) or SearchSteps(found))
 
 
 def sums(left: Floats, right: Floats, unit: float, classes: Classes) -> Iterator[Joined]:

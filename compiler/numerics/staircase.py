@@ -57,3 +57,13 @@ def climb(accumulator: Any, staircase: Staircase, axis: int = -1) -> Codes:
     reached = (acc[..., None] >= staircase.steps).sum(axis=-1)
     rows = np.arange(acc.shape[-1]) if staircase.rows > 1 else 0
     return np.asarray(np.moveaxis(staircase.codes[rows, reached], -1, axis), np.int64)
+
+
+def climb_by_search(accumulator: Any, staircase: Staircase, axis: int = -1) -> Codes:
+    """`climb` row by row by binary search: for many steps."""
+    acc: Array = np.moveaxis(np.asarray(accumulator, np.int64), axis, -1)
+    codes = np.empty(acc.shape, np.int64)
+    for row in range(staircase.rows):
+        mine = (..., row) if staircase.rows > 1 else ...
+        codes[mine] = staircase.codes[row, np.searchsorted(staircase.steps[row], acc[mine], side="right")]
+    return np.moveaxis(codes, -1, axis)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from subbyte.compiler.numerics.fixed_point_choice import FixedPointLimits, fixed_point
 from subbyte.compiler.numerics.staircase import Staircase
 from subbyte.compiler.numerics.step_forms import CompareSteps, SearchSteps, StepForm
 
 
 @dataclass(frozen=True)
 class StepPreferences:
-    """compared: the most steps that are compared at once."""
+    """compared: the most steps that are compared at once. limits: of what counts as fixed point."""
 
     compared: int = 15
+    limits: FixedPointLimits = field(default_factory=FixedPointLimits)
 
 
 def choose_step_form(staircase: Staircase, preferences: StepPreferences | None = None) -> StepForm:
@@ -20,4 +22,4 @@ def choose_step_form(staircase: Staircase, preferences: StepPreferences | None =
     wanted = preferences or StepPreferences()
     if staircase.count <= wanted.compared:
         return CompareSteps(staircase)
-    return SearchSteps(staircase)
+    return fixed_point(staircase, wanted.limits) or SearchSteps(staircase)

@@ -12,7 +12,7 @@ import numpy as np
 
 from subbyte.compiler.errors import NumericsError
 from subbyte.compiler.numerics.arrays import Codes
-from subbyte.compiler.numerics.staircase import Staircase, climb
+from subbyte.compiler.numerics.staircase import Staircase, climb, climb_by_search
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +56,12 @@ class SearchSteps(StepForm):
 class FixedPoint(StepForm):
     """y = clamp((p + r) >> shift, low, high) + sum over e of (acc == at[e]) * add[e], p = acc * multiplier + offset.
 
-    ties_to None: r = 0. ties_to 0 or 1: (p + r) >> shift is p / 2**shift rounded to the nearest code, and where two are
-    nearest to the one with code % 2 == ties_to: r = 2**(shift - 1) - 1, and 1 more where (p >> shift) % 2 != ties_to.
+    ties_to None: r = 0. ties_to 0 or 1: (p + r) >> shift is p / 2**shift rounded to the nearest code, and near a tie to
+    the one with code % 2 == ties_to: r = 2**(shift - 1) - 1, and `tie` more where (p >> shift) % 2 != ties_to. With tie
+    1 those are the ties themselves; with more p may miss a tie by so much, where no multiplier is exact.
 
-    multiplier, offset: int64 [rows]; shift: of all rows; at, add: int64 [rows, exceptions], add 0 where a row has less.
+    multiplier, offset, tie: int64 [rows]; shift: of all rows; at, add: int64 [rows, exceptions], add 0 where a row has
+    less; tie: 1..2**(shift - 1), 1 where ties_to is given without it, None without either.
     acc_low, acc_high: the accumulators for which it was proved, of all rows; p + r is within 62 bits there.
     """
 
@@ -73,6 +75,7 @@ class FixedPoint(StepForm):
     acc_low: int
     acc_high: int
     ties_to: int | None = None
+    tie: Codes | None = None
 
     def __post_init__(self) -> None:
         for name in ("multiplier", "offset", "at", "add"):
@@ -85,10 +88,23 @@ class FixedPoint(StepForm):
                 f"a fixed-point form has multipliers {rows}, offsets {self.offset.shape} and exceptions "
                 f"{self.at.shape}; [rows], [rows] and [rows, exceptions] are needed"
             )
-        if self.add.shape != self.at.shape or self.shift < (0 if self.ties_to is None else 1) or self.low > self.high:
-            raise NumericsError("a fixed-point form has no code range, a shift that is too small or uneven exceptions")
+        if self.add.shape != self.at.shape or self.shift < 0 or self.low > self.high:
+            raise NumericsError("a fixed-point form has no code range, a negative shift or uneven exceptions")
+        self._check_ties(rows)
         if max(-self.product_range()[0], self.product_range()[1]) >= 1 << 62:
             raise NumericsError("the products of a fixed-point form leave 62 bits; a smaller shift is needed")
+
+    def _check_ties(self, rows: tuple[int, ...]) -> None:
+        if self.tie is None and self.ties_to is None:
+            return
+        tie = np.array(np.ones(rows) if self.tie is None else self.tie, np.int64)
+        tie.setflags(write=False)
+        object.__setattr__(self, "tie", tie)
+        if self.ties_to not in (0, 1) or tie.shape != rows or (tie < 1).any() or (2 * tie > 1 << self.shift).any():
+            raise NumericsError(
+                f"a fixed-point form rounds ties to codes of parity {self.ties_to} and within {tie.tolist()} of them; "
+                f"0 or 1, and 1..2**(shift - 1) for each row are needed, with shift {self.shift}"
+            )
 
     @property
     def rows(self) -> int:
@@ -110,7 +126,7 @@ class FixedPoint(StepForm):
             for m, c in zip(self.multiplier.tolist(), self.offset.tolist(), strict=True)
             for end in (self.acc_low, self.acc_high)
         ]
-        return min(ends), max(ends) + self.half + 1
+        return min(ends), max(ends) + self.half + (0 if self.tie is None else int(self.tie.max()))
 
 
 def apply_steps(form: StepForm, accumulator: Any, axis: int = -1) -> Codes:
@@ -124,20 +140,10 @@ def apply_steps(form: StepForm, accumulator: Any, axis: int = -1) -> Codes:
         case CompareSteps(staircase=staircase):
             return climb(accumulator, staircase, axis)
         case SearchSteps(staircase=staircase):
-            return _searched(staircase, np.asarray(accumulator, np.int64), axis)
+            return climb_by_search(accumulator, staircase, axis)
         case FixedPoint():
             return _fixed_point(form, np.asarray(accumulator, np.int64), axis)
     raise NumericsError(f"a {type(form).__name__} is no form of steps")
-
-
-def _searched(staircase: Staircase, accumulator: Codes, axis: int) -> Codes:
-    """`climb` by binary search, row by row."""
-    acc = np.moveaxis(accumulator, axis, -1)
-    codes = np.empty(acc.shape, np.int64)
-    for row in range(staircase.rows):
-        mine = (..., row) if staircase.rows > 1 else ...
-        codes[mine] = staircase.codes[row, np.searchsorted(staircase.steps[row], acc[mine], side="right")]
-    return np.moveaxis(codes, -1, axis)
 
 
 def _fixed_point(form: FixedPoint, accumulator: Codes, axis: int) -> Codes:
@@ -148,8 +154,8 @@ def _fixed_point(form: FixedPoint, accumulator: Codes, axis: int) -> Codes:
         )
     acc = np.moveaxis(accumulator, axis, -1)
     p = acc * form.multiplier + form.offset
-    if form.ties_to is not None:
-        p = p + form.half + (((p >> form.shift) & 1) != form.ties_to)
+    if form.tie is not None:
+        p = p + form.half + (((p >> form.shift) & 1) != form.ties_to) * form.tie
     codes = np.clip(p >> form.shift, form.low, form.high)
     for e in range(form.exceptions):
         codes = codes + (acc == form.at[:, e]) * form.add[:, e]

@@ -122,8 +122,8 @@ def all_cases() -> list[Case]:
     )  # fmt: skip
     cases.append(fixed_point_case("fixed", one, Element(-8, 7), 1))
     cases.append(fixed_point_case("fixed_exceptions", many, Element(-130, 129), 2))
-    for ties_to in (0, 1):
-        ties = FixedPoint([1, -3], [16, 64], 4, 0, 255, [[8], [0]], [[1], [0]], -300, 300, ties_to)
+    for ties_to, tie in ((0, None), (1, [3, 8])):
+        ties = FixedPoint([1, -3], [16, 64], 4, 0, 255, [[8], [0]], [[1], [0]], -300, 300, ties_to, tie)
         cases.append(fixed_point_case(f"ties_{ties_to}", ties, Element(0, 256), 2))
     return cases
 

@@ -116,7 +116,7 @@ def test_operands_that_cannot_be_compared_are_refused() -> None:
     with pytest.raises(UnsupportedError, match=r"65536 codes with 256; .* up to 16 bits"):
         choose_pair_form(QAdd(a.out, b.out, S8, quant(1, 0, S8)))
     real = Input("r", TensorType(DType("float", 32), (1,), None))
-    with pytest.raises(UnsupportedError, match="b is .*float32"):
+    with pytest.raises(UnsupportedError, match=r"b is .*float32"):
         choose_pair_form(QAdd(b.out, real.out, S8, quant(1, 0, S8)))
 
 

@@ -143,11 +143,13 @@ def _fixed_point(arrays: _Arrays, form: FixedPoint, bits: int, y: Element) -> li
     offset = arrays.add("offset", form.offset, f"ap_int<{signed_bits(form.offset)}>")
     code_bits = signed_bits(np.array([low, high]))
     numbers = f"{products.bits + (not products.signed)}, {form.shift}, {low}, {high}, {code_bits}"
-    call = "fixed_point" if form.ties_to is None else "fixed_point_ties"
-    ties = "" if form.ties_to is None else f", {form.ties_to}"
+    call = f"fixed_point<{numbers}>(sum, {multiplier}, {offset})"
+    if form.tie is not None:
+        tie = arrays.add("tie", form.tie, f"ap_int<{signed_bits(form.tie)}>")
+        call = f"fixed_point_ties<{numbers}, {form.ties_to}>(sum, {multiplier}, {offset}, {tie})"
     lines = [
         f"const ap_int<{bits}> sum(acc);",
-        f"const ap_int<{code_bits}> code = subbyte_hls::{call}<{numbers}{ties}>(sum, {multiplier}, {offset});",
+        f"const ap_int<{code_bits}> code = subbyte_hls::{call};",
     ]
     if not form.exceptions:
         return [*lines, f"return ap_uint<{y.bits}>(code);"]

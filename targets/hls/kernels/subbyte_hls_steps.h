@@ -70,15 +70,16 @@ ap_int<CODE_BITS> fixed_point(const Acc& acc, const Multiplier& multiplier, cons
     return ap_int<CODE_BITS>(code);
 }
 
-// The same rounded to the nearest code, ties to those with code % 2 == TIES_TO.
+// The same rounded to the nearest code, and within `tie` of the middle of two to that with code % 2 == TIES_TO.
 template <int P_BITS, int SHIFT, int LOW, int HIGH, int CODE_BITS, int TIES_TO, typename Acc, typename Multiplier,
-          typename Offset>
-ap_int<CODE_BITS> fixed_point_ties(const Acc& acc, const Multiplier& multiplier, const Offset& offset) {
+          typename Offset, typename Tie>
+ap_int<CODE_BITS> fixed_point_ties(const Acc& acc, const Multiplier& multiplier, const Offset& offset, const Tie& tie) {
 #pragma HLS INLINE
     const ap_int<P_BITS> p = acc * multiplier + offset;
     const ap_int<P_BITS> below = p >> SHIFT;
     const ap_int<P_BITS> half = ap_int<P_BITS>(1) << (SHIFT - 1);
-    const ap_int<P_BITS> rounded = p + half - (below[0] == (TIES_TO != 0) ? 1 : 0);
+    ap_int<P_BITS> rounded = p + half - 1;
+    if (below[0] != (TIES_TO != 0)) rounded += tie;
     const ap_int<P_BITS> code = rounded >> SHIFT;
     if (code < LOW) return ap_int<CODE_BITS>(LOW);
     if (code > HIGH) return ap_int<CODE_BITS>(HIGH);

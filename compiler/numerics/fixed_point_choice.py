@@ -1,0 +1,239 @@
+"""Staircases as fixed point with few exceptions, accepted where code shows that both take the same steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
+
+import numpy as np
+
+from subbyte.compiler.errors import NumericsError
+from subbyte.compiler.numerics.arrays import Codes, Floats
+from subbyte.compiler.numerics.line_search import (
+    Bounds,
+    Rounding,
+    best_slopes,
+    bounds_of,
+    exact_lines,
+    most_shift,
+    nearest_lines,
+)
+from subbyte.compiler.numerics.staircase import Staircase
+from subbyte.compiler.numerics.step_forms import FixedPoint, apply_steps, climb_by_search
+from subbyte.compiler.numerics.step_targets import Targets, targets_of
+
+PLAIN = (Rounding(), Rounding(0), Rounding(1))
+WITHIN = tuple(Rounding(ties_to, within) for within in (0, 1, 2, 4) for ties_to in (0, 1))
+"""For multipliers of which no fraction of powers of two is exact, but many sums of which are ties: 1 / 50."""
+FEW = 2
+"""Exceptions that cost less than the adder that brings ties to even codes within reach."""
+MOST_WORK = 1 << 23
+"""Codes of all rows together up to which lines are looked for."""
+
+
+@dataclass(frozen=True)
+class FixedPointLimits:
+    """exceptions: the most of a row; a dozen comparators cost less than the ROM of a search in a table of 255 steps.
+
+    multiplier_bits: signed widths, those of DSP slices; without exceptions the first that serves wins.
+    """
+
+    exceptions: int = 12
+    multiplier_bits: tuple[int, ...] = (18, 25, 27)
+
+
+@dataclass(frozen=True, eq=False)
+class _Lines:
+    """multiplier, offset: int64 [rows], for accumulators that are turned round where a row falls."""
+
+    multiplier: Codes
+    offset: Codes
+    shift: int
+    rounding: Rounding
+
+
+def fixed_point(
+    staircase: Staircase, limits: FixedPointLimits | None = None, attained: Codes | None = None
+) -> FixedPoint | None:
+    """`staircase` as a line for each row, rounded, with the fewest exceptions found; None where that is too many.
+
+    With no exceptions the narrowest multipliers are taken; whether such lines exist is settled exactly.
+
+    attained: as in `targets_of`; the form is then proved for no integer, and its caller compares those that matter.
+    Raises: NumericsError: the form differs from the staircase, which the proof would show.
+    Source: design.md N5.
+    """
+    allowed = limits or FixedPointLimits()
+    targets = targets_of(staircase, attained)
+    if targets is None or targets.number.size > MOST_WORK:
+        return None
+    lines = next(_candidates(targets, allowed), None)
+    if lines is None:
+        return None
+    form = _with_exceptions(targets, lines, staircase, allowed.exceptions)
+    return form if form is None or attained is not None else proved_fixed_point(form, staircase)
+
+
+def _candidates(targets: Targets, limits: FixedPointLimits) -> Iterator[_Lines]:
+    """Lines without exceptions, the narrowest multipliers first; then those with the fewest exceptions found.
+
+    What takes one more adder is tried where the rest needs more than a few exceptions.
+    """
+    searches = [_Search(targets, rounding) for rounding in PLAIN]
+    yield from _without_exceptions(searches, limits)
+    found = _with_fewest(searches, limits)
+    if not found or found[0][0] > FEW:
+        searches = [_Search(targets, rounding) for rounding in WITHIN]
+        yield from _without_exceptions(searches, limits)
+        found = sorted(found + _with_fewest(searches, limits), key=itemgetter(0))
+    yield from (lines for _, lines in found)
+
+
+class _Search:
+    """The lines of one rounding."""
+
+    def __init__(self, targets: Targets, rounding: Rounding) -> None:
+        self.targets, self.rounding = targets, rounding
+        self.bounds: Bounds = bounds_of(targets)
+        self.slopes: Floats = best_slopes(targets, self.bounds, rounding)
+        self.stepping = targets.count > 0
+        self.spans: Codes = targets.reach.max(axis=1) - targets.reach.min(axis=1)
+
+    @property
+    def least_shift(self) -> int:
+        return 0 if self.rounding.ties_to is None else 1
+
+    def most_shift(self, bits: int) -> int:
+        return most_shift(self.slopes, bits, self.targets)
+
+    def exact(self, shift: int) -> _Lines | None:
+        """Lines without exceptions; None where a row has none."""
+        m, c, slack = exact_lines(self.slopes, self.bounds, shift, self.rounding)
+        if (slack[self.stepping] < 0).any() or not self.rounding.fits(m, shift):
+            return None
+        return self._lines(m, c, shift)
+
+    def nearest(self, shift: int, most: int) -> tuple[int, _Lines] | None:
+        """The exceptions of the row with the most, and the lines; None where that is more than `most`."""
+        m, c, slack = exact_lines(self.slopes, self.bounds, shift, self.rounding)
+        poor = np.flatnonzero((slack < 0) & self.stepping)
+        bounds = self.bounds.rows(poor)
+        near = nearest_lines(self.slopes[poor], self.spans[poor], bounds, shift, self.rounding, most)
+        m[poor], c[poor] = near[0], near[1]
+        missed = int(near[2].max(initial=0))
+        if missed > most or not self.rounding.fits(m, shift):
+            return None
+        return missed, self._lines(m, c, shift)
+
+    def _lines(self, m: Codes, c: Codes, shift: int) -> _Lines:
+        level = self.rounding.first(self.targets.first, shift, np.zeros((), np.int64))
+        return _Lines(np.where(self.stepping, m, 0), np.where(self.stepping, c, level), shift, self.rounding)
+
+
+def _without_exceptions(searches: Sequence[_Search], limits: FixedPointLimits) -> Iterator[_Lines]:
+    for bits in limits.multiplier_bits:
+        for search in searches:
+            most, exact = search.most_shift(bits), partial(_is_exact, search)
+            if most >= search.least_shift and exact(most):
+                lines = search.exact(_least(search.least_shift, most, exact))
+                if lines is not None:
+                    yield lines
+
+
+def _is_exact(search: _Search, shift: int) -> bool:
+    return search.exact(shift) is not None
+
+
+def _with_fewest(searches: Sequence[_Search], limits: FixedPointLimits) -> list[tuple[int, _Lines]]:
+    """(exceptions, lines), the fewest first; of equal numbers the narrowest multipliers."""
+    found = [
+        search.nearest(search.most_shift(bits), limits.exceptions)
+        for bits in limits.multiplier_bits
+        for search in searches
+        if search.most_shift(bits) >= search.least_shift and limits.exceptions
+    ]
+    return sorted((lines for lines in found if lines is not None), key=itemgetter(0))
+
+
+def _least(low: int, high: int, holds: Callable[[int], bool]) -> int:
+    """The smallest number for which `holds`, which does for high and for all that follow one for which it does."""
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return high
+
+
+def _with_exceptions(targets: Targets, lines: _Lines, staircase: Staircase, most: int) -> FixedPoint | None:
+    """The form of `lines` with every accumulator at which they differ; None where a row has more than `most` of those.
+
+    The line's own step to code k is the smallest acc with acc * m + c >= T(k), by an exact division.
+    """
+    rows = len(targets.first)
+    number = np.concatenate([targets.number, targets.first[:, None], targets.last[:, None] + 1], axis=1)
+    reach = np.concatenate([targets.reach, targets.low[:, None], targets.high[:, None] + 1], axis=1)
+    before = np.concatenate([targets.before, targets.low[:, None] - 1, targets.high[:, None]], axis=1)
+    wanted = (
+        np.concatenate(
+            [targets.real, (targets.first > targets.bottom())[:, None], (targets.last < targets.top())[:, None]], axis=1
+        )
+        & (targets.count > 0)[:, None]
+    )
+    m = lines.multiplier[:, None]
+    own = -((lines.offset[:, None] - lines.rounding.first(number, lines.shift, m)) // np.maximum(m, 1))
+    own = np.clip(own, targets.low[:, None], targets.high[:, None] + 1)
+    late, early = np.where(wanted, np.maximum(own - reach, 0), 0), np.where(wanted, np.maximum(before + 1 - own, 0), 0)
+    if int((late + early).sum(axis=1).max()) > most:
+        return None
+    exceptions: list[dict[int, int]] = [{} for _ in range(rows)]
+    for row, column in np.argwhere(late + early).tolist():
+        ours, theirs = int(own[row, column]), (int(reach[row, column]), int(before[row, column]) + 1)
+        missing = [(acc, 1) for acc in range(theirs[0], ours)] + [(acc, -1) for acc in range(ours, theirs[1])]
+        for acc, add in missing:
+            at = acc * int(targets.sign[row])
+            exceptions[row][at] = exceptions[row].get(at, 0) + add
+    count = max(len(found) for found in exceptions)
+    at, add = np.zeros((rows, count), np.int64), np.zeros((rows, count), np.int64)
+    for row, found in enumerate(exceptions):
+        at[row, : len(found)], add[row, : len(found)] = list(found), list(found.values())
+    return FixedPoint(
+        lines.multiplier * targets.sign,
+        lines.offset,
+        lines.shift,
+        targets.bottom(),
+        targets.top(),
+        at,
+        add,
+        int(staircase.low.min()),
+        int(staircase.high.max()),
+        lines.rounding.ties_to,
+        None if lines.rounding.ties_to is None else lines.rounding.tie(lines.multiplier),
+    )
+
+
+def proved_fixed_point(form: FixedPoint, staircase: Staircase) -> FixedPoint:
+    """`form`, compared with `staircase` at both sides of every step of either, and of every exception.
+
+    Without its exceptions the form is monotone; its step to code k is where acc * m + c reaches T(k), found by an exact
+    division. So between these accumulators both are constant, and equal for all from low to high.
+
+    Raises: NumericsError: they differ.
+    """
+    m, c = form.multiplier[:, None], form.offset[:, None]
+    codes = np.arange(form.low + 1, form.high + 1)
+    value = (codes << form.shift) - form.half
+    if form.tie is not None:
+        value = value - (codes & 1 == form.ties_to) * form.tie[:, None]
+    size = np.maximum(np.abs(m), 1)
+    own = np.where(m > 0, -((c - value) // size), (c - value) // size + 1)
+    low, high = staircase.low[:, None], staircase.high[:, None]
+    steps = np.concatenate([own, staircase.steps, form.at, form.at + 1], axis=1)
+    points = np.clip(np.concatenate([low, high, steps, steps - 1], axis=1), low, high).T
+    differ = apply_steps(form, points) != climb_by_search(points, staircase)
+    if differ.any():
+        point, row = np.argwhere(differ)[0].tolist()
+        raise NumericsError(
+            f"the fixed-point form of channel {row} differs from its thresholds for accumulator {points[point, row]}"
+        )
+    return form
