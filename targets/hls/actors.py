@@ -114,8 +114,9 @@ class GlobalSum(Actor):
 class Resize(Actor):
     """x: a frame -> y: y[r][c] = x[rows[r]][columns[c]], both ascending: nearest neighbours.
 
-    A line buffer holds one row. For each output row: where it is another input row, read the next rows up to it, a word
-    an iteration, the last of them kept; then write the row, a word an iteration; unread rows at the end are read last.
+    A line buffer holds one row. For each output row: where it is another input row, rows before that one are read and
+    dropped, a word an iteration; then it is read, and the output row written as soon as no word of it has to wait (both
+    in the same iterations); where it is the same input row, it is written alone. Unread rows at the end are read last.
     """
 
     rows: tuple[int, ...]

@@ -3,6 +3,18 @@
 from subbyte.targets.hls.codes import argmax, combine, map
 from subbyte.targets.hls.movement import channels, convert, fork
 from subbyte.targets.hls.products import depthwise, matrix_vector
-from subbyte.targets.hls.windows import sliding_window
+from subbyte.targets.hls.windows import pools, resize, sliding_window
 
-__all__ = ["argmax", "channels", "combine", "convert", "depthwise", "fork", "map", "matrix_vector", "sliding_window"]
+__all__ = [
+    "argmax",
+    "channels",
+    "combine",
+    "convert",
+    "depthwise",
+    "fork",
+    "map",
+    "matrix_vector",
+    "pools",
+    "resize",
+    "sliding_window",
+]

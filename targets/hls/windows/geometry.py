@@ -97,10 +97,8 @@ def geometry(x: StreamType, window: Window | SlidingWindow, order: WindowOrder, 
             f"windows {kernel} by strides {window.strides}, dilations {window.dilations} and pads {window.pads} do not "
             f"exist; pads are at least 0, all else at least 1"
         )
-    if not x.element.low <= window.pad_code <= x.element.high:
-        raise GraphError(
-            f"windows are padded with {window.pad_code}, which is not a code of {x.element.low}..{x.element.high}"
-        )
+    if not x.element.low <= window.pad_code <= x.element.high or (x.element.bipolar and window.pad_code == 0):
+        raise GraphError(f"windows are padded with {window.pad_code}, which is no code of {x.element}")
     if taps_per_word == 1:
         form = Form.TAPS if order is WindowOrder.TAPS else Form.CHANNELS
     elif taps_per_word not in (kernel[1], taps) or order is not WindowOrder.TAPS or x.lanes != x.channels:
