@@ -8,7 +8,7 @@ import numpy as np
 
 from subbyte.compiler.numerics.staircase import Staircase
 from subbyte.compiler.numerics.step_forms import CompareSteps, FixedPoint, SearchSteps, StepForm, Unchanged
-from subbyte.targets.hls.actors import MatrixVector, Product, SlidingWindow, WindowOrder
+from subbyte.targets.hls.actors import Convert, Fork, MatrixVector, Product, SlidingWindow, WindowOrder
 from subbyte.targets.hls.products.choice import signed_digits
 from subbyte.targets.hls.streams import Codes, Element, Stream, StreamType
 
@@ -78,6 +78,21 @@ class Maker:
         streams = (Stream(f"x_{self.count}", x),), (Stream(f"y_{self.count}", y),)
         return SlidingWindow(f"unit_{self.count}", *streams, kernel, strides, dilations, pads, -3, order)
 
+    def convert(self, x: tuple[int, int, int, int], y: tuple[int, int, int, int]) -> Convert:
+        """x, y: pixels, runs, channels, lanes."""
+        self.count += 1
+        streams = [
+            (Stream(f"{name}_{self.count}", StreamType(Element(-2, 1), 1, pixels, channels, lanes, runs)),)
+            for name, (pixels, runs, channels, lanes) in (("x", x), ("y", y))
+        ]
+        return Convert(f"unit_{self.count}", *streams)
+
+    def fork(self, outputs: int) -> Fork:
+        self.count += 1
+        of_type = StreamType(Element(0, 5), 2, 2, 5, 3)
+        copies = tuple(Stream(f"y_{self.count}_{number}", of_type) for number in range(outputs))
+        return Fork(f"unit_{self.count}", (Stream(f"x_{self.count}", of_type),), copies)
+
     def steps(self, kind: str, sums: Element, rows: int) -> tuple[StepForm, Element]:
         """kind: unchanged, fixed, or compare or search and a number of steps; and the codes they give."""
         if kind == "unchanged":
@@ -87,7 +102,8 @@ class Maker:
             ends = (self.random.integers(-40, 200, rows), self.random.integers(-500, 500, rows))
             at = self.random.integers(sums.low, sums.high + 1, (rows, 2))
             add = np.tile([1, -1], (rows, 1))
-            return FixedPoint(*ends, 9, -7, 6, at, add, sums.low, sums.high, ties), Element(-8, 7)
+            tie = self.random.integers(1, 257, rows) if kind == "fixed odd" else None
+            return FixedPoint(*ends, 9, -7, 6, at, add, sums.low, sums.high, ties, tie), Element(-8, 7)
         name, count = kind.split()
         limits = np.sort(self.random.integers(sums.low, sums.high + 2, (rows, int(count))), axis=1)
         codes = self.random.integers(-8, 8, (rows, int(count) + 1))

@@ -75,6 +75,25 @@ def windows() -> list[Actor]:
     return found
 
 
+def movement() -> list[Actor]:
+    """To more lanes and fewer, dividing or not, within runs and across them."""
+    make = Maker()
+    found: list[Actor] = [make.fork(1), make.fork(3)]
+    for x, y in (
+        ((3, 1, 4, 4), (3, 1, 4, 4)),
+        ((3, 1, 1, 1), (1, 1, 3, 3)),
+        ((3, 2, 6, 2), (3, 2, 6, 6)),
+        ((3, 2, 6, 6), (3, 2, 6, 1)),
+        ((3, 1, 6, 4), (3, 1, 6, 3)),
+        ((2, 1, 7, 3), (2, 1, 7, 2)),
+        ((4, 1, 5, 2), (1, 1, 20, 3)),
+        ((1, 1, 20, 6), (4, 1, 5, 5)),
+        ((6, 1, 4, 4), (1, 3, 8, 2)),
+    ):
+        found.append(make.convert(x, y))
+    return found
+
+
 def run(actors: list[Actor], folder: Path) -> dict[str, tuple[Outcome, Outcome]]:
     """Every actor on frames with the ends of its codes among them."""
     make = Maker()
@@ -90,7 +109,7 @@ def run(actors: list[Actor], folder: Path) -> dict[str, tuple[Outcome, Outcome]]
             for streams, groups in ((actor.inputs, frames), (actor.outputs, results))
         )
         units.append(Unit(actor.name, inputs, outputs))
-    return simulate(units, systemverilog("".join(rtl(actor).modules for actor in actors)), folder)
+    return simulate(units, systemverilog("".join(rtl(actor).netlist.text() for actor in actors)), folder)
 
 
 def words(actor: Actor, stream: Stream, frame: Codes) -> list[int]:
@@ -98,7 +117,7 @@ def words(actor: Actor, stream: Stream, frame: Codes) -> list[int]:
     return words_of(frame, stream.type, channels_first)
 
 
-@pytest.mark.parametrize("make", [products, windows])
+@pytest.mark.parametrize("make", [products, windows, movement])
 def test_modules_equal_the_reference(
     make: Callable[[], list[Actor]], tmp_path: Path, optional_capability: Callable[[str, str], None]
 ) -> None:

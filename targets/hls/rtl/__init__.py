@@ -3,6 +3,6 @@
 Importing this package registers the netlist (`rtl.rtl`) of every kind of actor that has one.
 """
 
-from subbyte.targets.hls.rtl import matrix_vector, sliding_window
+from subbyte.targets.hls.rtl import convert, fork, matrix_vector, sliding_window
 
-__all__ = ["matrix_vector", "sliding_window"]
+__all__ = ["convert", "fork", "matrix_vector", "sliding_window"]

@@ -11,10 +11,10 @@ import numpy as np
 
 from subbyte.targets.hls.actors import MatrixVector, Product
 from subbyte.targets.hls.rtl.lane_products import lane_product, packed
-from subbyte.targets.hls.rtl.netlist import Netlist, Signal
+from subbyte.targets.hls.rtl.netlist import Signal
 from subbyte.targets.hls.rtl.numbers import Number, extended, total
 from subbyte.targets.hls.rtl.pipeline import Beat, Pipeline, counter, input_port, lanes_of
-from subbyte.targets.hls.rtl.rtl import Rtl, rtl
+from subbyte.targets.hls.rtl.rtl import Rtl, module_of, rtl
 from subbyte.targets.hls.rtl.steps import Finished, by_lane, steps
 from subbyte.targets.hls.streams import Codes, Element, StreamType
 
@@ -28,7 +28,7 @@ def matrix_vector(actor: MatrixVector) -> Rtl:
     words, rows = x.words_per_pixel, y.words_per_pixel
     weights = folded_weights(actor)
     product = lane_product(actor.product, x.element, weights, actor.terms)
-    netlist = Netlist(actor.name)
+    netlist = module_of(actor)
     pipeline = Pipeline(netlist)
 
     # Iterations: row 0 reads the words of x, the others read them from the RAM.
@@ -84,7 +84,7 @@ def matrix_vector(actor: MatrixVector) -> Rtl:
     before, beat = beat, pipeline.next(Beat(netlist.all_of(beat.valid, beat.last), netlist.true, netlist.true))
     codes, before, beat = steps(actor.steps, Finished(pipeline, tuple(sums), before, beat, y))
     pipeline.finish(netlist.concat(_without_padding(pipeline, codes, y, before)), beat)
-    return Rtl(netlist.text(), pipeline.stages)
+    return Rtl(netlist, pipeline.stages)
 
 
 def folded_weights(actor: MatrixVector) -> Codes:

@@ -7,7 +7,7 @@ stand for is numbers.Number's matter. Names are made unique, so that equal build
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from subbyte.compiler.errors import GraphError
@@ -38,10 +38,10 @@ def address_bits(count: int) -> int:
 class Netlist:
     """One hw.module. Methods add an operation and return the signal that it drives."""
 
-    def __init__(self, name: str, comments: Sequence[str] = ()) -> None:
+    def __init__(self, name: str, comment: str = "") -> None:
         self.name = name
-        self.comments = tuple(comments)
-        self._ports: list[str] = ["in %clock : !seq.clock", "in %reset : i1"]
+        self.comment = comment
+        self._inputs: list[Signal] = []
         self._outputs: list[tuple[str, Signal]] = []
         self._lines: list[str] = []
         self._used: set[str] = {"clock", "reset", "edge"}
@@ -66,8 +66,9 @@ class Netlist:
         return Signal(f"%{value}", width)
 
     def input(self, name: str, width: int) -> Signal:
-        self._ports.append(f"in %{self._unique(name)} : i{width}")
-        return Signal(f"%{name}", width)
+        signal = Signal(f"%{self._unique(name)}", width)
+        self._inputs.append(signal)
+        return signal
 
     def output(self, name: str, signal: Signal) -> None:
         self._used.add(name)
@@ -254,6 +255,18 @@ class Netlist:
 
     # Parts ------------------------------------------------------------------------------------------------------------
 
+    def instance(self, name: str, of: Netlist, inputs: Mapping[str, Signal]) -> dict[str, Signal]:
+        """The outputs, by name, of an instance of the module `of`, which gets this one's clock and reset."""
+        results = {port: Signal(f"%{self._unique(f'{name}_{port}')}", signal.width) for port, signal in of._outputs}
+        given = ["clock: %clock: !seq.clock", "reset: %reset: i1"]
+        for port in of._inputs:
+            signal = inputs[port.name.removeprefix("%")]
+            given.append(f"{port.name.removeprefix('%')}: {signal.name}: i{signal.width}")
+        values = ", ".join(signal.name for signal in results.values())
+        types = ", ".join(f"{port}: i{signal.width}" for port, signal in results.items())
+        self._lines.append(f'{values} = hw.instance "{name}" @{of.name}({", ".join(given)}) -> ({types})')
+        return results
+
     def text(self) -> str:
         """The hw.module.
 
@@ -261,13 +274,16 @@ class Netlist:
         """
         if self._undriven:
             raise GraphError(f"{sorted(self._undriven)} of module '{self.name}' are never driven")
-        ports = ",\n    ".join(self._ports + [f"out {name} : i{signal.width}" for name, signal in self._outputs])
+        ports = ["in %clock : !seq.clock", "in %reset : i1"]
+        ports += [f"in {signal.name} : i{signal.width}" for signal in self._inputs]
+        ports += [f"out {name} : i{signal.width}" for name, signal in self._outputs]
         values = ", ".join(signal.name for _, signal in self._outputs)
         types = ", ".join(f"i{signal.width}" for _, signal in self._outputs)
         edge = ["%edge = seq.from_clock %clock"] if any("%edge" in line for line in self._lines) else []
-        comment = "\\0A".join(re.sub(r'["\\]', "'", line) for line in self.comments)
+        comment = re.sub(r'["\\]', "'", self.comment)
         body = "\n".join(f"  {line}" for line in [*edge, *self._lines, f"hw.output {values} : {types}"])
-        return f'hw.module @{self.name}(\n    {ports}) attributes {{comment = "{comment}"}} {{\n{body}\n}}\n'
+        listed = ",\n    ".join(ports)
+        return f'hw.module @{self.name}(\n    {listed}) attributes {{comment = "{comment}"}} {{\n{body}\n}}\n'
 
 
 def _array(memory: Memory) -> str:

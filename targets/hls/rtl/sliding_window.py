@@ -15,7 +15,7 @@ from subbyte.targets.hls.rtl.lane_products import packed
 from subbyte.targets.hls.rtl.netlist import Netlist, Signal, address_bits
 from subbyte.targets.hls.rtl.numbers import Number, at_least, constant, extended, spanning, total
 from subbyte.targets.hls.rtl.pipeline import Beat, Pipeline, input_port
-from subbyte.targets.hls.rtl.rtl import Rtl, rtl
+from subbyte.targets.hls.rtl.rtl import Rtl, module_of, rtl
 from subbyte.targets.hls.streams import Element
 from subbyte.targets.hls.windows.geometry import Form, Geometry
 from subbyte.targets.hls.windows.ring import ring_words, used_words
@@ -48,7 +48,7 @@ def sliding_window(actor: SlidingWindow) -> Rtl:
             f"actor '{actor.name}' writes {actor.taps_per_word} taps in a word, and SystemVerilog has windows of one "
             "tap a word; fold the layer behind it so that it takes one tap a cycle, or use the C++ project."
         )
-    netlist = Netlist(actor.name)
+    netlist = module_of(actor)
     pipeline = Pipeline(netlist)
     port = input_port(netlist, 0, x)
     issue = netlist.declare("issue", 1)
@@ -76,7 +76,7 @@ def sliding_window(actor: SlidingWindow) -> Rtl:
     held = pipeline.hold(netlist.choose(inside, word, pad), "written")
     beat = pipeline.next(beat)
     pipeline.finish(held, beat)
-    return Rtl(netlist.text(), pipeline.stages)
+    return Rtl(netlist, pipeline.stages)
 
 
 class _Ring:

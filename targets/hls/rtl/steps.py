@@ -182,21 +182,26 @@ def fixed_point(form: FixedPoint, finished: Finished) -> tuple[list[Signal], Bea
             for bit, one in zip(hit, lane, strict=True)
         ]
         corrections.append([pipeline.hold_number(total(netlist, gated), "correction")] if gated else [])
+    ties: list[list[Number]] = [[] for _ in moved]
+    if form.tie is not None:
+        tie = form.tie.reshape(-1, 1)
+        ties = finished.lanes("tie", tie, _span(tie), beat)
     beat = pipeline.next(beat)
     codes = []
-    for number, correction in zip(moved, corrections, strict=True):
-        limited = _clamped(netlist, _rounded(netlist, number, form), form.low, form.high)
+    for number, tie_of_lane, correction in zip(moved, ties, corrections, strict=True):
+        limited = _clamped(netlist, _rounded(netlist, number, form, tie_of_lane), form.low, form.high)
         code = total(netlist, [limited, *correction])
         codes.append(pipeline.hold(extended(netlist, code, finished.y.element.bits), "code"))
     return codes, beat, pipeline.next(beat)
 
 
-def _rounded(netlist: Netlist, p: Number, form: FixedPoint) -> Number:
-    """(p + r) >> shift."""
-    if form.ties_to is None:
+def _rounded(netlist: Netlist, p: Number, form: FixedPoint, tie: list[Number]) -> Number:
+    """(p + r) >> shift; tie: one number where the form rounds ties, else none."""
+    if not tie:
         return _shifted_right(netlist, p, form.shift)
     odd = netlist.extract(extended(netlist, p, form.shift + 1), form.shift, 1)
-    away = Number(odd if form.ties_to == 0 else netlist.inverse(odd), Element(0, 1))
+    wanted = odd if form.ties_to == 0 else netlist.inverse(odd)
+    away = Number(netlist.all_of(netlist.replicate(wanted, tie[0].range.bits), tie[0].signal), tie[0].range)
     return _shifted_right(netlist, total(netlist, [p, away, constant(netlist, form.half)]), form.shift)
 
 
