@@ -113,12 +113,12 @@ def processes_of(design: Design, depths: Mapping[str, int] | None = None) -> Pro
 
     for stream in design.inputs:
         words = stream.type.words
-        add(f"bus to {stream.name}", Trace(words, (), (np.arange(words),), 0), (), (stream,))
+        add(f"{stream.name}_from_bus", Trace(words, (), (np.arange(words),), 0), (), (stream,))
     for actor in design.actors:
         add(actor.name, trace(actor), actor.inputs, actor.outputs)
     for stream in design.outputs:
         words = stream.type.words
-        add(f"{stream.name} to bus", Trace(words, (np.arange(words),), (), 0), (stream,), ())
+        add(f"{stream.name}_to_bus", Trace(words, (np.arange(words),), (), 0), (stream,), ())
 
     chosen = design.depths if depths is None else depths
     for stream in streams:

@@ -3,7 +3,6 @@
 //   read() of an empty stream     ends the program with status 1 and the stream's name: the processes do not fit together
 //   words that nobody reads       are told when the stream goes, and counted by hls::unread_words(), which the testbench
 //                                 asks before it says that all is well
-//   hls::watcher()                where set, is called with every word that is written to a stream of ap_uint<W>
 //
 // With -DSUBBYTE_HLS_CYCLES streams hold no more than their depth and words have times: subbyte_cycles.h.
 // read_nb and write_nb do not exist: what a design computes must not depend on when its words come. C++14.
@@ -11,48 +10,21 @@
 #define SUBBYTE_HLS_STREAM_H_
 
 #include <cstddef>
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <string>
-#include <vector>
 
-#include "ap_int.h"
 #ifdef SUBBYTE_HLS_CYCLES
 #include "subbyte_cycles.h"
 #endif
 
 namespace hls {
 
-// stream: its name; index: how many words were written to it before; limbs: the word, 64 bits each, lowest first.
-typedef void (*Watcher)(const char* stream, unsigned long long index, const std::vector<std::uint64_t>& limbs);
-
-inline Watcher& watcher() {
-    static Watcher watching = nullptr;
-    return watching;
-}
-
 // Words left in streams that are gone.
 inline unsigned long long& unread_words() {
     static unsigned long long words = 0;
     return words;
-}
-
-// What watchers see of a word; of others than ap_uint<W> (beats of a bus) nothing.
-template <class T>
-inline void watch(const char*, unsigned long long, const T&) {}
-
-template <int W>
-inline void watch(const char* stream, unsigned long long index, const ap_uint<W>& word) {
-    if (watcher() == nullptr) return;
-    std::vector<std::uint64_t> limbs((W + 63) / 64);
-    for (int low = 0; low < W; low += 64) {
-        const int high = low + 63 < W ? low + 63 : W - 1;
-        const ap_uint<W> part = word.range(high, low);
-        limbs[low / 64] = part.to_uint64();
-    }
-    watcher()(stream, index, limbs);
 }
 
 template <class T>
@@ -78,7 +50,6 @@ class stream {
 #ifdef SUBBYTE_HLS_CYCLES
         subbyte_cycles::before_write(channel());
 #endif
-        watch(name(), written_, word);
         words_.push_back(word);
         ++written_;
     }
