@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from subbyte.compiler.numerics.staircase import Staircase
 from subbyte.compiler.numerics.step_forms import CompareSteps, FixedPoint, SearchSteps, StepForm, Unchanged
-from subbyte.targets.hls.actors import Convert, Fork, MatrixVector, Product, SlidingWindow, WindowOrder
+from subbyte.targets.hls.actors import Convert, Design, Fork, MatrixVector, Product, SlidingWindow, WindowOrder
 from subbyte.targets.hls.products.choice import signed_digits
 from subbyte.targets.hls.streams import Codes, Element, Stream, StreamType
 
@@ -93,6 +93,21 @@ class Maker:
         copies = tuple(Stream(f"y_{self.count}_{number}", of_type) for number in range(outputs))
         return Fork(f"unit_{self.count}", (Stream(f"x_{self.count}", of_type),), copies)
 
+    def design(self) -> Design:
+        """A convolution, its frame flattened, a matrix product: windows and words of other lanes between FIFOs."""
+        window = self.sliding_window((4, 5, 3), 3, (3, 3), pads=(1, 1, 1, 1))
+        first = self.matrix_vector(
+            window.x.type.element, (-3, 2), Product.MULTIPLY, 3, 4, 3, 2, "compare 7", runs=9, pixels=20
+        )
+        flat = self.convert((20, 1, 4, 2), (1, 1, 80, 5))
+        second = self.matrix_vector(first.y.type.element, (-1, 0, 1), Product.ADD, 80, 3, 5, 3, "unchanged", pixels=1)
+        flattened = replace(second.x, type=replace(second.x.type, height=1))
+        first = replace(first, inputs=window.outputs, outputs=(replace(first.y, type=_same(first.y.type, 4, 5)),))
+        flat = replace(flat, inputs=first.outputs, outputs=(flattened,))
+        second = replace(second, inputs=flat.outputs)
+        depths = {window.y.name: 2, first.y.name: 1, flattened.name: 5}
+        return Design("chain", (window, first, flat, second), window.inputs, second.outputs, depths)
+
     def steps(self, kind: str, sums: Element, rows: int) -> tuple[StepForm, Element]:
         """kind: unchanged, fixed, or compare or search and a number of steps; and the codes they give."""
         if kind == "unchanged":
@@ -124,3 +139,7 @@ def bounds(x: Element, weights: Codes, bias: Codes) -> Element:
     low = np.minimum(ends.min(axis=0), 0).sum(axis=1) + np.minimum(bias, 0)
     high = np.maximum(ends.max(axis=0), 0).sum(axis=1) + np.maximum(bias, 0)
     return Element(int(low.min()), int(high.max()))
+
+
+def _same(of_type: StreamType, height: int, width: int) -> StreamType:
+    return replace(of_type, height=height, width=width)
