@@ -36,6 +36,7 @@ from subbyte.targets.hls.estimate.memories import Memory, ram, rom
 from subbyte.targets.hls.resources import Resources
 from subbyte.targets.hls.streams import Codes, Element, Stream
 from subbyte.targets.hls.trace import trace
+from subbyte.targets.hls.windows.resize import resize_iterations
 
 
 def control(iterations: int, streams: int) -> Logic:
@@ -249,7 +250,7 @@ def _(actor: Resize) -> Logic:
     x = actor.x.type
     row_words = x.width * x.words_per_pixel
     repeats = len(actor.rows) + len(actor.columns)
-    return resize(x.word_bits, row_words, x.words + actor.y.type.words, repeats)
+    return resize(x.word_bits, row_words, resize_iterations(x, actor.rows, actor.columns), repeats)
 
 
 @cost.register

@@ -22,6 +22,7 @@ from subbyte.targets.hls.layers import Fold, Frame, Layer, Window
 from subbyte.targets.hls.resources import NONE, Resources
 from subbyte.targets.hls.streams import Stream, StreamType
 from subbyte.targets.hls.trace import trace
+from subbyte.targets.hls.windows.resize import delay, resize_iterations
 
 
 @dataclass(frozen=True)
@@ -161,13 +162,16 @@ def _(layer: of.Combining, fold: Fold) -> Work:
 
 @layer_work.register
 def _(layer: of.Resizing, fold: Fold) -> Work:
-    lanes = input_lanes(layer, fold)
-    per_pixel = ceiling(layer.x.channels, lanes)
-    cycles = _words(layer.x, lanes) + _words(layer.y, lanes)
-    bits, repeats = lanes * layer.x.element.bits, len(layer.rows) + len(layer.columns)
-    logic = actors.resize(bits, layer.x.width * per_pixel, cycles, repeats)
-    last_row = sum(row == layer.rows[-1] for row in layer.rows) * layer.y.width * per_pixel
-    return Work(cycles, logic.all, layer.x.width * per_pixel + 1, last_row)
+    frame, lanes = layer.x, input_lanes(layer, fold)
+    x = StreamType(frame.element, frame.height, frame.width, frame.channels, lanes)
+    cycles = resize_iterations(x, layer.rows, layer.columns)
+    line, of_y = x.width * x.words_per_run, layer.y.width * x.words_per_run
+    logic = actors.resize(x.word_bits, line, cycles, len(layer.rows) + len(layer.columns))
+    first = layer.rows[0] * line + delay(x, layer.columns)
+    repeats = layer.rows.count(layer.rows[-1]) - 1
+    behind = repeats * of_y + max(0, delay(x, layer.columns) + of_y - line)  # what is read of the last row in use
+    unused = (x.height - 1 - layer.rows[-1]) * line
+    return Work(cycles, logic.all, first + 1, 1 if unused else behind)
 
 
 @layer_work.register
