@@ -191,7 +191,7 @@ def _fixed_point_bits(form: FixedPoint) -> tuple[int, int, int]:
     """The bits of the multipliers and of the offsets, and how many exceptions a row has."""
     multiplier_bits = bits_of(int(form.multiplier.min()), int(form.multiplier.max()))
     offset_bits = bits_of(int(form.offset.min()), int(form.offset.max()))
-    return multiplier_bits, offset_bits, int(form.at.shape[1]) if form.at.ndim == 2 else 0
+    return multiplier_bits, offset_bits, form.exceptions
 
 
 @lru_cache(maxsize=1024)
@@ -225,6 +225,8 @@ def _fixed_point(form: FixedPoint, sum_bits: int, y_bits: int, lanes: int, depth
     each = multiplier(sum_bits, multiplier_bits, constant=depth == 1)
     if not each.dsp:  # a DSP slice has the adder behind its multiplier
         each += adder(wide)
+    if form.ties_to is not None:
+        each += adder(wide)  # of what rounding adds
     each += Resources(lut=whole(c.LUT_PER_EQUAL_BIT * wide + c.LUT_PER_SELECTED_BIT * y_bits), ff=y_bits)  # the clamp
     each += (Resources(lut=whole(c.LUT_PER_EQUAL_BIT * sum_bits)) + adder(y_bits)) * exceptions
     width = multiplier_bits + offset_bits + exceptions * (sum_bits + 2)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from subbyte.targets.hls.actors import Actor, DepthwiseVector, Design, MatrixVector
 from subbyte.targets.hls.estimate import actors
 from subbyte.targets.hls.estimate.memories import Memory, Style, fifo
@@ -81,8 +83,8 @@ class FifoEstimate:
 @dataclass(frozen=True)
 class Estimate:
     """frame_cycles: between two frames, the iterations of the slowest actor or words on the bus; bottlenecks: who they
-    are. latency_cycles: from a frame's first word in to its last word out. simulated: the latency was, in the schedule;
-    otherwise it is the sum of first outputs along the longest path.
+    are. latency_cycles: from a frame's first word in to its last word out. simulated: that was, with the FIFOs of the
+    design; otherwise no FIFO is ever full.
     """
 
     design: str
@@ -216,21 +218,18 @@ def _fifo(stream: Stream, depths: Mapping[str, int], reasons: Mapping[str, str])
 
 
 def unstalled_latency(design: Design, traces: Mapping[str, Trace]) -> int:
-    """Cycles of a frame where no FIFO is ever full: begins with the first words in, as late as the last words in allow.
+    """Cycles of a frame alone where no FIFO is ever full: every iteration starts as soon as its words are there.
 
-    An actor begins when the first word of each input is there; it ends its iterations after that, and no sooner than
-    what it does behind its last read can follow the last word of each input.
+    With a(k) the cycle in which word k is written, iteration i that reads word k starts no sooner than a(k) + 1, and a
+    cycle after the iteration before it: start(i) = i + max over k read up to i of (a(k) + 1 - iteration of k).
     """
-    begins = {stream.name: 1 for stream in design.inputs}
-    ends = {stream.name: stream.type.words for stream in design.inputs}
+    written = {stream.name: np.arange(stream.type.words) for stream in design.inputs}
     for actor in design.actors:
         found = traces[actor.name]
-        start = max(begins[stream.name] - int(read[0]) for stream, read in zip(actor.inputs, found.reads, strict=True))
-        start = max(start, 0)
-        finish = start + found.iterations
-        for stream, read in zip(actor.inputs, found.reads, strict=True):
-            finish = max(finish, ends[stream.name] + found.iterations - int(read[-1]))
-        for stream, write in zip(actor.outputs, found.writes, strict=True):
-            begins[stream.name] = start + int(write[0]) + found.latency + 1
-            ends[stream.name] = finish - (found.iterations - 1 - int(write[-1])) + found.latency
-    return max(ends[stream.name] for stream in design.outputs)
+        waits = np.zeros(found.iterations, np.int64)
+        for stream, reads in zip(actor.inputs, found.reads, strict=True):
+            np.maximum.at(waits, reads, written[stream.name] + 1 - reads)
+        starts = np.arange(found.iterations) + np.maximum.accumulate(waits)
+        for stream, writes in zip(actor.outputs, found.writes, strict=True):
+            written[stream.name] = starts[writes] + found.latency
+    return max(int(written[stream.name].max()) + 2 for stream in design.outputs)

@@ -29,7 +29,7 @@ def page(found: Estimate, reasons: Sequence[str] = ()) -> str:
 
 
 def _speed(found: Estimate) -> str:
-    how = "simulated in the schedule" if found.simulated else "the sum of first outputs along the longest path"
+    how = "simulated with these FIFOs" if found.simulated else "where no FIFO is ever full"
     taken = f"{found.latency_us:,.2f} us from a frame's first word in to its last word out"
     return "\n".join(
         (

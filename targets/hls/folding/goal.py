@@ -19,7 +19,7 @@ class Goal:
     latency: float | None = None
 
     def __post_init__(self) -> None:
-        if self.clock_mhz <= 0 or (self.fps or 1) <= 0 or (self.latency or 1) <= 0:
+        if not all(value is None or 0 < value < float("inf") for value in (self.clock_mhz, self.fps, self.latency)):
             raise ModelError(f"a goal is positive; found {self.fps} frames/s, {self.latency} s at {self.clock_mhz} MHz")
         if self.fps is not None and self.latency is not None:
             raise ModelError("a folding has one goal: give frames a second or a latency, not both")
