@@ -6,11 +6,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from subbyte.targets.hls import registry as registry  # references and traces
-from subbyte.targets.hls.actors import Actor, Product, SlidingWindow, WindowOrder
+from subbyte.targets.hls.actors import Actor, Design, Product, SlidingWindow, WindowOrder
 from subbyte.targets.hls.reference import reference, words_of
+from subbyte.targets.hls.rtl.emit import rtl_project
 from subbyte.targets.hls.rtl.rtl import rtl
 from subbyte.targets.hls.rtl.systemverilog import systemverilog
 from subbyte.targets.hls.rtl.testbench import Port, Unit
@@ -23,9 +22,8 @@ FRAMES = 3
 UNSIGNED, SIGNED = Element(0, 15), Element(-8, 7)
 
 
-def products() -> list[Actor]:
+def products(make: Maker) -> list[Actor]:
     """SIMD 4 and PE 3 as tiles, with channels and outputs around them and 1 alone, one run and several."""
-    make = Maker()
     found: list[Actor] = []
     kinds = (
         (Product.MULTIPLY, UNSIGNED, tuple(range(-8, 8))),
@@ -55,9 +53,8 @@ def products() -> list[Actor]:
     return found
 
 
-def windows() -> list[Actor]:
+def windows(make: Maker) -> list[Actor]:
     """One pixel and more, kernels as large as frames, pads wider than kernels, words that channels do not fill."""
-    make = Maker()
     found: list[Actor] = []
     for order in (WindowOrder.TAPS, WindowOrder.CHANNELS):
         for frame, lanes, *geometry in (
@@ -75,9 +72,8 @@ def windows() -> list[Actor]:
     return found
 
 
-def movement() -> list[Actor]:
+def movement(make: Maker) -> list[Actor]:
     """To more lanes and fewer, dividing or not, within runs and across them."""
-    make = Maker()
     found: list[Actor] = [make.fork(1), make.fork(3)]
     for x, y in (
         ((3, 1, 4, 4), (3, 1, 4, 4)),
@@ -94,39 +90,55 @@ def movement() -> list[Actor]:
     return found
 
 
-def run(actors: list[Actor], folder: Path) -> dict[str, tuple[Outcome, Outcome]]:
-    """Every actor on frames with the ends of its codes among them."""
-    make = Maker()
-    units = []
-    for actor in actors:
-        frames = [tuple(make.frame(stream.type) for stream in actor.inputs) for _ in range(FRAMES)]
-        results = [reference(actor, *frame) for frame in frames]
-        inputs, outputs = (
-            tuple(
-                Port(stream.type, tuple(word for group in groups for word in words(actor, stream, group[at])))
-                for at, stream in enumerate(streams)
-            )
-            for streams, groups in ((actor.inputs, frames), (actor.outputs, results))
-        )
-        units.append(Unit(actor.name, inputs, outputs))
-    return simulate(units, systemverilog("".join(rtl(actor).netlist.text() for actor in actors)), folder)
-
-
 def words(actor: Actor, stream: Stream, frame: Codes) -> list[int]:
     channels_first = isinstance(actor, SlidingWindow) and actor.order is WindowOrder.CHANNELS and stream is actor.y
     return words_of(frame, stream.type, channels_first)
 
 
-@pytest.mark.parametrize("make", [products, windows, movement])
-def test_modules_equal_the_reference(
-    make: Callable[[], list[Actor]], tmp_path: Path, optional_capability: Callable[[str, str], None]
-) -> None:
+def unit_of(actor: Actor, make: Maker) -> Unit:
+    """`actor` on frames with the ends of its codes among them."""
+    frames = [tuple(make.frame(stream.type) for stream in actor.inputs) for _ in range(FRAMES)]
+    results = [reference(actor, *frame) for frame in frames]
+    inputs, outputs = (
+        tuple(
+            Port(stream.type, tuple(word for group in groups for word in words(actor, stream, group[at])))
+            for at, stream in enumerate(streams)
+        )
+        for streams, groups in ((actor.inputs, frames), (actor.outputs, results))
+    )
+    return Unit(actor.name, inputs, outputs)
+
+
+def unit_of_chain(design: Design, make: Maker) -> Unit:
+    """A design whose actors read each from the one before."""
+    x, y = design.inputs[0].type, design.outputs[0].type
+    frames = [make.frame(x) for _ in range(FRAMES)]
+    results = frames
+    for actor in design.actors:
+        results = [reference(actor, frame)[0] for frame in results]
+    ports = (
+        Port(of_type, tuple(word for frame in group for word in words_of(frame, of_type)))
+        for of_type, group in ((x, frames), (y, results))
+    )
+    return Unit(design.name, (next(ports),), (next(ports),))
+
+
+def test_modules_equal_the_reference(tmp_path: Path, optional_capability: Callable[[str, str], None]) -> None:
+    """Actors alone and a design, all in one program: building it is what takes time."""
     if not shutil.which("verilator"):
         optional_capability("rtl tools", "verilator is not installed")
-    actors = make()
-    outcomes = run(actors, tmp_path)
+    make = Maker()
+    actors = [*products(make), *windows(make), *movement(make)]
+    design = make.design()
+    units = [*(unit_of(actor, make) for actor in actors), unit_of_chain(design, make)]
+    verilog = systemverilog("".join(rtl(actor).netlist.text() for actor in actors))
+    project = rtl_project(design)
+    assert not project.missing
+    verilog += "".join(text.decode() for path, text in project.files.items() if path.endswith(".sv"))
+    outcomes = simulate(units, verilog, tmp_path)
     for actor in actors:
         free, pressed = outcomes[actor.name]
         cycles = FRAMES * trace(actor).iterations + rtl(actor).latency
         assert free == Outcome(True, 0, cycles), actor
         assert (pressed.done, pressed.errors) == (True, 0), actor
+    assert all((outcome.done, outcome.errors) == (True, 0) for outcome in outcomes[design.name])
