@@ -6,13 +6,17 @@ import numpy as np
 
 from subbyte.compiler.errors import GraphError, UnsupportedError
 from subbyte.targets.hls.actors import DepthwiseVector, MatrixVector
+from subbyte.targets.hls.streams import Element
 
 MOST_WORD_BITS = 1024
 """The widest ap_uint that every vendor release takes without AP_INT_MAX_W."""
 
 
-def check_sums(actor: MatrixVector | DepthwiseVector) -> None:
-    """Raises GraphError where a finished sum of codes of x can leave `sums`; those on the way may wrap around."""
+def finished_sums(actor: MatrixVector | DepthwiseVector) -> Element:
+    """The sums that `steps` gets, of any codes of x; those on the way to them are in `sums` too and may wrap around.
+
+    Raises: GraphError: some are not in `sums`.
+    """
     x = actor.x.type.element
     weights = actor.weights.reshape(actor.weights.shape[0], -1)
     low = int((np.minimum(weights * x.low, weights * x.high).sum(axis=1) + actor.bias).min())
@@ -22,6 +26,7 @@ def check_sums(actor: MatrixVector | DepthwiseVector) -> None:
             f"actor '{actor.name}' has sums {low}..{high}, and its accumulators are for {actor.sums.low}.."
             f"{actor.sums.high}; they come from the same weights, bias and codes"
         )
+    return Element(low, high)
 
 
 def check_word(actor: MatrixVector | DepthwiseVector, weight_bits: int) -> None:

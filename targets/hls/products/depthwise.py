@@ -9,7 +9,7 @@ from subbyte.compiler.numerics.step_forms import apply_steps
 from subbyte.targets.hls.actors import DepthwiseVector
 from subbyte.targets.hls.codes.steps import steps_text
 from subbyte.targets.hls.instance import Instance, instance
-from subbyte.targets.hls.products.bounds import check_sums, check_word
+from subbyte.targets.hls.products.bounds import check_word, finished_sums
 from subbyte.targets.hls.products.latency import products_latency
 from subbyte.targets.hls.products.roms import bias_text, packed, padded, rom_text, signed_bits
 from subbyte.targets.hls.products.weights import WeightBits, weight_bits
@@ -51,11 +51,11 @@ def weight_words(actor: DepthwiseVector, weights: WeightBits) -> list[int]:
 def instance_depthwise(actor: DepthwiseVector) -> Instance:
     check(actor)
     x, y = actor.x.type, actor.y.type
-    check_sums(actor)
+    sums = finished_sums(actor)
     weights = weight_bits(actor)
     check_word(actor, weights.bits)
     bias = actor.bias - weights.excess * x.runs
-    steps = steps_text(actor.name, actor.steps, actor.sums, y.element, y.lanes, y.channels)
+    steps = steps_text(actor.name, actor.steps, sums, y.element, y.lanes, y.channels)
     sum_bits = signed_bits(actor.sums)
     return Instance(
         headers=("subbyte_hls_depthwise.h", *steps.headers),
@@ -72,7 +72,7 @@ def instance_depthwise(actor: DepthwiseVector) -> Instance:
         comment=(
             f"y[c] = steps(sum over {x.runs} taps of w[c] * x[c] + bias[c]) for each of {x.pixels} pixels",
             f"{x.lanes} of {x.channels} channels a cycle, {x.words} cycles a frame",
-            f"sums {actor.sums.low}..{actor.sums.high}",
+            f"sums {sums.low}..{sums.high}",
         ),
     )
 
