@@ -15,14 +15,13 @@ from subbyte.targets.hls.estimate.layers import layer_work
 from subbyte.targets.hls.expand import input_lanes, output_lanes
 from subbyte.targets.hls.folding.problem import Option
 from subbyte.targets.hls.layers import Fold, Layer
+from subbyte.targets.hls.products.bounds import MOST_WORD_BITS
 from subbyte.targets.hls.resources import Resources
 
 MOST_PRODUCTS = 4096
 """Products of one layer in a cycle: what vendor tools unroll in one loop."""
 DSP_WORTHWHILE_BITS = 8
 """Of a product: a narrower one is a few LUTs."""
-MOST_WORD_BITS = 1024
-"""Of a stream and of a ROM: the widest ap_uint that every vendor release takes without AP_INT_MAX_W."""
 
 
 def useful_lanes(channels: int) -> list[int]:
@@ -51,16 +50,12 @@ def folds(layer: Layer) -> list[Fold]:
         lanes = [lanes for lanes in range(1, common + 1) if common % lanes == 0]
         return [Fold(simd) for simd in _narrow(lanes, bits)]
     widest = max(bits, *(frame.element.bits for frame in layer.outputs))
-    weight_bits = 1
-    if isinstance(layer, (of.Sums, of.DepthwiseSums)):
-        weight_bits = factor_of(layer.product, layer.x.element, layer.weights, layer.terms).weight_bits
     if isinstance(layer, of.DepthwiseSums):
-        widest = max(widest, weight_bits)
-    if isinstance(layer, of.DepthwiseSums):
-        lanes = _narrow(useful_lanes(channels), widest)
+        lanes = _narrow(useful_lanes(channels), max(widest, _weight_bits(layer)))
         return [Fold(simd, multiplier=made_of) for simd in lanes for made_of in multipliers(layer)]
     if not isinstance(layer, of.Sums):
         return [Fold(simd) for simd in _narrow(useful_lanes(channels), widest)]
+    weight_bits = _weight_bits(layer)
     rows = _narrow(useful_lanes(layer.y.channels), layer.y.element.bits)
     found = [Fold(simd, pe) for simd in _narrow(useful_lanes(channels), max(bits, weight_bits)) for pe in rows]
     for taps in sorted({layer.window.kernel[1], layer.window.taps} - {1}):
@@ -78,14 +73,12 @@ def multipliers(layer: of.Sums | of.DepthwiseSums) -> tuple[Multiplier, ...]:
     """What the products of `layer` may be made of: LUTs, and DSP slices where they are not too narrow for one."""
     if layer.product is not Product.MULTIPLY:
         return (Multiplier.AUTO,)
-    bits = layer.x.element.bits + int(np.abs(layer.weights).max(initial=0)).bit_length() + 1
+    bits = layer.x.element.bits + _weight_bits(layer)
     return (Multiplier.FABRIC, Multiplier.DSP) if bits >= DSP_WORTHWHILE_BITS else (Multiplier.FABRIC,)
 
 
-def _weight_bits(layer: Layer) -> int:
-    """Of a weight in its ROM; 0 where there are no weights."""
-    if not isinstance(layer, (of.Sums, of.DepthwiseSums)):
-        return 0
+def _weight_bits(layer: of.Sums | of.DepthwiseSums) -> int:
+    """Of a weight in its ROM."""
     return factor_of(layer.product, layer.x.element, layer.weights, layer.terms).weight_bits
 
 
