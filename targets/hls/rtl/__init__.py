@@ -4,5 +4,15 @@ Importing this package registers the netlist (`rtl.rtl`) of every kind of actor 
 """
 
 from subbyte.targets.hls.rtl import convert, fork, matrix_vector, sliding_window
+from subbyte.targets.hls.rtl.emit import RtlProject, emit_rtl, rtl_files, rtl_project
 
-__all__ = ["convert", "fork", "matrix_vector", "sliding_window"]
+__all__ = [
+    "RtlProject",
+    "convert",
+    "emit_rtl",
+    "fork",
+    "matrix_vector",
+    "rtl_files",
+    "rtl_project",
+    "sliding_window",
+]

@@ -54,6 +54,11 @@ def rtl_project(design: Design) -> RtlProject:
     return RtlProject({**files, "rtl/README.md": _readme(design, missing).encode()}, missing)
 
 
+def rtl_files(design: Design) -> dict[str, bytes]:
+    """The files of `rtl_project`; rtl/README.md names what has no module."""
+    return rtl_project(design).files
+
+
 def split_modules(printed: str) -> dict[str, str]:
     """By name the text of each module."""
     found = re.finditer(r"^module (\w+)\(.*?^endmodule\n", printed, re.MULTILINE | re.DOTALL)
