@@ -16,7 +16,8 @@ from subbyte.targets.hls.schedule.simulate import Blocked, Simulation, Waits
 _HLS = Path(str(importlib.util.find_spec("subbyte.targets.hls").submodule_search_locations[0]))  # type: ignore[union-attr,index]
 INCLUDE = (f"-I{_HLS / 'csim' / 'include'}", f"-I{_HLS / 'kernels'}")
 FLAGS = ("-std=c++14", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
-SANITIZED = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+CYCLES = "-DSUBBYTE_HLS_CYCLES"
+SANITIZED = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Run:
 def build_cycles_program(path: Path, *flags: str) -> None:
     """Compile the program for all designs to `path`."""
     source = str(Path(__file__).with_name("cycles_program.cpp"))
-    compile_cpp(path, "-DSUBBYTE_HLS_CYCLES", *flags, source)
+    compile_cpp(path, CYCLES, *flags, source)
 
 
 def compile_cpp(path: Path, *arguments: str) -> None:
@@ -46,6 +47,7 @@ def run_cycles(
 ) -> Run:
     """Run `design` with its own depths, or those `overriding` them at run time."""
     described, depths, report, moves = (folder / name for name in ("design", "depths", "report", "moves"))
+    report.unlink(missing_ok=True)
     described.write_text(_described(processes_of(design)))
     depths.write_text("".join(f"{name} {depth}\n" for name, depth in (overriding or {}).items()))
     command = [str(program), str(described), str(frames), str(depths), str(report), str(moves)]

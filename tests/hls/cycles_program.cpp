@@ -18,7 +18,14 @@
 struct Port {
     hls::stream<ap_uint<16> >* stream;
     std::vector<int> iterations;
+    std::size_t next;  // word of this frame
     unsigned moved;
+
+    bool moves_in(int iteration) {
+        if (next == iterations.size() || iterations[next] != iteration) return false;
+        ++next;
+        return true;
+    }
 };
 
 struct Loop {
@@ -28,22 +35,16 @@ struct Loop {
     std::vector<Port> inputs, outputs;
 };
 
+// What a deadlock leaves unfinished holds no memory.
 static void run_loop(Loop& loop) {
-    std::vector<std::size_t> next_in(loop.inputs.size()), next_out(loop.outputs.size());
+    for (Port& port : loop.inputs) port.next = 0;
+    for (Port& port : loop.outputs) port.next = 0;
     for (int i = 0; i < loop.iterations; ++i) {
         SUBBYTE_CYCLE();
-        for (std::size_t j = 0; j < loop.inputs.size(); ++j) {
-            Port& port = loop.inputs[j];
-            if (next_in[j] == port.iterations.size() || port.iterations[next_in[j]] != i) continue;
-            ++next_in[j];
-            if (port.stream->read() != ap_uint<16>(port.moved++)) std::exit(2);
-        }
-        for (std::size_t j = 0; j < loop.outputs.size(); ++j) {
-            Port& port = loop.outputs[j];
-            if (next_out[j] == port.iterations.size() || port.iterations[next_out[j]] != i) continue;
-            ++next_out[j];
-            port.stream->write(ap_uint<16>(port.moved++));
-        }
+        for (Port& port : loop.inputs)
+            if (port.moves_in(i) && port.stream->read() != ap_uint<16>(port.moved++)) std::exit(2);
+        for (Port& port : loop.outputs)
+            if (port.moves_in(i)) port.stream->write(ap_uint<16>(port.moved++));
     }
 }
 
@@ -67,7 +68,7 @@ int main(int, char** arguments) {
         } else {
             int words;
             file >> words;
-            Port port = {stream_of.at(name), std::vector<int>(words), 0};
+            Port port = {stream_of.at(name), std::vector<int>(words), 0, 0};
             for (int& iteration : port.iterations) file >> iteration;
             (kind == "in" ? loops.back().inputs : loops.back().outputs).push_back(port);
             loops.back().call += name + ", ";

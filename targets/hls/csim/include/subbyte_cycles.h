@@ -119,9 +119,10 @@ struct Simulation {
     std::FILE* trace = nullptr;
 };
 
+// Never destroyed: exit() may be called on the stack of a coroutine, which must stay.
 inline Simulation& simulation() {
-    static Simulation all;
-    return all;
+    static Simulation* const all = new Simulation;
+    return *all;
 }
 
 [[noreturn]] inline void fail(const char* name, const char* what) {

@@ -119,6 +119,7 @@ inline void report_json(const Simulation& all, const std::vector<Blocked>& block
 inline void report(const Simulation& all) {
     const std::vector<Blocked> blocked = deadlock(all);
     report_text(all, blocked);
+    std::fflush(stdout);
     if (all.report.empty()) return;
     std::FILE* const file = std::fopen(all.report.c_str(), "w");
     if (file == nullptr) fail(all.report.c_str(), "cannot be written");
