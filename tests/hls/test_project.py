@@ -262,3 +262,12 @@ def test_packed_words_are_those_of_the_reference(
     size = -(-kind.word_bits // 8)
     wanted = b"".join(word.to_bytes(size, "little") for word in words_of(frame, kind, first))
     assert word_bytes(frame, kind, first) == wanted
+
+
+def test_large_streams_inside_keep_fewer_samples(design: Design, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("subbyte.targets.hls.project.golden.STREAM_BYTES", 40)
+    sizes = {name: len(words) for name, words in golden_words(design, golden_of(design)).items()}
+    border = {stream.name for stream in design.inputs + design.outputs}
+    kept = {name: 2 if name == "mapped" or name == "copy_b" else 1 for name in sizes}
+    kept |= dict.fromkeys(border, SAMPLES)
+    assert sizes == {s.name: kept[s.name] * s.type.words * -(-s.type.word_bits // 8) for s in design.streams}

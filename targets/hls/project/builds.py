@@ -13,7 +13,7 @@ MAKEFILE = """\
 # AP_TYPES=/path takes ap_int.h from there: from an HLS tool's include folder, or from ap_types. ARGUMENTS=3 runs 3
 # samples; of cycles also ARGUMENTS="3 report.json depths.txt".
 CXX ?= g++
-CXXFLAGS ?= -O1
+CXXFLAGS ?= -O2
 AP_TYPES ?= ap_types
 ARGUMENTS ?=
 

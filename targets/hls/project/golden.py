@@ -14,6 +14,9 @@ from subbyte.targets.hls.streams import Codes, Stream, StreamType
 
 Frames = Codes | Callable[[int], Codes]
 
+STREAM_BYTES = 8 << 20
+"""Of a stream inside a design the first samples are kept that take no more, at least one: windows of large images."""
+
 
 @dataclass(frozen=True, eq=False)
 class Golden:
@@ -50,6 +53,7 @@ class Golden:
 def golden_words(design: Design, golden: Golden) -> dict[str, bytes]:
     """The words of every stream, one sample after the other: ceil(word bits / 8) bytes each, lowest first.
 
+    Of inputs and outputs those of all samples; of other streams as many as `kept_samples` says.
     Raises GraphError: there are no samples, a stream is named that the design lacks, an input has no frames.
     """
     unknown = sorted(set(golden.frames) - {stream.name for stream in design.streams})
@@ -57,11 +61,27 @@ def golden_words(design: Design, golden: Golden) -> dict[str, bytes]:
         found = f"frames of unknown streams: {', '.join(unknown)}" if unknown else f"{golden.samples} samples"
         raise GraphError(f"the golden vectors of '{design.name}' have {found}; known streams and a sample are needed")
     ordered_by_channels = channels_first(design)
+    kept = kept_samples(design, golden.samples)
     words: dict[str, list[bytes]] = {stream.name: [] for stream in design.streams}
     for sample in range(golden.samples):
         for stream, frame in frames_of(design, golden, sample).items():
-            words[stream.name].append(word_bytes(frame, stream.type, stream.name in ordered_by_channels))
+            if sample < kept[stream.name]:
+                words[stream.name].append(word_bytes(frame, stream.type, stream.name in ordered_by_channels))
     return {name: b"".join(parts) for name, parts in words.items()}
+
+
+def kept_samples(design: Design, samples: int) -> dict[str, int]:
+    """For each stream how many samples its file has."""
+    border = frozenset(design.inputs + design.outputs)
+    return {
+        stream.name: samples if stream in border else max(1, min(samples, STREAM_BYTES // frame_bytes(stream.type)))
+        for stream in design.streams
+    }
+
+
+def frame_bytes(of_type: StreamType) -> int:
+    """Of a frame's words in a file."""
+    return of_type.words * -(-of_type.word_bits // 8)
 
 
 def frames_of(design: Design, golden: Golden, sample: int) -> dict[Stream, Codes]:
@@ -102,5 +122,6 @@ def word_bytes(frame: Codes, of_type: StreamType, channels_first: bool = False) 
     words = padded.reshape(of_type.pixels, of_type.runs, per_run, lanes)
     if channels_first:
         words = words.transpose(0, 2, 1, 3)
-    digits = (words.reshape(-1, lanes)[:, :, None] >> np.arange(bits)) & 1
-    return np.packbits(digits.astype(np.uint8).reshape(len(digits), -1), axis=1, bitorder="little").tobytes()
+    octets = words.reshape(-1, lanes, 1).astype("<i8").view(np.uint8)[:, :, : -(-bits // 8)]
+    digits = np.unpackbits(octets, axis=2, count=bits, bitorder="little")
+    return np.packbits(digits.reshape(len(digits), -1), axis=1, bitorder="little").tobytes()

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 class Tensor:
     """An input or output of the model, for the reader of NAME.h and tb/golden.json.
 
-    name: in the ONNX graph; dtype: "int8"; scales: one or one for each channel; real = scale * (code - zero_point).
+    name: in the ONNX graph; dtype: "int8"; scales: one or one for each index of `axis`; real = scale * (code -
+    zero_point).
     stream: the stream of the design that carries it.
     """
 
@@ -20,6 +21,7 @@ class Tensor:
     dtype: str
     scales: tuple[float, ...] = ()
     zero_points: tuple[int, ...] = ()
+    axis: int | None = None
 
 
 @dataclass(frozen=True)

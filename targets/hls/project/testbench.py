@@ -9,7 +9,7 @@ from typing import Any
 
 from subbyte.targets.hls.actors import Design
 from subbyte.targets.hls.project.describe import comments
-from subbyte.targets.hls.project.golden import channels_first
+from subbyte.targets.hls.project.golden import channels_first, kept_samples
 from subbyte.targets.hls.project.names import Names
 from subbyte.targets.hls.project.options import ProjectOptions
 from subbyte.targets.hls.project.ports import Bus
@@ -44,7 +44,7 @@ def testbench(design: Design, samples: int, bus: Bus, names: Names) -> str:
         *(f'#include "{name}"' for name in bus.bench_headers),
         "",
         "static const subbyte_testbench::Stream streams[] = {",
-        *_stream_rows(design),
+        *_stream_rows(design, samples),
         "};",
         "",
         f"static subbyte_testbench::Bench bench(streams, sizeof streams / sizeof *streams, {samples});",
@@ -72,8 +72,8 @@ def testbench(design: Design, samples: int, bus: Bus, names: Names) -> str:
     return "\n".join(lines)
 
 
-def _stream_rows(design: Design) -> list[str]:
-    layers, ordered_by_channels = layers_of(design), channels_first(design)
+def _stream_rows(design: Design, samples: int) -> list[str]:
+    layers, ordered_by_channels, kept = layers_of(design), channels_first(design), kept_samples(design, samples)
     rows = []
     for stream in design.streams:
         kind = stream.type
@@ -82,7 +82,7 @@ def _stream_rows(design: Design) -> list[str]:
         words = f"{kind.words}, {kind.lanes}, {kind.element.bits}, {sign(kind.element)}"
         rows += [
             f"    {{{string(stream.name)}, {string(layers[stream.name])},",
-            f"     {string(file)}, {words}, {kind.runs}, {kind.channels}, {first}}},",
+            f"     {string(file)}, {kept[stream.name]}, {words}, {kind.runs}, {kind.channels}, {first}}},",
         ]
     return rows
 
@@ -120,7 +120,7 @@ def _main(design: Design) -> list[str]:
 
 def golden_json(design: Design, options: ProjectOptions, samples: int, words: Mapping[str, bytes]) -> bytes:
     """tb/golden.json: of each stream its file, hash, words, lanes and codes."""
-    layers, ordered_by_channels = layers_of(design), channels_first(design)
+    layers, ordered_by_channels, kept = layers_of(design), channels_first(design), kept_samples(design, samples)
     tensors = {tensor.stream: tensor for tensor in options.tensors}
     inputs, outputs = (frozenset(stream.name for stream in group) for group in (design.inputs, design.outputs))
 
@@ -137,6 +137,7 @@ def golden_json(design: Design, options: ProjectOptions, samples: int, words: Ma
             "shape": [kind.height, kind.width, kind.runs, kind.channels],
             "order": "channels, runs" if stream.name in ordered_by_channels else "runs, channels",
             "lanes": kind.lanes,
+            "samples": kept[stream.name],
             "words": kind.words,
             "word_bits": kind.word_bits,
             "word_bytes": -(-kind.word_bits // 8),
