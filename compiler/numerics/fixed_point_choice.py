@@ -27,8 +27,6 @@ from subbyte.compiler.numerics.step_targets import Targets, targets_of
 PLAIN = (Rounding(), Rounding(0), Rounding(1))
 WITHIN = tuple(Rounding(ties_to, within) for within in (0, 1, 2, 4) for ties_to in (0, 1))
 """For multipliers of which no fraction of powers of two is exact, but many sums of which are ties: 1 / 50."""
-FEW = 2
-"""Exceptions that cost less than the adder that brings ties to even codes within reach."""
 MOST_WORK = 1 << 23
 """Codes of all rows together up to which lines are looked for."""
 
@@ -37,11 +35,16 @@ MOST_WORK = 1 << 23
 class FixedPointLimits:
     """exceptions: the most of a row; a dozen comparators cost less than the ROM of a search in a table of 255 steps.
 
+    shared_exceptions: the most where all channels share one row, which makes them comparisons with constants.
     multiplier_bits: signed widths, those of DSP slices; without exceptions the first that serves wins.
     """
 
     exceptions: int = 12
+    shared_exceptions: int = 24
     multiplier_bits: tuple[int, ...] = (18, 25, 27)
+
+    def most_exceptions(self, rows: int) -> int:
+        return self.shared_exceptions if rows == 1 else self.exceptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,23 +75,19 @@ def fixed_point(
     lines = next(_candidates(targets, allowed), None)
     if lines is None:
         return None
-    form = _with_exceptions(targets, lines, staircase, allowed.exceptions)
+    form = _with_exceptions(targets, lines, staircase, allowed.most_exceptions(staircase.rows))
     return form if form is None or attained is not None else proved_fixed_point(form, staircase)
 
 
 def _candidates(targets: Targets, limits: FixedPointLimits) -> Iterator[_Lines]:
     """Lines without exceptions, the narrowest multipliers first; then those with the fewest exceptions found.
 
-    What takes one more adder is tried where the rest needs more than a few exceptions.
+    WITHIN takes one more adder, and is tried where PLAIN finds nothing.
     """
-    searches = [_Search(targets, rounding) for rounding in PLAIN]
-    yield from _without_exceptions(searches, limits)
-    found = _with_fewest(searches, limits)
-    if not found or found[0][0] > FEW:
-        searches = [_Search(targets, rounding) for rounding in WITHIN]
+    for roundings in (PLAIN, WITHIN):
+        searches = [_Search(targets, rounding) for rounding in roundings]
         yield from _without_exceptions(searches, limits)
-        found = sorted(found + _with_fewest(searches, limits), key=itemgetter(0))
-    yield from (lines for _, lines in found)
+        yield from _with_fewest(searches, limits)
 
 
 class _Search:
@@ -146,15 +145,16 @@ def _is_exact(search: _Search, shift: int) -> bool:
     return search.exact(shift) is not None
 
 
-def _with_fewest(searches: Sequence[_Search], limits: FixedPointLimits) -> list[tuple[int, _Lines]]:
-    """(exceptions, lines), the fewest first; of equal numbers the narrowest multipliers."""
+def _with_fewest(searches: Sequence[_Search], limits: FixedPointLimits) -> Iterator[_Lines]:
+    """The fewest exceptions first; of equal numbers the narrowest multipliers."""
+    most = limits.most_exceptions(len(searches[0].targets.first))
     found = [
-        search.nearest(search.most_shift(bits), limits.exceptions)
+        search.nearest(search.most_shift(bits), most)
         for bits in limits.multiplier_bits
         for search in searches
-        if search.most_shift(bits) >= search.least_shift and limits.exceptions
+        if search.most_shift(bits) >= search.least_shift and most
     ]
-    return sorted((lines for lines in found if lines is not None), key=itemgetter(0))
+    yield from (lines for _, lines in sorted((one for one in found if one is not None), key=itemgetter(0)))
 
 
 def _least(low: int, high: int, holds: Callable[[int], bool]) -> int:

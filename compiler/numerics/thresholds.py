@@ -17,6 +17,8 @@ from subbyte.compiler.numerics.requantize import Requantization, requantize
 from subbyte.compiler.numerics.staircase import Staircase
 
 LIMIT = 1 << 61
+MOST_OF_ALL_CHANNELS = 1 << 24
+"""Steps of all channels together that one staircase holds: 128 MiB, and as much again for its codes."""
 
 
 def thresholds(r: Requantization, channel: int, low: int, high: int) -> Codes:
@@ -83,7 +85,8 @@ def staircase(r: Requantization, low: Any, high: Any, most: int) -> Staircase | 
     that no accumulator reaches.
 
     Args: low, high: [C] or [1] integers, the reachable accumulators; an r without channels gets one row for all.
-    Raises: NumericsError: as `thresholds`; or N4 and the thresholds differ, which the proof would show.
+    Raises: NumericsError: as `thresholds`; too many steps to hold; or N4 and the thresholds differ, which the proof
+        would show.
     Source: design.md N5.
     """
     channels = r.channels
@@ -98,6 +101,11 @@ def staircase(r: Requantization, low: Any, high: Any, most: int) -> Staircase | 
     count = int(wanted.sum(axis=1).max(initial=0))
     if count > most:
         return None
+    if rows * count > MOST_OF_ALL_CHANNELS:
+        raise NumericsError(
+            f"{count} steps for each of {rows} channels were asked for, more than {MOST_OF_ALL_CHANNELS} together; "
+            "quantize the result to fewer bits, or with one scale for all channels"
+        )
     numbers = np.argsort(~wanted, axis=1, kind="stable")[:, :count] + 1  # those wanted first, ascending
     real = np.arange(count) < wanted.sum(axis=1)[:, None]
     steps = np.where(real, _first_reached(r, first, last, numbers), last[:, None] + 1)

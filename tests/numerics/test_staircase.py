@@ -74,6 +74,12 @@ def test_channels_with_fewer_steps_end_in_steps_that_none_reaches() -> None:
     assert climb([[3, 1], [0, 0]], found).tolist() == [[3, 1], [0, 0]]
 
 
+def test_more_steps_than_memory_should_hold_are_refused() -> None:
+    r = Requantization(np.float32(np.full(257, 0.5)), None, 0, -32768, 32767)
+    with pytest.raises(NumericsError, match="65535 steps for each of 257 channels"):
+        staircase(r, np.full(257, -(1 << 20)), np.full(257, 1 << 20), 65535)
+
+
 @pytest.mark.parametrize("change", ["steps", "codes"])
 def test_the_proof_fails_for_a_staircase_that_is_off_by_one(change: str) -> None:
     r = Requantization(np.float32([0.3, -0.2]), None, 1, 0, 7)

@@ -153,7 +153,7 @@ def test_a_line_is_found_where_there_is_one(seed: int) -> None:
     random = np.random.default_rng(seed)
     steps = np.sort(random.integers(0, 200, (1, 6)) + np.arange(6) * int(random.integers(1, 40)), axis=1)
     found = Staircase(steps, np.arange(7)[None], [-500], [700])
-    form = fixed_point(found, FixedPointLimits(exceptions=0, multiplier_bits=(27,)))
+    form = fixed_point(found, FixedPointLimits(0, 0, multiplier_bits=(27,)))
     rounded_down = form is not None and form.ties_to is None
     assert rounded_down == has_line(found) or (form is not None and form.ties_to is not None)
 
