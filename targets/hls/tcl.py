@@ -50,7 +50,7 @@ def _row(port: BusPort, protocol: Protocol) -> str:
 
 
 def _template(name: str) -> str:
-    return (_TEMPLATES / name).read_text(encoding="ascii")
+    return (_TEMPLATES / f"{name}.in").read_text(encoding="ascii")
 
 
 def _filled(text: str, values: dict[str, str]) -> bytes:

@@ -15,6 +15,7 @@ from subbyte.compiler.dtype import INT8
 from subbyte.compiler.errors import UnsupportedError
 from subbyte.compiler.ir.node import Input, Value
 from subbyte.compiler.ir.types import TensorType
+from subbyte.targets.hls import tcl
 from subbyte.targets.hls.actors import Design
 from subbyte.targets.hls.parts import find_part
 from subbyte.targets.hls.streams import Element, Stream, StreamType
@@ -30,8 +31,8 @@ def stream(name: str, codes: int, lanes: int) -> Stream:
     return Stream(name, StreamType(Element(-128, 127), 1, 1, codes, lanes), value, np.arange(codes))
 
 
-def design(codes: int = 784) -> Design:
-    return Design("small", (), (stream("image", codes, 8),), (stream("scores", 10, 4),))
+def design() -> Design:
+    return Design("small", (), (stream("image", 784, 8),), (stream("scores", 10, 4),))
 
 
 @pytest.fixture
@@ -212,6 +213,8 @@ def test_vivado_goes_on_with_a_design_and_refuses_what_it_lacks(scripts: Scripts
     assert "the IP catalog has no 'small_top'; run stage export" in error
 
 
-def test_frames_that_no_dma_moves_are_refused() -> None:
-    with pytest.raises(UnsupportedError, match="take the memory interface"):
-        tcl_files(design(1 << 26), find_part("xc7z020"), 100.0, "stream")
+def test_frames_that_no_dma_moves_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcl, "_LENGTH_BITS", (4, 9))
+    with pytest.raises(UnsupportedError, match="'image' has 784 bytes, .* moves less than 512 at once; take the memory"):
+        tcl_files(design(), find_part("xc7z020"), 100.0, "stream")
+    assert tcl_files(design(), find_part("xc7z020"), 100.0, "memory")
