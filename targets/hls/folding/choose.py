@@ -17,7 +17,7 @@ from subbyte.targets.hls.layers import Fold, Network
 from subbyte.targets.hls.parts import Part, budget_of
 from subbyte.targets.hls.resources import KINDS, Resources
 
-ROUNDS = 5
+ROUNDS = 6
 """Of choosing and measuring: each takes off the budget what the formulas before expansion had left out."""
 LATENCY_GAP = 0.02
 """How far above the least latency that fits an answer may be, relatively, where the goal cannot be met."""
@@ -69,26 +69,30 @@ def choose_folding(
     whole = problem_of(network, budget, part.resources, given, bus_bits)
     frame_cycles, latency_cycles = goal.frame_cycles, goal.latency_cycles
     problem, latency_limit = whole, latency_cycles
-    best: tuple[int, ...] | None = None
-    found: Measured | None = None
+    tried: list[tuple[tuple[int, ...], Measured]] = []
     for _ in range(ROUNDS):
         choice = _choice(problem, frame_cycles, latency_limit)
         measured = _predicted(whole, choice) if measure is None else measure(_folding(whole, choice))
-        late = latency_cycles is not None and latency_limit is not None and measured.latency_cycles > latency_cycles
+        tried.append((choice, measured))
         fits = measured.resources.within(budget)
-        if best is None or fits:
-            best, found = choice, measured
-        if fits and not late:
+        late = 0 if latency_cycles is None else measured.latency_cycles - latency_cycles
+        possible = latency_limit is None or problem.latency(choice) <= latency_limit
+        if fits and (late <= 0 or not possible):
             break
         more = measured.resources - problem.resources(choice)
         problem = replace(problem, fixed=_at_least(problem.fixed, problem.fixed + more))
-        if late and latency_limit is not None:
-            latency_limit -= max(measured.latency_cycles - problem.latency(choice), 1)
-            if latency_limit <= 0:
-                break
-    assert best is not None
-    assert found is not None
+        if latency_limit is not None and late > 0 and possible:
+            latency_limit = max(latency_limit - late, 1)
+    best, found = min(tried, key=lambda one: _order(one[1], budget, goal))
     return _result(whole, problem, goal, best, found)
+
+
+def _order(measured: Measured, budget: Resources, goal: Goal) -> tuple[float, ...]:
+    """What is better comes first: what fits, then what meets the goal or comes nearest."""
+    over = max(count / max(most, 1) for count, most in zip(measured.resources.counts, budget.counts, strict=True))
+    if goal.latency_cycles is not None:
+        return (max(over, 1.0), max(measured.latency_cycles, goal.latency_cycles))
+    return (max(over, 1.0), max(measured.frame_cycles, goal.frame_cycles or 0))
 
 
 def _at_least(a: Resources, b: Resources) -> Resources:
