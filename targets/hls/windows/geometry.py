@@ -97,7 +97,8 @@ def geometry(x: StreamType, window: Window | SlidingWindow, order: WindowOrder, 
             f"windows {kernel} by strides {window.strides}, dilations {window.dilations} and pads {window.pads} do not "
             f"exist; pads are at least 0, all else at least 1"
         )
-    if not x.element.low <= window.pad_code <= x.element.high or (x.element.bipolar and window.pad_code == 0):
+    outside = not x.element.low <= window.pad_code <= x.element.high or (x.element.bipolar and window.pad_code == 0)
+    if any(window.pads) and outside:
         raise GraphError(f"windows are padded with {window.pad_code}, which is no code of {x.element}")
     if taps_per_word == 1:
         form = Form.TAPS if order is WindowOrder.TAPS else Form.CHANNELS
