@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from subbyte.compiler.errors import NumericsError, UnsupportedError
@@ -13,7 +11,7 @@ from subbyte.compiler.ir.qops import QAdd, QBinary, QMul, QSub
 from subbyte.compiler.ir.types import QuantParams, TensorType
 from subbyte.compiler.numerics.affine import to_integers, to_real
 from subbyte.compiler.numerics.arrays import Codes
-from subbyte.compiler.numerics.pair_choice import Classes, Joined, exact, joined_by_steps, sums
+from subbyte.compiler.numerics.pair_choice import Classes, Joined, exact, joined_by_steps, joined_sums
 from subbyte.compiler.numerics.pair_forms import PairForm, PairSteps, PairTable, apply_pair
 
 TABLE_BITS = 8
@@ -38,7 +36,7 @@ def choose_pair_form(node: QBinary) -> PairForm:
     table = PairTable(int(a[0]), int(b[0]), y)
     if bits <= TABLE_BITS:
         return _proved(node, table, a, b, y)
-    joined = next(_joined(node, a, b, Classes(y)), None)
+    joined = _joined(node, a, b, y)
     if joined is None:
         return _proved(node, table, a, b, y)
     product = isinstance(node, QMul)
@@ -46,21 +44,19 @@ def choose_pair_form(node: QBinary) -> PairForm:
     return _proved(node, form, a, b, y)
 
 
-def _joined(node: QBinary, a: Codes, b: Codes, classes: Classes) -> Iterator[Joined]:
-    """Candidates, the best first; each has been compared with all pairs."""
+def _joined(node: QBinary, a: Codes, b: Codes, y: Codes) -> Joined | None:
+    """Tables and steps for a sum, a difference or a product; None where none were found, and for a quotient."""
+    classes = Classes(y)
     of_a, of_b = _quant(node, node.a), _quant(node, node.b)
+    if isinstance(node, QMul):
+        return joined_by_steps(to_integers(a, of_a), to_integers(b, of_b), True, classes)
+    if not isinstance(node, QAdd | QSub):
+        return None
     left, right = to_real(a, of_a), to_real(b, of_b)
-    candidates: list[Joined | None] = []
-    match node:
-        case QAdd() | QSub():
-            right = right if isinstance(node, QAdd) else -right
-            yield from sums(left, right, float(node.quant.scalar()[0]), classes)
-            tables = exact(left, right)
-            candidates = [None if tables is None else joined_by_steps(*tables, False, classes)]
-        case QMul():
-            whole = [to_integers(codes, quant) for codes, quant in ((a, of_a), (b, of_b))]
-            candidates = [joined_by_steps(whole[0], whole[1], True, classes)]
-    yield from (found for found in candidates if found is not None)
+    right = right if isinstance(node, QAdd) else -right
+    found = joined_sums(left, right, float(node.quant.scalar()[0]), y, classes)
+    tables = exact(left, right) if found is None else None
+    return found if tables is None else joined_by_steps(*tables, False, classes)
 
 
 def _proved(node: QBinary, form: PairForm, a: Codes, b: Codes, y: Codes) -> PairForm:
@@ -73,11 +69,11 @@ def _proved(node: QBinary, form: PairForm, a: Codes, b: Codes, y: Codes) -> Pair
 def _every_pair(node: QBinary, a: Codes, b: Codes) -> Codes:
     """int64 [codes of a, codes of b], by the interpreter."""
     operands = a[:, None].astype(node.a.type.dtype.numpy), b[None, :].astype(node.b.type.dtype.numpy)
-    inputs = (
+    left, right = (
         Input(name, TensorType(value.type.dtype, codes.shape, value.type.quant)).out
         for name, value, codes in zip("ab", (node.a, node.b), operands, strict=True)
     )
-    (y,) = evaluate_node(type(node)(*inputs, node.dtype, node.quant), operands)
+    (y,) = evaluate_node(type(node)(left, right, node.dtype, node.quant), operands)
     return np.asarray(y, np.int64)
 
 

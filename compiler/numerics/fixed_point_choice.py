@@ -20,8 +20,8 @@ from subbyte.compiler.numerics.line_search import (
     most_shift,
     nearest_lines,
 )
-from subbyte.compiler.numerics.staircase import Staircase
-from subbyte.compiler.numerics.step_forms import FixedPoint, apply_steps, climb_by_search
+from subbyte.compiler.numerics.staircase import Staircase, climb_by_search
+from subbyte.compiler.numerics.step_forms import FixedPoint, apply_steps
 from subbyte.compiler.numerics.step_targets import Targets, targets_of
 
 PLAIN = (Rounding(), Rounding(0), Rounding(1))
@@ -190,9 +190,9 @@ def _with_exceptions(targets: Targets, lines: _Lines, staircase: Staircase, most
     for row, column in np.argwhere(late + early).tolist():
         ours, theirs = int(own[row, column]), (int(reach[row, column]), int(before[row, column]) + 1)
         missing = [(acc, 1) for acc in range(theirs[0], ours)] + [(acc, -1) for acc in range(ours, theirs[1])]
-        for acc, add in missing:
-            at = acc * int(targets.sign[row])
-            exceptions[row][at] = exceptions[row].get(at, 0) + add
+        for acc, one in missing:
+            turned = acc * int(targets.sign[row])
+            exceptions[row][turned] = exceptions[row].get(turned, 0) + one
     count = max(len(found) for found in exceptions)
     at, add = np.zeros((rows, count), np.int64), np.zeros((rows, count), np.int64)
     for row, found in enumerate(exceptions):

@@ -43,7 +43,7 @@ class Rounding:
         """T(k): the first p with which it gets to code k; m: broadcast against the codes."""
         if self.ties_to is None:
             return np.asarray(codes << shift)
-        return (codes << shift) - (1 << (shift - 1)) + 1 - (codes & 1 == self.ties_to) * self.tie(m)
+        return np.asarray((codes << shift) - (1 << (shift - 1)) + 1 - (codes & 1 == self.ties_to) * self.tie(m))
 
     def moved(self, codes: Codes) -> Floats:
         """By how many accumulators T(k) comes before the middle between codes, for each code: float64."""

@@ -34,7 +34,7 @@ def staircase_of(function: Callable[[Codes], Codes], low: int, high: int, most: 
         reached = towards * function(middle) >= towards * codes[1:]
         above = np.where(reached, middle, above)
         below = np.where(reached, below, middle + 1)
-    found = Staircase(above[None], codes[None], [low], [high])
+    found = Staircase(above[None], codes[None], np.array([low]), np.array([high]))
     starts = np.append(low, above)
     ends = np.append(above, high + 1) - 1
     stairs = starts <= ends

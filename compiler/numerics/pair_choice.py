@@ -13,11 +13,15 @@ import numpy as np
 from subbyte.compiler.numerics.arrays import Codes, Floats
 from subbyte.compiler.numerics.fixed_point_choice import fixed_point
 from subbyte.compiler.numerics.line_search import Rounding
+from subbyte.compiler.numerics.pair_tables import settled_tables
 from subbyte.compiler.numerics.staircase import Staircase
 from subbyte.compiler.numerics.step_choice import StepPreferences
 from subbyte.compiler.numerics.step_forms import CompareSteps, FixedPoint, SearchSteps, StepForm
 
 MOST_SHIFT = 24
+KEPT_SHIFT = 2
+"""Up to which real numbers rounded to a grid are narrow enough, and often multiples that need no table at all."""
+ROUNDINGS = (Rounding(), Rounding(0), Rounding(1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +31,10 @@ class Joined:
     left: Codes
     right: Codes
     steps: StepForm
+
+    @property
+    def shift(self) -> int:
+        return self.steps.shift if isinstance(self.steps, FixedPoint) else 0
 
 
 class Classes:
@@ -52,7 +60,7 @@ def joined_by_shift(left: Codes, right: Codes, classes: Classes, shift: int) -> 
     """
     low, high = classes.ends(left[:, None] + right[None, :])
     codes, one = classes.codes, np.ones((), np.int64)
-    for rounding in (Rounding(), Rounding(0), Rounding(1)) if shift else (Rounding(),):
+    for rounding in ROUNDINGS if shift else ROUNDINGS[:1]:
         least = (rounding.first(codes, shift, one) - low)[1:].max(initial=np.iinfo(np.int64).min)
         most = (rounding.first(codes + 1, shift, one) - 1 - high)[:-1].min(initial=np.iinfo(np.int64).max)
         if least <= most:
@@ -76,18 +84,47 @@ def joined_by_steps(left: Codes, right: Codes, product: bool, classes: Classes) 
     return Joined(left, right, fixed_point(found, attained=high[:-1]) or SearchSteps(found))
 
 
-def sums(left: Floats, right: Floats, unit: float, classes: Classes) -> Iterator[Joined]:
-    """Sums of two real numbers in `unit`s of the result, on finer and finer grids: those that are rounded to the codes.
+def joined_sums(left: Floats, right: Floats, unit: float, y: Codes, classes: Classes) -> Joined | None:
+    """Sums of two real numbers in `unit`s of the result, by tables on the coarsest grid found; None where none is.
 
-    left, right: [codes] of each operand.
+    A grid of 1 / 2**shift is tried with the numbers rounded to it, finer and finer; then coarser ones with tables that
+    are moved until they fit. left, right: [codes of each operand].
     """
+    rounded = next((found for found in _rounded_sums(left, right, unit, classes)), None)
+    if rounded is None or rounded.shift <= KEPT_SHIFT:
+        return rounded
+    coarser, least = rounded, 0
+    while least < coarser.shift:
+        middle = (least + coarser.shift) // 2
+        found = _settled_sums(left, right, unit, y, classes, middle)
+        least, coarser = (middle + 1, coarser) if found is None else (least, found)
+    return coarser
+
+
+def _on_grid(left: Floats, right: Floats, unit: float, shift: int) -> tuple[Codes, Codes] | None:
+    """Both in units of unit / 2**shift, rounded; None where that takes more than 40 bits."""
+    both = [np.rint(np.ldexp(values.astype(np.float64) / unit, shift)) for values in (left, right)]
+    if max(float(np.abs(values).max()) for values in both) >= 1 << 40:
+        return None
+    return both[0].astype(np.int64), both[1].astype(np.int64)
+
+
+def _rounded_sums(left: Floats, right: Floats, unit: float, classes: Classes) -> Iterator[Joined]:
     for shift in range(MOST_SHIFT + 1):
-        on_grid = [np.rint(np.ldexp(values.astype(np.float64) / unit, shift)) for values in (left, right)]
-        if max(float(np.abs(values).max()) for values in on_grid) >= 1 << 40:
-            return
-        found = joined_by_shift(*(values.astype(np.int64) for values in on_grid), classes, shift)
+        tables = _on_grid(left, right, unit, shift)
+        found = None if tables is None else joined_by_shift(*tables, classes, shift)
         if found is not None:
             yield found
+
+
+def _settled_sums(left: Floats, right: Floats, unit: float, y: Codes, classes: Classes, shift: int) -> Joined | None:
+    tables = _on_grid(left, right, unit, shift)
+    for rounding in ROUNDINGS if shift else ROUNDINGS[:1]:
+        settled = None if tables is None else settled_tables(*tables, y, shift, rounding)
+        found = None if settled is None else joined_by_shift(*settled, classes, shift)
+        if found is not None:
+            return found
+    return None
 
 
 def exact(left: Floats, right: Floats) -> tuple[Codes, Codes] | None:

@@ -12,9 +12,13 @@ from subbyte.compiler.ir.node import Input
 from subbyte.compiler.ir.pair_choice import choose_pair_form
 from subbyte.compiler.ir.qops import QAdd, QBinary, QDiv, QMul, QSub
 from subbyte.compiler.ir.types import QuantParams, TensorType
+from subbyte.compiler.numerics.affine import to_real
 from subbyte.compiler.numerics.arrays import Codes
+from subbyte.compiler.numerics.line_search import Rounding
+from subbyte.compiler.numerics.pair_choice import Classes, exact, joined_by_shift, joined_by_steps
 from subbyte.compiler.numerics.pair_forms import PairForm, PairSteps, PairTable, apply_pair
-from subbyte.compiler.numerics.step_forms import FixedPoint, SearchSteps
+from subbyte.compiler.numerics.pair_tables import settled_tables
+from subbyte.compiler.numerics.step_forms import FixedPoint
 
 U8, S8, U4 = DType("uint", 8), DType("int", 8), DType("uint", 4)
 
@@ -23,6 +27,11 @@ def quant(scale: float, zero_point: int, dtype: DType, low: int | None = None, h
     return QuantParams(
         np.float32(scale), np.int64(zero_point), dtype.min if low is None else low, dtype.max if high is None else high
     )
+
+
+def quant_of(of_type: TensorType) -> QuantParams:
+    assert of_type.quant is not None
+    return of_type.quant
 
 
 def binary(kind: type[QBinary], a: QuantParams, b: QuantParams, y: QuantParams, dtypes: str = "SSS") -> QBinary:
@@ -81,6 +90,35 @@ def test_power_of_two_scales_round_ties_to_even_codes() -> None:
     assert [np.unique(np.diff(table)).tolist() for table in (form.left, form.right)] == [[1], [2]]
 
 
+def test_tables_are_moved_until_a_coarse_grid_will_do() -> None:
+    """Real numbers rounded to that grid would not do."""
+    node = binary(QAdd, quant(0.0371, 5, S8), quant(0.0523, -20, S8), quant(0.0611, 3, S8))
+    form = checked(node)
+    assert isinstance(form, PairSteps)
+    assert isinstance(form.steps, FixedPoint)
+    assert 4 <= form.steps.shift <= 9
+    a, b, y = every_pair(node)
+    left, right = to_real(a, quant_of(node.a.type)).ravel(), to_real(b, quant_of(node.b.type)).ravel()
+    on_grid = [np.rint(real / 0.0611 * 2.0**form.steps.shift).astype(np.int64) for real in (left, right)]
+    assert joined_by_shift(*on_grid, Classes(y.astype(np.int64)), form.steps.shift) is None
+
+
+def test_tables_that_no_grid_serves_are_given_up() -> None:
+    y = np.array([[0, 1], [1, 0]]) * 5
+    assert settled_tables(np.zeros(2, np.int64), np.zeros(2, np.int64), y, 3, Rounding()) is None
+    assert joined_by_steps(np.array([0, 1]), np.array([0, 1]), False, Classes(y)) is None
+    fits = settled_tables(np.zeros(2, np.int64), np.zeros(2, np.int64), np.array([[0, 1], [1, 2]]), 0, Rounding())
+    assert fits is not None
+    assert np.clip(fits[0][:, None] + fits[1], 0, 2).tolist() == [[0, 1], [1, 2]]
+
+
+def test_real_numbers_as_integers_on_one_grid() -> None:
+    found = exact(np.float32([0.5, -0.75]), np.float32([3, 0]))
+    assert found is not None
+    assert [table.tolist() for table in found] == [[2, -3], [12, 0]]
+    assert exact(np.float32([1e-30]), np.float32([1])) is None
+
+
 def test_narrow_ranges_have_narrow_tables() -> None:
     a, b = quant(0.1, 10, S8, -20, 30), quant(0.07, -3, S8, 0, 100)
     form = checked(binary(QSub, a, b, quant(0.11, 4, S8)))
@@ -103,10 +141,11 @@ def test_a_product_is_taken_of_centred_codes() -> None:
     assert (form.left[0], form.right[0]) == (-133, -119)
 
 
-def test_a_product_of_wide_range_is_searched() -> None:
-    form = checked(binary(QMul, quant(0.031, 0, U8), quant(0.022, 0, U8), quant(0.9, 0, U8), "UUU"))
-    assert isinstance(form, PairSteps)
-    assert isinstance(form.steps, SearchSteps | FixedPoint)
+def test_a_product_of_which_float32_breaks_ties_is_a_table() -> None:
+    """0.1 * 0.2 / 0.04 is a half: what becomes of a tie depends on the two codes, not on their product."""
+    form = checked(binary(QMul, quant(0.1, 3, S8), quant(0.2, 0, S8), quant(0.04, 0, S8)))
+    assert isinstance(form, PairTable)
+    assert form.table.shape == (256, 256)
 
 
 def test_operands_that_cannot_be_compared_are_refused() -> None:

@@ -48,7 +48,7 @@ def stairs_of(staircase: Staircase, y: Element) -> Stairs:
     if y.bipolar:
         codes = (codes + 1) // 2
     moves = np.diff(codes, axis=1)
-    falling = (moves < 0).any(axis=1)
+    falling = np.asarray((moves < 0).any(axis=1), np.bool_)
     consecutive = ((moves == np.where(falling, -1, 1)[:, None]) | ~real).all()
     return Stairs(steps, end[:, 0], codes[:, 0], falling, None if consecutive else codes)
 
