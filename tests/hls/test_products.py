@@ -80,12 +80,12 @@ def test_c_of_all_widths_equals_reference(tmp_path: Path) -> None:
 
 
 def test_c_is_clean_under_sanitizers(tmp_path: Path) -> None:
-    cases = folded_cases()[3::9] + wide_cases()[-3:]
+    cases = folded_cases()[3::11] + wide_cases()[-3:]
     check(cases, build(cases, tmp_path, flags=SANITIZERS))
 
 
 def test_c_with_the_vendors_integers_equals_reference(tmp_path: Path) -> None:
-    cases = folded_cases()[4::8] + wide_cases()[-3:]
+    cases = folded_cases()[4::9] + wide_cases()[-3:]
     quiet = ("-Wno-uninitialized", "-Wno-maybe-uninitialized")  # constructors of theirs
     check(cases, build(cases, tmp_path, include_folder("vendor"), quiet))
 

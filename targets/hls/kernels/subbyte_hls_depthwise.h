@@ -25,7 +25,8 @@ template <class Product, int PIXELS, int TAPS, int CHANNELS, int LANES, int SUM_
 void depthwise_vector(hls::stream<ap_uint<LANES * Product::X_BITS> >& x, hls::stream<ap_uint<LANES * Y_BITS> >& y,
                       const ap_uint<LANES * Product::WEIGHT_BITS> (&weights)[ceil_div(CHANNELS, LANES) * TAPS],
                       const ap_int<BIAS_BITS> (&bias)[LANES][ceil_div(CHANNELS, LANES)], const Steps& steps) {
-#pragma HLS INLINE off
+// Into the layer's function, so that its weights are constants here and not ports.
+#pragma HLS INLINE
     constexpr int FOLDS = ceil_div(CHANNELS, LANES);      // words of y a pixel
     constexpr int LIVE = CHANNELS - (FOLDS - 1) * LANES;  // lanes of the last of them that hold codes
 #pragma HLS ARRAY_PARTITION variable = bias dim = 1 complete

@@ -26,7 +26,8 @@ void matrix_vector(
     hls::stream<ap_uint<SIMD * Product::X_BITS> >& x, hls::stream<ap_uint<PE * Y_BITS> >& y,
     const ap_uint<SIMD * Product::WEIGHT_BITS> (&weights)[PE][RUNS * ceil_div(CHANNELS, SIMD) * ceil_div(OUTPUTS, PE)],
     const ap_int<BIAS_BITS> (&bias)[PE][ceil_div(OUTPUTS, PE)], const Steps& steps) {
-#pragma HLS INLINE off
+// Into the layer's function, so that its weights are constants here and not ports.
+#pragma HLS INLINE
     constexpr int WORDS = ceil_div(CHANNELS, SIMD);        // words of a run
     constexpr int SF = RUNS * WORDS;                       // words of x a pixel
     constexpr int NF = ceil_div(OUTPUTS, PE);              // words of y a pixel
