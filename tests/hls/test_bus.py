@@ -112,7 +112,7 @@ def kernel_test(port: BusPort) -> str:
 
 
 def kernel_ports() -> list[BusPort]:
-    ports = []
+    ports: list[BusPort] = []
     cases = [*product((BINARY, CRUMB, NIBBLE, BYTE, WORD, LONG), ((1, 1), (4, 12), (4, 13), (8, 15)), (64,))]
     for element, (lanes, codes), width in [*cases, (NIBBLE, (32, 40), 256), (BYTE, (128, 129), 1024)]:
         flat = stream(f"p{len(ports)}", element, 1, 1, codes, lanes)

@@ -108,7 +108,7 @@ def tables() -> Iterator[Actor]:
 def combinations() -> Iterator[Actor]:
     """Tables and sums of pairs; streams of other bits than each other."""
     generator = np.random.default_rng(11)
-    steps = CompareSteps(Staircase([[-20, 0, 5, 30]], [[-2, -1, 0, 1, 7]], [-200], [200]))
+    steps = CompareSteps(Staircase(*map(np.array, ([[-20, 0, 5, 30]], [[-2, -1, 0, 1, 7]], [-200], [200]))))
     for (a, b, y), lanes in product(((NIBBLE, CRUMB, BYTE), (SHIFTED, NIBBLE, BINARY)), (1, 3, 4, 5)):
         form = PairTable(a.low, b.low, table(generator, a.high - a.low + 1, b, y))
         streams = tuple(stream(element, 3, 1, 8, lanes) for element in (a, b, y))
@@ -177,7 +177,11 @@ def refused() -> Iterator[tuple[Actor, type[Exception], str]]:
     odd = stream(BYTE, 1, 1, 5, 2)
     yield SplitChannels("d", (stream(BYTE, 1, 1, 10, 2),), (odd, odd)), GraphError, "lanes divide the channels"
     yield MapCodes("m", (four,), (four,), np.zeros((1, 16), np.int64)), GraphError, "has tables"
-    yield CombineCodes("p", (four, six), (four,), PairTable(0, 0, np.zeros((1, 1)))), GraphError, "must be equal"
+    yield (
+        CombineCodes("p", (four, six), (four,), PairTable(0, 0, np.zeros((1, 1), np.int64))),
+        GraphError,
+        "must be equal",
+    )
     wide = stream(Element(0, 1 << 16), 1, 1, 4, 2)
     yield MapCodes("m", (wide,), (four,), np.zeros((1, 65537), np.int64)), UnsupportedError, "codes of 17 bits"
     yield ArgMaxCodes("a", (four,), (stream(CRUMB, 1, 1, 4, 2),)), GraphError, "one code a pixel"
