@@ -157,7 +157,7 @@ def _tell(made: HlsDesign, report: dict[str, Any]) -> None:
         for (kind, count), available in zip(report["resources"].items(), report["part_resources"].values(), strict=True)
     ]
     typer.echo(
-        f"project {report['project']} for {report['part']} at {report['clock_mhz']:g} MHz, an estimate and no synthesis:"
+        f"project {report['project']} for {report['part']} at {report['clock_mhz']:g} MHz, estimated, not synthesized:"
     )
     typer.echo(
         f"{report['fps']:,.0f} inferences/s ({report['frame_cycles']:,} cycles), {report['latency_us']:,.1f} us each"

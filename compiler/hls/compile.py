@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -25,18 +26,19 @@ from subbyte.compiler.target import find_target
 from subbyte.compiler.version import VERSION
 from subbyte.targets.hls import registry  # noqa: F401 - what actors are is registered by importing them
 from subbyte.targets.hls.actors import Design
-from subbyte.targets.hls.bus import bus_of
+from subbyte.targets.hls.bus import attach, bus_of
 from subbyte.targets.hls.drivers import driver_files
 from subbyte.targets.hls.estimate import Estimate, estimate
-from subbyte.targets.hls.estimate.report import report_files
+from subbyte.targets.hls.estimate.page import page
 from subbyte.targets.hls.expand import expand
 from subbyte.targets.hls.folding import FoldingResult, Measured, choose_folding
+from subbyte.targets.hls.folding.read import folding_text
 from subbyte.targets.hls.layers import Fold, Network
 from subbyte.targets.hls.network import build_network
 from subbyte.targets.hls.parts import budget_of
 from subbyte.targets.hls.project import make_project
 from subbyte.targets.hls.project.options import ProjectOptions, Tensor
-from subbyte.targets.hls.schedule import choose_depths
+from subbyte.targets.hls.schedule.depths import depths_of
 from subbyte.targets.hls.support import reason_against
 from subbyte.targets.hls.tcl import tcl_files
 from subbyte.targets.hls.texts import identifier
@@ -88,9 +90,11 @@ def design_of(model: Model | Graph, options: Options, hls: HlsOptions) -> HlsDes
     budget = budget_of(hls.device, hls.budget)
 
     def expanded(folds: Mapping[str, Fold]) -> tuple[Design, Estimate]:
-        found = expand(network, folds, hls.bus_bits)
-        design = choose_depths(Design(name, found.actors, found.inputs, found.outputs))
-        return design, estimate(design, hls.device, hls.goal.clock_mhz)
+        found = attach(expand(network, folds, hls.bus_bits), hls.bus_bits)
+        depths = depths_of(found)
+        reasons = {stream: depth.reason for stream, depth in depths.fifos.items()}
+        design = replace(found, name=name, depths=depths.words)
+        return design, estimate(design, hls.device, hls.goal.clock_mhz, budget, reasons)
 
     def measure(folds: Mapping[str, Fold]) -> Measured:
         _, found = expanded(folds)
@@ -113,7 +117,7 @@ def project_of(made: HlsDesign, samples: Sequence[Arrays] | None = None) -> Bund
     bus = bus_of(made.design, made.hls.interface, made.hls.bus_bits)
     files = {
         **host_files(made.parts, made.name, made.options),
-        **report_files(made.estimate, made.folding, made.network),
+        **_report(made),
         **tcl_files(made.design, made.hls.device, made.hls.goal.clock_mhz, made.hls.interface),
         **driver_files(made.design, bus, _tensors(made)),
     }
@@ -123,6 +127,19 @@ def project_of(made: HlsDesign, samples: Sequence[Arrays] | None = None) -> Bund
         files |= rtl_files(made.design)
     options = ProjectOptions(VERSION, made.digest, made.parts.whole.name, _tensors(made), files)
     return Bundle(made.name, make_project(made.design, options, golden, bus), _manifest(made, len(samples)))
+
+
+def _report(made: HlsDesign) -> dict[str, bytes]:
+    """What is estimated, for programs and for people, and the folding, in the form that `--folding` takes."""
+    return {
+        "report/estimate.json": _json(made.estimate.as_dict()),
+        "report/estimate.md": page(made.estimate, made.folding.reasons).encode(),
+        "report/folding.json": folding_text(made.folding.folding).encode(),
+    }
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1) + "\n").encode()
 
 
 def _tensors(made: HlsDesign) -> tuple[Tensor, ...]:
@@ -136,11 +153,13 @@ def _tensors(made: HlsDesign) -> tuple[Tensor, ...]:
     for name, of_type, stream in ports:
         scales: tuple[float, ...] = ()
         zero_points: tuple[int, ...] = ()
+        axis: int | None = None
         if of_type.quant is not None:
             scale, zero_point = of_type.quant.static()
             scales = tuple(float(value) for value in np.atleast_1d(scale))
             zero_points = tuple(int(value) for value in np.atleast_1d(zero_point))
-        tensors.append(Tensor(name, stream.name, of_type.shape, of_type.dtype.name, scales, zero_points))
+            axis = of_type.quant.axis if len(scales) > 1 else None
+        tensors.append(Tensor(name, stream.name, of_type.shape, of_type.dtype.name, scales, zero_points, axis))
     return tuple(tensors)
 
 

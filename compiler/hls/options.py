@@ -9,6 +9,7 @@ from typing import Any
 from subbyte.compiler.errors import ModelError
 from subbyte.targets.hls.expand import BUS_BITS
 from subbyte.targets.hls.folding.goal import Goal
+from subbyte.targets.hls.folding.read import fields_of
 from subbyte.targets.hls.layers import Fold
 from subbyte.targets.hls.parts import DEFAULT_PART, Part, find_part
 
@@ -64,7 +65,7 @@ class HlsOptions:
             "fps": self.fps,
             "latency": self.latency,
             "budget": self.budget,
-            "folds": {name: [fold.simd, fold.pe, fold.taps] for name, fold in sorted(self.folds.items())},
+            "folds": {name: fields_of(fold) for name, fold in sorted(self.folds.items())},
             "interface": self.interface,
             "bus_bits": self.bus_bits,
             "most_terms": self.most_terms,

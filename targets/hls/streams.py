@@ -44,6 +44,14 @@ class Element:
             return max((-self.low - 1).bit_length(), self.high.bit_length()) + 1
         return max(self.high.bit_length(), 1)
 
+    def holds(self, code: int) -> bool:
+        """Whether a lane can carry `code`."""
+        return code in (-1, 1) if self.bipolar else self.low <= code <= self.high
+
+    def with_code(self, code: int) -> Element:
+        """The lane that carries these codes and `code`; -1, 0 and +1 are no longer bipolar."""
+        return self if self.holds(code) else Element(min(self.low, code), max(self.high, code))
+
     @property
     def c_type(self) -> str:
         """The type of the bits in HLS C++."""

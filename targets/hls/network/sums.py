@@ -33,8 +33,8 @@ def add_convolution(builder: Builder, op: QConv) -> None:
     weights = weights.reshape(outputs, per_group, -1)
     pad_code = _zero_point(op.x)
     window = _window(op, pad_code)
-    if any(op.pads) and not _holds(x.element, pad_code):
-        x = builder.mapped(x, _widened(x.element, pad_code))
+    if any(op.pads):
+        x = builder.mapped(x, x.element.with_code(pad_code))
     bias = _bias(op.bias, outputs) - pad_code * weights.sum(axis=(1, 2))
     geometry = image_geometry(op.type.shape)
     y_element, steps = requantization_of(op)
@@ -214,14 +214,6 @@ def _sums(x: Element, weights: Codes, bias: Codes) -> Element:
     low = np.minimum(ends.min(axis=0), 0).sum(axis=1) + np.minimum(bias, 0)
     high = np.maximum(ends.max(axis=0), 0).sum(axis=1) + np.maximum(bias, 0)
     return Element(int(low.min()), int(high.max()))
-
-
-def _holds(element: Element, code: int) -> bool:
-    return code in (-1, 1) if element.bipolar else element.low <= code <= element.high
-
-
-def _widened(element: Element, code: int) -> Element:
-    return Element(min(element.low, code), max(element.high, code))
 
 
 def _window(op: QConv, pad_code: int) -> Window:
