@@ -217,8 +217,11 @@ def test_names_that_would_collide_are_told_or_changed() -> None:
         project(replace(design, actors=(replace(first, name="a b"), *design.actors[1:])))
     with pytest.raises(GraphError, match="two actors are called 'fc'"):
         project(replace(design, actors=(replace(first, name="fc"), *design.actors[1:])))
-    renamed = project(replace(design, actors=(replace(first, name="ap_uint"), *design.actors[1:])))
-    assert b"static void ap_uint_process(" in renamed["src/little_top.cpp"]
+    with pytest.raises(GraphError, match="'in0' cannot be the top function's name"):
+        project(replace(design, name="in0"))
+    for name in ("ap_uint", "INT_MAX", "fc_weights"):
+        renamed = project(replace(design, actors=(replace(first, name=name), *design.actors[1:])))
+        assert f"static void {name}_process(".encode() in renamed["src/little_top.cpp"]
 
 
 def test_files_of_others_may_not_replace_those_of_the_project(design: Design) -> None:

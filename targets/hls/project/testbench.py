@@ -25,6 +25,13 @@ _ABOUT = (
 )
 
 
+_PROBE = (
+    "void subbyte_probe::look(const char* stream, const std::vector<unsigned char>& bytes, size_t count) {",
+    "    subbyte_tb::bench.look(stream, bytes, count);",
+    "}",
+)
+
+
 def layers_of(design: Design) -> dict[str, str]:
     """For each stream which actor writes it and what that computes: `conv1 (/layer1/Conv)`."""
     layers = {stream.name: "bus" for stream in design.inputs}
@@ -43,17 +50,13 @@ def testbench(design: Design, samples: int, bus: Bus, names: Names) -> str:
         '#include "subbyte_testbench.h"',
         *(f'#include "{name}"' for name in bus.bench_headers),
         "",
+        "namespace subbyte_tb {",
+        "",
         "static const subbyte_testbench::Stream streams[] = {",
         *_stream_rows(design, samples),
         "};",
         "",
-        f"static subbyte_testbench::Bench bench(streams, sizeof streams / sizeof *streams, {samples});",
-        "",
-        "namespace subbyte_probe {",
-        "void look(const char* stream, const std::vector<unsigned char>& bytes, size_t count) {",
-        "    bench.look(stream, bytes, count);",
-        "}",
-        "}  // namespace subbyte_probe",
+        f"static subbyte_testbench::Bench bench(streams, sizeof(streams) / sizeof(*streams), {samples});",
         "",
         "// One sample through the design.",
         "static void run(size_t sample) {",
@@ -64,11 +67,11 @@ def testbench(design: Design, samples: int, bus: Bus, names: Names) -> str:
         lines.append(f"    {port.move.replace('{words}', _array(stream))}")
     for stream, port in zip(design.outputs, bus.outputs, strict=True):
         lines += [f"    {port.declare}", *_words(stream)]
-    lines.append(f"    {names.top}({', '.join(port.argument for port in (*bus.inputs, *bus.outputs))});")
+    lines.append(f"    ::{names.top}({', '.join(port.argument for port in (*bus.inputs, *bus.outputs))});")
     for stream, port in zip(design.outputs, bus.outputs, strict=True):
         lines.append(f"    {port.move.replace('{words}', _array(stream))}")
         lines.append(f"    bench.give({numbers[stream.name]}, {_array(stream)});")
-    lines += ["}", "", *_main(design)]
+    lines += ["}", "", "}  // namespace subbyte_tb", "", *_PROBE, "", *_main(design)]
     return "\n".join(lines)
 
 
@@ -99,6 +102,7 @@ def _main(design: Design) -> list[str]:
     latencies = [f"    subbyte_cycles::set_latency({string(a.name)}, {trace(a).latency});" for a in design.actors]
     return [
         "int main(int count, char** arguments) {",
+        "    subbyte_testbench::Bench& bench = subbyte_tb::bench;",
         '    bench.load(count > 1 ? arguments[1] : "golden");',
         "    const size_t most = count > 2 ? strtoul(arguments[2], NULL, 10) : bench.samples();",
         "#ifdef SUBBYTE_HLS_CYCLES",
@@ -106,7 +110,7 @@ def _main(design: Design) -> list[str]:
         '    subbyte_cycles::set_report(count > 3 ? arguments[3] : "cycles.json");',
         "    if (count > 4 && !subbyte_cycles::read_depths(arguments[4])) return 2;",
         "#endif",
-        "    for (size_t sample = 0; sample < bench.samples() && sample < most; ++sample) run(sample);",
+        "    for (size_t sample = 0; sample < bench.samples() && sample < most; ++sample) subbyte_tb::run(sample);",
         "    const int status = bench.finish();",
         "#ifdef SUBBYTE_HLS_CYCLES",
         "    return status != 0 ? status : subbyte_cycles::finish();",
