@@ -10,9 +10,10 @@
 //
 // The first two keep words of x in a ring, word i of a frame in slot i % CAPACITY. An iteration reads the next word where
 // the ring has room for it, and writes the next word of y where what that needs was read in an iteration before. Words
-// from number USED on are in no window; they are read whenever they come and dropped. The third keeps lines, and shifts
-// the pixels under the kernel through registers. What is read and written in which iteration depends on the geometry
-// alone; ITERATIONS are those that a frame takes. A function moves one frame.
+// from number USED on are in no window; they are read whenever they come and dropped. So the slot that a word is put into
+// is never one that the same iteration needs. The third keeps lines, and shifts the pixels under the kernel through
+// registers. What is read and written in which iteration depends on the geometry alone; ITERATIONS are those that a frame
+// takes. A function moves one frame.
 #ifndef SUBBYTE_HLS_SLIDING_WINDOW_H_
 #define SUBBYTE_HLS_SLIDING_WINDOW_H_
 
@@ -203,6 +204,7 @@ void sliding_window(hls::stream<ap_uint<BITS * LANES> >& x, hls::stream<ap_uint<
     static_assert(W::WORDS == ceil_div(CHANNELS, LANES), "the words of a pixel hold its channels");
     const int lanes_of_last = CHANNELS - (W::WORDS - 1) * LANES;
     ap_uint<BITS * LANES> ring[CAPACITY];
+#pragma HLS DEPENDENCE variable = ring intra false
     Reader<W, 1, CAPACITY, USED> reader;
     Windows<W, 1, CAPACITY> windows;
     reader.start();
@@ -267,6 +269,7 @@ void sliding_window_rows(hls::stream<ap_uint<BITS * CHANNELS> >& x,
     typedef ap_uint<pixel_bits> Pixel;
     Pixel ring[BANKS][length];
 #pragma HLS ARRAY_PARTITION variable = ring complete dim = 1
+#pragma HLS DEPENDENCE variable = ring intra false
     Reader<W, BANKS, length, USED> reader;
     Windows<W, BANKS, length> windows;
     reader.start();
