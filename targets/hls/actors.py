@@ -57,8 +57,9 @@ class SlidingWindow(Actor):
     the same number of words), in lanes of x. taps_per_word kernel width, or all taps: TAPS alone, a run is that many
     taps with all their channels, all in one word; x has all channels in a word.
     kernel, strides, dilations: rows, columns; pads: top, left, bottom, right.
-    One iteration reads a word where the buffer has room for it and writes a word of the next window where its pixel is
-    there; the order of both is fixed by the geometry alone.
+    One iteration reads a word where the buffer has room for it and writes a word of the next window where its pixels
+    were read before; with all taps in a word it reads a pixel and writes the window that this one completes. The order
+    of both is fixed by the geometry alone (windows/ring.py, windows/scan.py).
     """
 
     kernel: tuple[int, int]
