@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +24,8 @@ from subbyte.targets.hls.project.ports import Bus, Port
 from subbyte.targets.hls.reference import words_of
 from subbyte.targets.hls.streams import Codes, Element, Stream, StreamType
 from subbyte.targets.hls.trace import trace
+
+Lacking = Callable[[str, str], None]
 
 OPTIONS = ProjectOptions(version="1.0", digest="0123abcd", model='a "model" */ of ??/ strangers\\')
 SAMPLES = 3
@@ -274,3 +279,13 @@ def test_large_streams_inside_keep_fewer_samples(design: Design, monkeypatch: py
     kept = {name: 2 if name == "mapped" or name == "copy_b" else 1 for name in sizes}
     kept |= dict.fromkeys(border, SAMPLES)
     assert sizes == {s.name: kept[s.name] * s.type.words * -(-s.type.word_bits // 8) for s in design.streams}
+
+
+def test_cmake_builds_the_simulation_too(folder: Path, tmp_path: Path, optional_capability: Lacking) -> None:
+    if shutil.which("cmake") is None:
+        optional_capability("cross gcc", "there is no cmake")
+    subprocess.run(["cmake", "-S", str(folder), "-B", str(tmp_path)], check=True, capture_output=True)
+    done = subprocess.run(
+        ["cmake", "--build", str(tmp_path), "--target", "csim"], check=True, capture_output=True, text=True
+    )
+    assert f"passed: {SAMPLES} samples" in done.stdout

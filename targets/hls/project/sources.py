@@ -143,7 +143,7 @@ def _probe(stream: Stream, names: Names) -> str:
 
 def _name_of(port: Port) -> str:
     """Of the parameter: the last identifier, before extents."""
-    return re.findall(r"[A-Za-z_]\w*", port.parameter.split("[")[0])[-1]
+    return str(re.findall(r"[A-Za-z_]\w*", port.parameter.split("[")[0])[-1])
 
 
 def _signature(bus: Bus, names: Names) -> str:
