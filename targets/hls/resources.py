@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, order=True)
@@ -17,7 +17,13 @@ class Resources:
     uram: int = 0
 
     def __add__(self, other: Resources) -> Resources:
-        return Resources(*(a + b for a, b in zip(self.counts, other.counts, strict=True)))
+        return Resources(
+            self.lut + other.lut,
+            self.ff + other.ff,
+            self.dsp + other.dsp,
+            self.bram18 + other.bram18,
+            self.uram + other.uram,
+        )
 
     def __sub__(self, other: Resources) -> Resources:
         return Resources(*(a - b for a, b in zip(self.counts, other.counts, strict=True)))
@@ -26,9 +32,9 @@ class Resources:
         return Resources(*(times * count for count in self.counts))
 
     @property
-    def counts(self) -> tuple[int, ...]:
+    def counts(self) -> tuple[int, int, int, int, int]:
         """In the order of `KINDS`."""
-        return astuple(self)
+        return self.lut, self.ff, self.dsp, self.bram18, self.uram
 
     def within(self, budget: Resources) -> bool:
         return all(count <= most for count, most in zip(self.counts, budget.counts, strict=True))

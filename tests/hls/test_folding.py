@@ -40,10 +40,11 @@ def random_problem(seed: int, layers: int = 4) -> Problem:
                 int(writes),
                 int(random.integers(1, 5)),
                 int(random.integers(1, 5)),
+                needs,
             )
             for reads, writes in random.integers(1, 4, (5, 2))
         )
-        for _ in range(layers)
+        for needs in random.random(layers).tolist()
     )
     prices = random.integers(0, (70, 60, 30), (layers, 4, 4, 3))
 

@@ -30,13 +30,15 @@ class Work:
     """A layer under a fold.
 
     cycles: iterations of its busiest actor. first: cycles from the first word in to the first word out, where words
-    come as fast as they are taken; tail: likewise from the last word in to the last word out.
+    come as fast as they are taken; tail: likewise from the last word in to the last word out. needs: the share of a
+    frame that is in before the first word is out, the same under every fold.
     """
 
     cycles: int
     resources: Resources
     first: int
     tail: int
+    needs: float
 
 
 def layer_cycles(layer: Layer, fold: Fold) -> int:
@@ -72,14 +74,28 @@ def _behind_window(layer: Layer, window: Window, order: WindowOrder, lanes: int,
         max(before.cycles, reader.cycles),
         before.resources + between + reader.resources,
         before.first + reader.first,
-        before.tail + reader.tail,
+        _windows_left(layer, window) * -(-max(before.cycles, reader.cycles) // layer.y.pixels) + reader.tail,
+        before.needs,
     )
+
+
+def _windows_left(layer: Layer, window: Window) -> int:
+    """Windows that are still to be written when the last pixel is in: a row is while that row comes, but its last."""
+    (high, wide), (top, left) = window.kernel, window.pads[:2]
+    rows, columns = (
+        sum(position * stride - pad + (taps - 1) * dilation >= extent - 1 for position in range(positions))
+        for positions, stride, pad, taps, dilation, extent in (
+            (layer.y.height, window.strides[0], top, high, window.dilations[0], layer.x.height),
+            (layer.y.width, window.strides[1], left, wide, window.dilations[1], layer.x.width),
+        )
+    )
+    return max(rows - 1, 0) * layer.y.width + max(columns, 1)
 
 
 def _window(x: Frame, window: Window, order: WindowOrder, lanes: int, taps: int) -> Work:
     of_type = StreamType(x.element, x.height, x.width, x.channels, lanes)
     found = sliding_window(of_type, window, order, taps)
-    return Work(found.cycles, found.logic.all, found.first, found.tail)
+    return Work(found.cycles, found.logic.all, found.first, found.tail, found.needs)
 
 
 @lru_cache(maxsize=1024)
@@ -96,7 +112,7 @@ def _(layer: of.Sums, fold: Fold) -> Work:
     words = layer.window.taps // taps * ceiling(layer.x.channels * taps, lanes * taps)
     folds = ceiling(layer.y.channels, pe)
     logic = actors.matrix_vector(_sums_of(layer, fold.multiplier), lanes * taps, pe, words, folds, layer.y.pixels)
-    sums = Work(layer.y.pixels * words * folds, logic.all, words, (folds - 1) * words + 1)
+    sums = Work(layer.y.pixels * words * folds, logic.all, words, (folds - 1) * words + 1, 1 / layer.x.pixels)
     return _behind_window(layer, layer.window, WindowOrder.TAPS, lanes, taps, sums)
 
 
@@ -105,7 +121,7 @@ def _(layer: of.DepthwiseSums, fold: Fold) -> Work:
     lanes, taps = input_lanes(layer, fold), layer.window.taps
     folds = ceiling(layer.y.channels, lanes)
     logic = actors.depthwise_vector(_sums_of(layer, fold.multiplier), lanes, taps, folds, layer.y.pixels)
-    sums = Work(layer.y.pixels * folds * taps, logic.all, taps, 1)
+    sums = Work(layer.y.pixels * folds * taps, logic.all, taps, 1, 0.0)
     return _behind_window(layer, layer.window, WindowOrder.CHANNELS, lanes, 1, sums)
 
 
@@ -116,9 +132,9 @@ def _(layer: of.MaxPooling, fold: Fold) -> Work:
     if layer.window is None:
         words = layer.x.pixels * per_pixel
         logic = actors.global_max(element, lanes, per_pixel, words)
-        return Work(words, logic.all, words - per_pixel + 1, 1)
+        return Work(words, logic.all, words - per_pixel + 1, 1, 1.0)
     words = layer.y.pixels * per_pixel * layer.window.taps
-    pool = Work(words, actors.window_max(element, lanes, words).all, layer.window.taps, 1)
+    pool = Work(words, actors.window_max(element, lanes, words).all, layer.window.taps, 1, 0.0)
     return _behind_window(layer, layer.window, WindowOrder.CHANNELS, lanes, 1, pool)
 
 
@@ -129,11 +145,11 @@ def _(layer: of.SumPooling, fold: Fold) -> Work:
     if layer.window is None:
         words = layer.x.pixels * per_pixel
         logic = actors.global_sum(layer.sums, layer.steps, y, lanes, per_pixel, words)
-        return Work(words, logic.all, words - per_pixel + 1, 1)
+        return Work(words, logic.all, words - per_pixel + 1, 1, 1.0)
     words = layer.y.pixels * per_pixel * layer.window.taps
     logic = actors.window_sum(layer.sums, layer.steps, y, lanes, words)
     return _behind_window(
-        layer, layer.window, WindowOrder.CHANNELS, lanes, 1, Work(words, logic.all, layer.window.taps, 1)
+        layer, layer.window, WindowOrder.CHANNELS, lanes, 1, Work(words, logic.all, layer.window.taps, 1, 0.0)
     )
 
 
@@ -148,7 +164,7 @@ def _(layer: of.Mapping, fold: Fold) -> Work:
     rows, entries = layer.table.shape
     words = _words(layer.x, lanes)
     logic = actors.map_codes(rows, entries, layer.y.element, lanes, ceiling(layer.x.channels, lanes), words)
-    return Work(words, logic.all, 1, 1)
+    return Work(words, logic.all, 1, 1, 0.0)
 
 
 @layer_work.register
@@ -157,7 +173,7 @@ def _(layer: of.Combining, fold: Fold) -> Work:
     a, b = (frame.element for frame in layer.inputs)
     words = _words(layer.x, lanes)
     logic = actors.control(words, 3) + arithmetic.pair(layer.form, a, b, layer.y.element, lanes)
-    return Work(words, logic.all, 1, 1)
+    return Work(words, logic.all, 1, 1, 0.0)
 
 
 @layer_work.register
@@ -171,7 +187,7 @@ def _(layer: of.Resizing, fold: Fold) -> Work:
     repeats = layer.rows.count(layer.rows[-1]) - 1
     behind = repeats * of_y + max(0, delay(x, layer.columns) + of_y - line)  # what is read of the last row in use
     unused = (x.height - 1 - layer.rows[-1]) * line
-    return Work(cycles, logic.all, first + 1, 1 if unused else behind)
+    return Work(cycles, logic.all, first + 1, 1 if unused else behind, layer.rows[0] / x.height)
 
 
 @layer_work.register
@@ -179,27 +195,27 @@ def _(layer: of.ArgMaximum, fold: Fold) -> Work:
     lanes = input_lanes(layer, fold)
     words = _words(layer.x, lanes)
     logic = actors.arg_max(layer.x.element, layer.y.element, lanes, words)
-    return Work(words, logic.all, ceiling(layer.x.channels, lanes), 1)
+    return Work(words, logic.all, ceiling(layer.x.channels, lanes), 1, 0.0)
 
 
 @layer_work.register
 def _(layer: of.Concatenation, fold: Fold) -> Work:
     lanes = input_lanes(layer, fold)
     words = _words(layer.y, lanes)
-    return Work(words, actors.join(lanes * layer.y.element.bits, len(layer.inputs), words).all, 1, 1)
+    return Work(words, actors.join(lanes * layer.y.element.bits, len(layer.inputs), words).all, 1, 1, 0.0)
 
 
 @layer_work.register
 def _(layer: of.Separation, fold: Fold) -> Work:
     lanes = input_lanes(layer, fold)
     words = _words(layer.x, lanes)
-    return Work(words, actors.join(lanes * layer.x.element.bits, len(layer.outputs), words).all, 1, 1)
+    return Work(words, actors.join(lanes * layer.x.element.bits, len(layer.outputs), words).all, 1, 1, 0.0)
 
 
 @layer_work.register
 def _(layer: of.Flattening, fold: Fold) -> Work:
     """Nothing by itself: its Convert depends on the layers on both sides (`conversion`)."""
-    return Work(0, NONE, 0, 0)
+    return Work(0, NONE, 0, 0, 0.0)
 
 
 @cache

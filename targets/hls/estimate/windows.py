@@ -26,6 +26,7 @@ class WindowWork:
     logic: Logic
     first: int
     tail: int
+    needs: float
 
 
 def sliding_window(x: StreamType, window: Window | SlidingWindow, order: WindowOrder, taps_per_word: int) -> WindowWork:
@@ -43,16 +44,18 @@ def sliding_window(x: StreamType, window: Window | SlidingWindow, order: WindowO
     ffs = number_bits * COUNTERS + buffer.registers * x.word_bits
     lines = (ram("lines", buffer.memories, buffer.length, x.word_bits),) if buffer.memories else ()
     logic = actors.control(cycles, 2) + Logic(Resources(lut=luts, ff=ffs), lines)
-    return WindowWork(cycles, logic, min(_first(x, window), cycles), _words(x, window, taps_per_word) + 1)
+    pixels = min(_first(x, window), x.pixels)
+    first = min(pixels * x.words_per_pixel + 1, cycles)
+    return WindowWork(cycles, logic, first, _words(x, window, taps_per_word) + 1, pixels / x.pixels)
 
 
 def _first(x: StreamType, window: Window | SlidingWindow) -> int:
-    """Words of x up to the last that the first window needs, and one cycle."""
+    """Pixels of x up to the last that the first window needs."""
     rows, columns = (
         max(0, (taps - 1) * dilation - pad)
         for taps, dilation, pad in zip(window.kernel, window.dilations, window.pads[:2], strict=True)
     )
-    return (rows * x.width + columns + 1) * x.words_per_pixel + 1
+    return rows * x.width + columns + 1
 
 
 def _words(x: StreamType, window: Window | SlidingWindow, taps_per_word: int) -> int:

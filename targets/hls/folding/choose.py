@@ -19,6 +19,8 @@ from subbyte.targets.hls.resources import KINDS, Resources
 
 ROUNDS = 6
 """Of choosing and measuring: each takes off the budget what the formulas before expansion had left out."""
+ANY = 1e9
+"""A gap that every choice within the limits is in."""
 LATENCY_GAP = 0.02
 """How far above the least latency that fits an answer may be, relatively, where the goal cannot be met."""
 
@@ -122,7 +124,11 @@ def _choice(problem: Problem, frame_cycles: int | None, latency_cycles: int | No
 
 
 def solve(
-    problem: Problem, frame_cycles: int, latency_cycles: int | None = None, least_latency: bool = False
+    problem: Problem,
+    frame_cycles: int,
+    latency_cycles: int | None = None,
+    least_latency: bool = False,
+    gap: float = GAP,
 ) -> tuple[int, ...] | None:
     """`minimize` over the options that a best choice may need (`options.reduced`)."""
     delays = latency_cycles is not None
@@ -130,7 +136,6 @@ def solve(
     if not all(kept):
         return None
     options = tuple(tuple(of[i] for i in numbers) for of, numbers in zip(problem.options, kept, strict=True))
-    gap = LATENCY_GAP if least_latency else GAP
     choice = minimize(replace(problem, options=options), frame_cycles, latency_cycles, gap, least_latency)
     return None if choice is None else tuple(numbers[i] for numbers, i in zip(kept, choice, strict=True))
 
@@ -142,17 +147,17 @@ def fastest(problem: Problem) -> tuple[int, ...]:
     """
     counts = {max(option.cycles, problem.least_cycles) for options in problem.options for option in options}
     limits = sorted(counts)
-    best = solve(problem, limits[-1] * 4)  # conversions may take more than any layer
-    if best is None:
-        raise UnsupportedError(_too_large(problem))
+    limits.append(limits[-1] * 4)  # conversions may take more than any layer
     low, high = 0, len(limits)
     while low < high:
         middle = (low + high) // 2
-        found = solve(problem, limits[middle])
-        if found is None:
+        if solve(problem, limits[middle], gap=ANY) is None:
             low = middle + 1
         else:
-            best, high = found, middle
+            high = middle
+    best = solve(problem, limits[low]) if low < len(limits) else None
+    if best is None:
+        raise UnsupportedError(_too_large(problem))
     return best
 
 
@@ -163,7 +168,7 @@ def lowest_latency(problem: Problem) -> tuple[int, ...]:
     """
     quick = fastest(problem)
     bound = problem.latency(quick)
-    found = solve(problem, bound, bound, least_latency=True)
+    found = solve(problem, bound, bound, least_latency=True, gap=LATENCY_GAP)
     return quick if found is None else found
 
 

@@ -16,7 +16,7 @@ from subbyte.targets.hls.expand import input_lanes, output_lanes
 from subbyte.targets.hls.folding.problem import Option
 from subbyte.targets.hls.layers import Fold, Layer
 from subbyte.targets.hls.products.bounds import MOST_WORD_BITS
-from subbyte.targets.hls.resources import Resources
+from subbyte.targets.hls.resources import KINDS, Resources
 
 MOST_PRODUCTS = 4096
 """Products of one layer in a cycle: what vendor tools unroll in one loop."""
@@ -92,7 +92,7 @@ def options(layer: Layer, of_folds: Iterable[Fold]) -> tuple[Option, ...]:
     for fold in of_folds:
         work = layer_work(layer, fold)
         reads, writes = input_lanes(layer, fold), output_lanes(layer, fold)
-        found.append(Option(fold, work.cycles, work.resources, reads, writes, work.first, work.tail))
+        found.append(Option(fold, work.cycles, work.resources, reads, writes, work.first, work.tail, work.needs))
     return tuple(found)
 
 
@@ -107,7 +107,7 @@ def reduced(of_layer: Sequence[Option], frame_cycles: int, weights: Resources, d
     if not fitting:
         return ()
     figures = np.array([_figures(of_layer[index], delays) for index in fitting], np.int64)
-    shares = [_share(of_layer[index].resources, weights) for index in fitting]
+    shares = (figures[:, : len(KINDS)] / np.maximum(weights.counts, 1)).sum(axis=1).tolist()
     order = sorted(range(len(fitting)), key=lambda k: (shares[k], fitting[k]))
     front: list[int] = []
     for k in order:
@@ -127,7 +127,3 @@ def reduced(of_layer: Sequence[Option], frame_cycles: int, weights: Resources, d
 
 def _figures(option: Option, delays: bool) -> tuple[int, ...]:
     return (*option.resources.counts, *((option.cycles, option.first, option.tail) if delays else ()))
-
-
-def _share(resources: Resources, weights: Resources) -> float:
-    return sum(count / most for count, most in zip(resources.counts, weights.counts, strict=True) if most)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from subbyte.targets.hls.layers import Fold
 from subbyte.targets.hls.resources import NONE, Resources
@@ -20,6 +21,7 @@ class Option:
     writes: int
     first: int = 0
     tail: int = 0
+    needs: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -79,21 +81,22 @@ class Problem:
         return max([self.least_cycles, *of_layers, *of_edges])
 
     def latency(self, choice: Sequence[int]) -> int:
-        """Cycles from the first word of a frame in to its last word out, where no FIFO is ever full.
+        """Cycles from the first word of a frame in to its last word out, where no FIFO is ever full: a model.
 
-        starts[v] = max of starts[u] + first[u] over the layers u before v; a frame ends behind v no sooner than
-        starts[v] + cycles[v], and no sooner than behind u and tail[v] cycles more.
+        o[v] and f[v] are when layer v writes its first and its last word, between which it writes evenly; over the
+        layers u before v, with first, tail, cycles and needs of v's option:
+
+            o[v] = max(o[u] + first, (1 - needs) * o[u] + needs * f[u])        f[v] = max(o[u] + cycles, f[u] + tail)
+
+        The bus writes and reads a frame in least_cycles.
         """
-        starts, ends = [0] * len(self.options), [0] * len(self.options)
-        chosen = self.chosen(choice)
-        for v, option in enumerate(chosen):
-            end = self.least_cycles
-            for edge in self.edges:
-                if edge.reader == v:
-                    starts[v] = max(starts[v], starts[edge.writer] + chosen[edge.writer].first)
-                    end = max(end, ends[edge.writer])
-            ends[v] = max(starts[v] + option.cycles, end + option.tail)
-        return max(ends, default=self.least_cycles)
+        first, last = [0.0] * len(self.options), [0.0] * len(self.options)
+        for v, option in enumerate(self.chosen(choice)):
+            before = [(first[edge.writer], last[edge.writer]) for edge in self.edges if edge.reader == v]
+            for begin, end in before or [(0.0, float(self.least_cycles))]:
+                first[v] = max(first[v], begin + option.first, (1 - option.needs) * begin + option.needs * end)
+                last[v] = max(last[v], begin + option.cycles, end + option.tail)
+        return ceil(max(last, default=self.least_cycles) - 1e-6)
 
     def share(self, used: Resources) -> float:
         """The sum of the shares of a part: what is minimized."""

@@ -1,13 +1,12 @@
 """The integer program of a Problem, as HiGHS takes it; its answers are checked in integers.
 
 Columns: x[i][o], 1 where layer i gets its option o; z[e][a][b] for each edge e, a and b the lanes that its writer
-writes and its reader reads; for a latency also s[i], f[i], when layer i starts and ends, in cycles. Rows:
+writes and its reader reads; for a latency also s[i], f[i], when layer i writes its first and last word. Rows:
 
     sum_o x[i][o] = 1                                                    each layer gets one option
     sum_b z[e][a][b] = sum_(o writes a) x[w][o], and alike for readers   z is the product of both where x is whole
     sum of resources <= budget - fixed                                   a row for each resource
-    s[v] >= s[u] + sum_o first[u][o] x[u][o]                             each edge u, v
-    f[v] >= s[v] + sum_o cycles[v][o] x[v][o], f[v] >= f[u] + sum_o tail[v][o] x[v][o], f[v] <= latency
+    s[v], f[v] as Problem.latency has them, f[v] <= latency              a row for each edge and each side of a max
 
 Minimized is the sum over resources of the share of the part, or the last f[i]. Options, and pairs of lanes, that take
 more than `frame_cycles` are left out.
@@ -148,17 +147,24 @@ class _Rows:
         for v in range(count):
             before = [edge.writer for edge in self.problem.edges if edge.reader == v]
             for u in before:
-                self._at_least(starts[v], starts[u], u, "first", latency)
-                self._at_least(ends[v], ends[u], v, "tail", latency)
-            self._at_least(ends[v], None, v, "tail", latency, self.problem.least_cycles)
-            self._at_least(ends[v], starts[v], v, "cycles", latency)
+                self._at_least(starts[v], {starts[u]: 1.0}, v, "first", latency)
+                self._at_least(ends[v], {starts[u]: 1.0}, v, "cycles", latency)
+                self._at_least(ends[v], {ends[u]: 1.0}, v, "tail", latency)
+                for _, (_, option) in self.of(v)[:1]:  # what a layer needs is the same for all of its options
+                    shares = {starts[u]: 1.0 - option.needs, ends[u]: option.needs}
+                    self._at_least(starts[v], shares, v, "", latency)
+            if not before:
+                self._at_least(starts[v], {}, v, "first", latency)
+                self._at_least(ends[v], {}, v, "cycles", latency)
+                self._at_least(ends[v], {}, v, "tail", latency, self.problem.least_cycles)
 
-    def _at_least(self, later: int, sooner: int | None, layer: int, what: str, latency: int, constant: int = 0) -> None:
+    def _at_least(self, later: int, sooner: Columns, layer: int, what: str, latency: int, constant: int = 0) -> None:
         """later >= sooner + what of the layer's option + constant."""
-        columns = {self.first[layer] + k: -getattr(option, what) / latency for k, (_, option) in self.of(layer)}
+        of_options = self.of(layer) if what else []
+        columns = {self.first[layer] + k: -getattr(option, what) / latency for k, (_, option) in of_options}
         columns[later] = 1.0
-        if sooner is not None:
-            columns[sooner] = -1.0
+        for column, share in sooner.items():
+            columns[column] = -share
         self.rows.append((columns, constant / latency, np.inf))
 
     def of(self, layer: int) -> list[tuple[int, tuple[int, Option]]]:
