@@ -89,6 +89,7 @@ void note_invalidate(const void* pointer, size_t bytes) { invalidated += pointer
 int main(void) {
     const small_device device = {BASE, BASE + SPACING, BASE + 2 * SPACING, 100};
     int8_t *image = (int8_t*)arena, *gain = (int8_t*)(arena + 64), *scores = (int8_t*)(arena + 128), tensor[24];
+    int32_t result[24];
     for (int i = 0; i < 24; ++i) tensor[i] = (int8_t)i;
     small_image_pack(tensor, image);
     for (int i = 0; i < 24; ++i) printf("%d ", image[i]);
@@ -97,8 +98,8 @@ int main(void) {
     for (int frame = 0; frame < 2; ++frame) {
         image[0] = (int8_t)-frame;
         printf("run %d:", small_run(&device, image, gain, scores));
-        small_scores_unpack(scores, tensor);
-        for (int i = 0; i < 24; ++i) printf(" %d", tensor[i]);
+        small_scores_unpack(scores, result);
+        for (int i = 0; i < 24; ++i) printf(" %d", (int)result[i]);
         printf("\n");
     }
     printf("flushed %d invalidated %d early %d\n", flushed, invalidated, moved_before_armed);

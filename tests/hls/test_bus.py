@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def kernel_test(port: BusPort) -> str:
     """A frame from memory to words and back, then the same by a stream of beats."""
     kind, word = f"ap_uint<{port.bus_bits}>", port.stream.type.c_type
     beat = f"ap_axiu<{port.bus_bits}, 0, 0, 0>"
-    out = BusPort(port.name, port.stream, False, port.container_bits, port.bus_bits, port.order, port.shape)
+    out = replace(port, is_input=False)
     calls = {
         (protocol, each.is_input): bus_instance(each, protocol).body.replace("{stream}", "words")
         for protocol, each in product(Protocol, (port, out))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from subbyte.compiler.dtype import INT8
+from subbyte.compiler.dtype import INT8, INT32
 from subbyte.compiler.errors import GraphError
 from subbyte.compiler.ir.node import Input, Value
 from subbyte.compiler.ir.types import TensorType
@@ -32,16 +32,19 @@ SHUFFLED = (np.arange(24) * 5 + 3) % 24
 def design(element: Element = BYTE) -> Design:
     """Two inputs and an output of 24 codes: pixel by pixel, as it is, shuffled."""
     kind = StreamType(element, 1, 1, 24, 8)
-    tensor = TensorType(INT8, (1, 3, 2, 4))
+    types = {"image": INT8, "gain": INT8, "scores": INT32}
     orders = {"image": np.arange(24).reshape(3, 8).T.reshape(-1), "gain": np.arange(24), "scores": SHUFFLED}
-    image, gain, scores = (Stream(name, kind, Value(Input(name, tensor)), order) for name, order in orders.items())
+    image, gain, scores = (
+        Stream(name, kind, Value(Input(name, TensorType(types[name], (1, 3, 2, 4)))), order)
+        for name, order in orders.items()
+    )
     return Design("small", (), (image, gain), (scores,))
 
 
 TENSORS = (
     Tensor("input", "image", (1, 3, 2, 4), "int8", (0.1,), (-3,)),
     Tensor("gain", "gain", (1, 3, 2, 4), "int8"),
-    Tensor("scores \u00e4 */", "scores", (1, 3, 2, 4), "int8", (0.5, 2.0, 4.0), (0, 1, 2), axis=1),
+    Tensor("scores \u00e4 */", "scores", (1, 3, 2, 4), "int32", (0.5, 2.0, 4.0), (0, 1, 2), axis=1),
 )
 
 
@@ -105,7 +108,7 @@ def test_c_drives_an_accelerator_that_masters_memory(tmp_path: Path) -> None:
 
 def test_the_header_says_what_ports_are() -> None:
     header = files("stream")["driver/small_driver.h"].decode()
-    assert "output scores: tensor 'scores ? * /' int8 [1, 3, 2, 4], 24 codes -128..127 as int8" in header
+    assert "output scores: tensor 'scores ? * /' int32 [1, 3, 2, 4], 24 codes -128..127 as int8" in header
     assert "extern const float small_scores_scales[3];  // along axis 1" in header
     assert "uintptr_t dma_image;  // registers of its DMA" in header
 
@@ -230,7 +233,7 @@ def test_python_moves_tensors_in_the_order_of_the_streams(
         scores = accelerator.run(inputs)["scores"]
     image = inputs["image"].reshape(3, 8).T.reshape(-1)  # as the stream has it
     assert scores.shape == (1, 3, 2, 4)
-    assert scores.dtype == np.int8
+    assert scores.dtype == np.int32
     assert scores.reshape(-1)[SHUFFLED].tolist() == (image + inputs["gain"].reshape(-1)).tolist()
     assert Buffer.freed == 3
     if interface == "stream":

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from subbyte.compiler.dtype import DType
 from subbyte.compiler.errors import GraphError, UnsupportedError
 from subbyte.targets.hls.actors import Convert, Design
 from subbyte.targets.hls.streams import Codes, Element, Stream, StreamType
@@ -22,7 +23,7 @@ class BusPort:
     A frame is an array of `codes` containers, code i being element order[i] of the tensor `shape`, row-major; each is
     little-endian, sign- or zero-extended; bipolar codes are -1 and +1. A beat has `codes_per_beat` of them, the first
     in its lowest bits, and zeros above; the last beat of a frame may have fewer.
-    name: of the port, a C identifier. stream: of the design.
+    name: of the port, a C identifier. stream: of the design. dtype: of the tensor.
     """
 
     name: str
@@ -32,6 +33,7 @@ class BusPort:
     bus_bits: int
     order: Codes
     shape: tuple[int, ...]
+    dtype: DType
 
     @property
     def element(self) -> Element:
@@ -170,7 +172,8 @@ def port_of(stream: Stream, is_input: bool, width: int = 64) -> BusPort:
             f"border stream '{stream.name}' has {stream.type.elements} codes in an order that does not name each "
             f"element of its tensor {list(shape)} once"
         )
-    return BusPort(stream.name, stream, is_input, container_of(stream.type.element), bits, stream.order, tuple(shape))
+    container = container_of(stream.type.element)
+    return BusPort(stream.name, stream, is_input, container, bits, stream.order, tuple(shape), stream.value.type.dtype)
 
 
 def _free(name: str, taken: set[str]) -> str:

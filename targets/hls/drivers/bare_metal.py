@@ -73,10 +73,10 @@ def _declarations(name: str, border: Border, is_stream: bool) -> str:
     move = f"{own}_pack" if border.port.is_input else f"{own}_unpack"
     of_array = f"a frame of {size} bytes, aligned to {border.port.bus_bits // 8}"
     if border.port.is_input:
-        moved = f"void {move}(const {border.c_type}* tensor, {border.c_type}* frame);"
+        moved = f"void {move}(const {border.port.dtype.c_type}* tensor, {border.c_type}* frame);"
         direction = "The tensor, row-major, to a frame."
     else:
-        moved = f"void {move}(const {border.c_type}* frame, {border.c_type}* tensor);"
+        moved = f"void {move}(const {border.c_type}* frame, {border.port.dtype.c_type}* tensor);"
         direction = "A frame to the tensor, row-major."
     scales, axis = len(border.tensor.scales), border.tensor.axis
     lines = [
@@ -133,11 +133,15 @@ def _definitions(name: str, border: Border) -> str:
         element = "i"
     else:  # channels side by side in the stream, one after the other in the tensor
         element = f"i % {channels} * {port.codes // channels} + i / {channels}"
-    source, sink = ("tensor", "frame") if port.is_input else ("frame", "tensor")
-    statement = f"frame[i] = tensor[{element}];" if port.is_input else f"tensor[{element}] = frame[i];"
-    verb = "pack" if port.is_input else "unpack"
+    tensor = border.port.dtype.c_type
+    if port.is_input:
+        signature = f"void {own}_pack(const {tensor}* tensor, {border.c_type}* frame)"
+        statement = f"frame[i] = ({border.c_type})tensor[{element}];"
+    else:
+        signature = f"void {own}_unpack(const {border.c_type}* frame, {tensor}* tensor)"
+        statement = f"tensor[{element}] = frame[i];"
     lines += [
-        f"void {own}_{verb}(const {border.c_type}* {source}, {border.c_type}* {sink}) {{",
+        f"{signature} {{",
         f"    for (size_t i = 0; i < {own}_codes; ++i) {statement}",
         "}",
         "",

@@ -35,6 +35,11 @@ class Border:
         return f"{'' if self.port.is_signed else 'u'}int{self.port.container_bits}"
 
     @property
+    def tensor_type(self) -> str:
+        """Of an element of the tensor, in NumPy."""
+        return self.port.dtype.numpy.name
+
+    @property
     def c_type(self) -> str:
         return f"{self.numpy_name}_t"
 

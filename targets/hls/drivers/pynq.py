@@ -40,6 +40,7 @@ def _row(border: Border, is_stream: bool) -> str:
         "tensor": ascii(tensor.name),
         "shape": repr(port.shape),
         "dtype": f'"{border.numpy_name}"',
+        "tensor_dtype": f'"{border.tensor_type}"',
         "range": f"({port.element.low}, {port.element.high})",
         "bipolar": repr(port.element.bipolar),
         "order": _order(port.order),
