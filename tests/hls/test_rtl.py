@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from benchmarks.fpga_units import BIPOLAR, Maker
+from subbyte.compiler.errors import ToolchainError, UnsupportedError
 from subbyte.targets.hls import registry as registry  # references and traces
-from subbyte.targets.hls.actors import Actor, Design, Product, SlidingWindow, WindowOrder
+from subbyte.targets.hls.actors import Actor, ArgMaxCodes, Design, Product, SlidingWindow, WindowOrder
 from subbyte.targets.hls.reference import reference, words_of
 from subbyte.targets.hls.rtl.emit import rtl_project
 from subbyte.targets.hls.rtl.rtl import rtl
 from subbyte.targets.hls.rtl.systemverilog import systemverilog
 from subbyte.targets.hls.rtl.testbench import Port, Unit
-from subbyte.targets.hls.streams import Codes, Element, Stream
+from subbyte.targets.hls.streams import Codes, Element, Stream, StreamType
 from subbyte.targets.hls.trace import trace
-from tests.hls.rtl_cases import BIPOLAR, Maker
 from tests.hls.rtl_program import Outcome, simulate
 
 FRAMES = 3
@@ -142,3 +148,45 @@ def test_modules_equal_the_reference(tmp_path: Path, optional_capability: Callab
         assert free == Outcome(True, 0, cycles), actor
         assert (pressed.done, pressed.errors) == (True, 0), actor
     assert all((outcome.done, outcome.errors) == (True, 0) for outcome in outcomes[design.name])
+
+
+def test_what_has_no_module_is_named() -> None:
+    make = Maker()
+    x = make.matrix_vector(UNSIGNED, (1, 2), Product.MULTIPLY, 4, 3, 2, 1, "unchanged").y
+    last = ArgMaxCodes("largest", (x,), (Stream("number", StreamType(Element(0, 2), 1, 3, 1, 1)),))
+    project = rtl_project(Design("small", (last,), (x,), last.outputs))
+    assert list(project.files) == ["rtl/README.md"]
+    assert "actor 'largest' is a ArgMaxCodes" in project.missing["largest"]
+    assert project.missing["largest"] in project.files["rtl/README.md"].decode()
+
+
+def test_windows_of_several_taps_a_word_are_refused() -> None:
+    window = Maker().sliding_window((4, 4, 2), 2, (3, 3))
+    y = replace(window.y, type=replace(window.y.type, channels=18, lanes=18, runs=1))
+    with pytest.raises(UnsupportedError, match="one tap a cycle"):
+        rtl(replace(window, outputs=(y,), taps_per_word=9))
+
+
+def test_the_text_is_the_same_every_time() -> None:
+    assert rtl_project(Maker().design()).files == rtl_project(Maker().design()).files
+
+
+def test_circt_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "circt", None)
+    with pytest.raises(ToolchainError, match=re.escape("pip install 'subbyte[hls]'")):
+        rtl_project(Maker().design())
+
+
+def test_modules_lie_in_files_of_their_own() -> None:
+    """The design's is named like it, its FIFOs are shared by depth and width."""
+    assert list(rtl_project(Maker().design()).files) == [
+        "rtl/unit_1.sv",
+        "rtl/unit_2.sv",
+        "rtl/unit_3.sv",
+        "rtl/unit_4.sv",
+        "rtl/chain_fifo_2x9.sv",
+        "rtl/chain_fifo_1x8.sv",
+        "rtl/chain_fifo_5x20.sv",
+        "rtl/chain.sv",
+        "rtl/README.md",
+    ]

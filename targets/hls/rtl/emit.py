@@ -42,6 +42,8 @@ def rtl_project(design: Design) -> RtlProject:
     for actor in design.actors:
         try:
             netlists[actor.name] = rtl(actor).netlist
+            if actor.name == design.name:
+                netlists[actor.name].name += "_unit"
         except UnsupportedError as error:
             missing[actor.name] = str(error)
     modules = list(netlists.values())
@@ -79,7 +81,10 @@ def _fifos(design: Design) -> dict[str, Netlist]:
         raise GraphError(
             f"the FIFOs of streams {unknown} of '{design.name}' have no depths; schedule.choose_depths chooses them"
         )
-    return {name: fifo(design.depths[name], types[name].word_bits) for name in _between(design)}
+    prefix = f"{design.name}_fifo"
+    while any(actor.name.startswith(prefix) for actor in design.actors):
+        prefix += "s"
+    return {name: fifo(design.depths[name], types[name].word_bits, prefix) for name in _between(design)}
 
 
 def _top(design: Design, netlists: dict[str, Netlist], fifos: dict[str, Netlist]) -> Netlist:

@@ -6,12 +6,12 @@ from subbyte.targets.hls.rtl.netlist import Netlist, address_bits
 from subbyte.targets.hls.rtl.pipeline import counter
 
 
-def fifo(depth: int, width: int) -> Netlist:
-    """`depth` words of `width` bits, with the ports of an actor that has one input and one output.
+def fifo(depth: int, width: int, prefix: str = "fifo") -> Netlist:
+    """PREFIX_<depth>x<width>: `depth` words of `width` bits, with the ports of an actor of one input and one output.
 
     ready depends on no input, so that FIFOs cut the paths of handshakes from actor to actor.
     """
-    netlist = Netlist(f"fifo_{depth}x{width}")
+    netlist = Netlist(f"{prefix}_{depth}x{width}")
     data, valid = netlist.input("in0_data", width), netlist.input("in0_valid", 1)
     ready = netlist.input("out0_ready", 1)
     count = netlist.register("count", address_bits(depth + 1))

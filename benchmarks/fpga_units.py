@@ -1,4 +1,4 @@
-"""Actors with random numbers in them, for the tests of their RTL."""
+"""Actors with random numbers in them, for the calibration of estimates and for the tests of SystemVerilog."""
 
 from __future__ import annotations
 
@@ -109,7 +109,10 @@ class Maker:
         return Design("chain", (window, first, flat, second), window.inputs, second.outputs, depths)
 
     def steps(self, kind: str, sums: Element, rows: int) -> tuple[StepForm, Element]:
-        """kind: unchanged, fixed, or compare or search and a number of steps; and the codes they give."""
+        """kind: unchanged, fixed, or compare or search and a number of steps; and the codes they give.
+
+        With "rising" at the end codes count up from 0, as those of a plain requantization do.
+        """
         if kind == "unchanged":
             return Unchanged(), sums
         if kind.startswith("fixed"):
@@ -119,11 +122,15 @@ class Maker:
             add = np.tile([1, -1], (rows, 1))
             tie = self.random.integers(1, 257, rows) if kind == "fixed odd" else None
             return FixedPoint(*ends, 9, -7, 6, at, add, sums.low, sums.high, ties, tie), Element(-8, 7)
-        name, count = kind.split()
+        name, count, *rising = kind.split()
         limits = np.sort(self.random.integers(sums.low, sums.high + 2, (rows, int(count))), axis=1)
         codes = self.random.integers(-8, 8, (rows, int(count) + 1))
+        y = Element(-8, 7)
+        if rising:
+            codes = np.tile(np.arange(int(count) + 1), (rows, 1))
+            y = Element(0, int(count))
         stairs = Staircase(limits, codes, np.full(rows, sums.low), np.full(rows, sums.high))
-        return (CompareSteps if name == "compare" else SearchSteps)(stairs), Element(-8, 7)
+        return (CompareSteps if name == "compare" else SearchSteps)(stairs), y
 
     def frame(self, of_type: StreamType) -> Codes:
         """Random codes; the first pixel has the largest alone, the last the smallest."""
