@@ -77,7 +77,7 @@ def test_memories_never_shrink_with_more_words_or_bits_where_their_kind_stays(ki
 
 def test_products_are_made_of_luts_or_slices() -> None:
     assert arithmetic.multiplier(8, 8).dsp == 0
-    assert arithmetic.multiplier(8, 8, made_of=Multiplier.DSP) == Resources(dsp=1, ff=16)
+    assert arithmetic.multiplier(8, 8, made_of=Multiplier.DSP) == Resources(dsp=1)
     assert arithmetic.multiplier(10, 9).dsp == 1
     assert arithmetic.multiplier(10, 9, made_of=Multiplier.FABRIC).dsp == 0
     assert arithmetic.multiplier(26, 19).dsp == 4

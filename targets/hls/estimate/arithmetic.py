@@ -60,7 +60,7 @@ def multiplier(a_bits: int, b_bits: int, constant: bool = False, made_of: Multip
         luts = multiplier_luts(a_bits, b_bits)
         return Resources(lut=whole(c.CONSTANT_SHARE * luts) if constant else luts, ff=a_bits + b_bits)
     slices = ceiling(max(a_bits, b_bits), 25) * ceiling(min(a_bits, b_bits), 18)
-    return Resources(dsp=slices, ff=a_bits + b_bits)
+    return Resources(dsp=slices)  # which has the registers of factors and product in it
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def dot_product(factor: Factor, lanes: int, constant: bool) -> Resources:
     """The sum of `lanes` products a cycle."""
     if factor.product is Product.XNOR:
         luts = (0 if constant else c.LUT_PER_XNOR * lanes) + c.LUT_PER_COUNTED_ONE * lanes
-        return Resources(lut=whole(luts), ff=index_bits(lanes + 1))
+        return Resources(lut=whole(luts), ff=adder_tree(lanes, 1).ff)
     return factor.lane(constant) * lanes + adder_tree(lanes, factor.bits)
 
 
