@@ -22,7 +22,9 @@ def host_files(parts: Partition, name: str, options: Options) -> dict[str, bytes
     for side, graph in (("before", parts.before), ("behind", parts.behind)):
         if graph is None:
             continue
-        own = replace(options, io="model", weights="inline", name=f"{name}_{side}", tuning=(), strict=False)
+        own = replace(
+            options, io="model", weights="inline", name=f"{name}_{side}", tuning=(), strict=False, input_grids={}
+        )
         program = build_program(lowered(graph, target, own), target)
         bundle = make_bundle(program, f"{name}_{side}", "inline", own.recorded(), VERSION)
         files |= {f"host/{side}/{path}": content for path, content in bundle_files(bundle, {}).items()}
