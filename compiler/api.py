@@ -12,6 +12,7 @@ from subbyte.compiler.codegen.bundle import Bundle, make_bundle, write_bundle
 from subbyte.compiler.codegen.program import build_program
 from subbyte.compiler.errors import ToolchainError
 from subbyte.compiler.ir.graph import Graph
+from subbyte.compiler.ir.grids import parse_grid
 from subbyte.compiler.manifest import read_manifest
 from subbyte.compiler.pipeline import Options, lowered, quantized
 from subbyte.compiler.runner import Program, RunnerModule
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     import numpy as np
     import onnx
     from numpy.typing import NDArray
+
+    from subbyte.compiler.hls.options import HlsOptions
 
     Model = str | os.PathLike[str] | bytes | onnx.ModelProto
 
@@ -53,6 +56,8 @@ def compile(
     activation_bits: int | None = None,
     integer_only: bool = False,
     tuning: str | os.PathLike[str] | Sequence[TuningRecord] = (),
+    input_grids: Mapping[str, str] | None = None,
+    hls: HlsOptions | None = None,
 ) -> Module:
     """Compile an ONNX model ahead of time and build its library.
 
@@ -70,6 +75,8 @@ def compile(
         activation_bits: 8: float activations of weight-only matrix products become 8-bit codes while the model runs.
         integer_only: float islands become integer functions at most one step from the real ones; fail where one cannot.
         tuning: records of kernels and their knobs by ONNX node, or the file of them (compiler/tuning.py).
+        input_grids: float inputs that are quantized first: {"image": "fixed<16,6>"} (compiler/ir/grids.py).
+        hls: of target `hls`: the device, how fast, by which ports.
     Returns: the module. It can be saved everywhere; it runs in this process where its target is this machine, and else
         under an emulator, by a runner that is built for the first run.
     Raises: ModelError, UnsupportedError, NumericsError, ToolchainError.
@@ -84,7 +91,10 @@ def compile(
         activation_bits=activation_bits,
         integer_only=integer_only,
         tuning=read_tuning(tuning) if isinstance(tuning, (str, os.PathLike)) else tuple(tuning),
+        input_grids={name: parse_grid(grid) for name, grid in (input_grids or {}).items()},
     )
+    if goal.language == "hls":
+        return _compiled_project(model, options, hls, output)
     bundle = compile_bundle(model, goal, options)
     found = find_compiler(goal, compiler)
     built = build_bundle(bundle, goal, found, (SHARED,))
@@ -94,6 +104,21 @@ def compile(
     if goal.runs_here or not goal.emulator:
         return Module(folder, threads, keep=keep)
     return RunnerModule(folder, lambda: _built_runner(bundle, goal, found, Path(keep.name)), threads, keep=keep)
+
+
+def _compiled_project(
+    model: Model, options: Options, hls: HlsOptions | None, output: str | os.PathLike[str] | None
+) -> Module:
+    """The project for high-level synthesis, run by its C simulation."""
+    from subbyte.compiler.hls.compile import design_of, project_of
+    from subbyte.compiler.hls.module import HlsModule
+    from subbyte.compiler.hls.options import HlsOptions
+
+    bundle = project_of(design_of(model, options, hls or HlsOptions()))
+    keep = tempfile.TemporaryDirectory(prefix="subbyte-")
+    folder = Path(keep.name) / bundle.name if output is None else Path(output)
+    write_bundle(bundle, folder, {})
+    return HlsModule(folder, keep=keep)
 
 
 def load_runner(path: str | os.PathLike[str], threads: int = 1) -> RunnerModule:

@@ -20,6 +20,7 @@ _CALIBRATED = _TARGETED | {"samples", "exporter", "torch_graph", "calibration", 
 _EVERYTHING = _TARGETED | _BUNDLE | {"importer", "pass_manager", "passes", "targets", "codegen", "toolchain", "knobs"}
 _EVERYTHING |= _CALIBRATED
 _CHOOSING = {"assignment", "sensitivity", "metrics"}
+_SHOWN = {"explain", "draw", "compare", "oracle", "trace"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "version": set(),
@@ -57,10 +58,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "hls": _EVERYTHING | {"pipeline"},
     "api": _EVERYTHING | {"pipeline", "hls"},
     "quantize": _EVERYTHING | _CHOOSING | {"draw", "pipeline", "api"},
-    "cli": _EVERYTHING
-    | _CHOOSING
-    | {"explain", "draw", "compare", "oracle", "trace", "pipeline", "hls", "api", "quantize"},
-    "_root": _EVERYTHING | {"pipeline", "api", "quantize"},
+    "cli": _EVERYTHING | _CHOOSING | _SHOWN | {"pipeline", "hls", "api", "quantize"},
+    "_root": _EVERYTHING | {"pipeline", "hls", "api", "quantize"},
 }
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from subbyte.compiler.errors import SubbyteError as SubbyteError
     from subbyte.compiler.errors import ToolchainError as ToolchainError
     from subbyte.compiler.errors import UnsupportedError as UnsupportedError
+    from subbyte.compiler.hls.options import HlsOptions as HlsOptions
     from subbyte.compiler.quantize.quantize import Goal as Goal
     from subbyte.compiler.quantize.quantize import quantize as quantize
     from subbyte.compiler.quantize.recipe import Recipe as Recipe
@@ -39,6 +40,7 @@ _HOMES = {
     "quantize": "quantize.quantize",
     "Data": "calibration.data",
     "Goal": "quantize.quantize",
+    "HlsOptions": "hls.options",
     "Recipe": "quantize.recipe",
     "Module": "runtime",
     "Target": "target",

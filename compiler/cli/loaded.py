@@ -66,6 +66,10 @@ def _loaded(path: Path, threads: int) -> Module:
     from subbyte.compiler.target import find_target
 
     target = find_target(read_manifest(path).target)
+    if target.language == "hls":
+        from subbyte.compiler.hls.module import load_hls
+
+        return load_hls(path)
     if target.runs_here or not target.emulator:
         return load(path, threads)
     from subbyte.compiler.api import load_runner

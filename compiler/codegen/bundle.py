@@ -214,7 +214,7 @@ def _cmake_toolchain(triple: str) -> str:
 
 
 def bundle_files(bundle: Bundle, built: dict[str, bytes]) -> dict[str, bytes]:
-    """Every file of the bundle by path: also what was `built` of it, and the manifest with the SHA-256 of all others."""
+    """Every file of the bundle by path, what was `built` of it and the manifest, with the SHA-256 of the rest, too."""
     files = {**bundle.files, **built}
     hashes = {path: hashlib.sha256(content).hexdigest() for path, content in sorted(files.items())}
     manifest = json.dumps({**bundle.manifest, "files": hashes}, indent=1, sort_keys=True) + "\n"

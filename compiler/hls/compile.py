@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from subbyte.compiler.codegen.bundle import FORMAT, Bundle, tensor_entry
 from subbyte.compiler.errors import GraphError
+from subbyte.compiler.hls.border import border_entry
 from subbyte.compiler.hls.golden import golden_of
 from subbyte.compiler.hls.host import host_files
 from subbyte.compiler.hls.options import GOLDEN_SAMPLES, HlsOptions
@@ -38,6 +39,7 @@ from subbyte.targets.hls.network import build_network
 from subbyte.targets.hls.parts import budget_of
 from subbyte.targets.hls.project import make_project
 from subbyte.targets.hls.project.options import ProjectOptions, Tensor
+from subbyte.targets.hls.project.runner import runner
 from subbyte.targets.hls.schedule.depths import depths_of
 from subbyte.targets.hls.support import reason_against
 from subbyte.targets.hls.tcl import tcl_files
@@ -84,7 +86,7 @@ def design_of(model: Model | Graph, options: Options, hls: HlsOptions) -> HlsDes
     """
     whole = quantized(model, options)
     parts = partition(whole, reason_against)
-    core = lowered(parts.core, find_target("hls"), options)
+    core = lowered(parts.core, find_target("hls"), replace(options, input_grids={}))  # the whole has them already
     name = identifier(options.name or whole.name, "model")
     network = build_network(core, hls.most_terms)
     budget = budget_of(hls.device, hls.budget)
@@ -120,6 +122,7 @@ def project_of(made: HlsDesign, samples: Sequence[Arrays] | None = None) -> Bund
         **_report(made),
         **tcl_files(made.design, made.hls.device, made.hls.goal.clock_mhz, made.hls.interface),
         **driver_files(made.design, bus, _tensors(made)),
+        f"tb/run_{made.name}.cpp": runner(made.design, bus).encode(),
     }
     if made.hls.rtl:
         from subbyte.targets.hls.rtl import rtl_files
@@ -179,8 +182,15 @@ def _manifest(made: HlsDesign, samples: int) -> dict[str, Any]:
         "inputs": [tensor_entry(node.name, node.type) for node in whole.inputs],
         "outputs": [tensor_entry(output.name, output.value.type) for output in whole.outputs],
         "core": {
-            "inputs": [tensor_entry(node.name, node.type) for node in made.core.inputs],
-            "outputs": [tensor_entry(output.name, output.value.type) for output in made.core.outputs],
+            "inputs": [
+                border_entry(node.name, stream)
+                for node, stream in zip(made.core.inputs, made.design.inputs, strict=True)
+            ],
+            "outputs": [
+                border_entry(output.name, stream)
+                for output, stream in zip(made.core.outputs, made.design.outputs, strict=True)
+            ],
+            "of_outputs": made.parts.sources(),
         },
         "weights": {"bytes": 0, "file": None, "file_bytes": 0, "sha256": None, "arrays": []},
         "golden_samples": samples,

@@ -94,9 +94,7 @@ def find_ap_types() -> Path | None:
 def _run(folder: Path, goal: str, arguments: list[str], jobs: int) -> SimulationResult:
     if shutil.which("make") is None:
         raise ToolchainError("C simulation needs `make`, and it was not found; install it (Debian: make, g++)")
-    compiler = next((name for name in ("g++", "clang++", "c++") if shutil.which(name)), None)
-    if compiler is None:
-        raise ToolchainError("C simulation needs a C++14 compiler, and none was found; install g++ or clang++")
+    compiler = _compiler()
     if not (folder / "csim" / "Makefile").is_file():
         raise ToolchainError(f"'{folder}' holds no csim/Makefile, so it is no project of target 'hls'")
     began = time.perf_counter()
@@ -126,3 +124,39 @@ def _mismatch(output: str) -> Mismatch | None:
     return Mismatch(
         found["layer"], found["stream"], int(found["sample"]), index, int(found["got"]), int(found["want"]), text
     )
+
+
+def build_runner(folder: Path, name: str, place: Path) -> Path:
+    """The program that runs samples through the project in `folder`, built in `place`.
+
+    Raises ToolchainError: a C++ compiler is missing, or the project does not compile.
+    """
+    compiler = _compiler()
+    program = place / "run"
+    includes = [f"-I{folder / part}" for part in ("include", "kernels", "src", "tb", "csim/include", "csim/ap_types")]
+    sources = [str(folder / "src" / f"{name}_top.cpp"), str(folder / "tb" / f"run_{name}.cpp")]
+    command = [compiler, "-std=c++14", "-O2", "-w", *includes, *sources, "-o", str(program)]
+    _call(command, f"compiling the C simulation of '{folder}'")
+    return program
+
+
+def run_runner(program: Path, inputs: Path, outputs: Path, samples: int) -> None:
+    """Run `samples` samples: STREAM.bin of every input stream in `inputs`, of every output stream to `outputs`."""
+    _call([str(program), str(inputs), str(outputs), str(samples)], "the C simulation")
+
+
+def _call(command: list[str], what: str) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ToolchainError(f"{what} failed: {error}") from error
+    if done.returncode != 0:
+        said = "\n".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-_SHOWN_LINES:])
+        raise ToolchainError(f"{what} ended with {done.returncode} and said:\n{said}")
+
+
+def _compiler() -> str:
+    compiler = next((name for name in ("g++", "clang++", "c++") if shutil.which(name)), None)
+    if compiler is None:
+        raise ToolchainError("C simulation needs a C++14 compiler, and none was found; install g++ or clang++")
+    return compiler

@@ -54,10 +54,16 @@ class Partition:
             known |= evaluate(self.behind, {node.name: known[node.name] for node in self.behind.inputs})
         return {output.name: self._found(output.value, known) for output in self.whole.outputs}
 
+    def sources(self) -> dict[str, str]:
+        """For each output of the model what it is called where it is made: an input, or a value of one of the parts."""
+        made = [output for output in self.whole.outputs if not isinstance(output.value.node, Constant)]
+        return {output.name: self._name(output.value) for output in made}
+
     def _found(self, value: Value, known: Arrays) -> NDArray[Any]:
-        if isinstance(value.node, Constant):
-            return value.node.value
-        return known[value.node.name if isinstance(value.node, Input) else self.names[value]]
+        return value.node.value if isinstance(value.node, Constant) else known[self._name(value)]
+
+    def _name(self, value: Value) -> str:
+        return value.node.name if isinstance(value.node, Input) else self.names[value]
 
     def _after_before(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         known = {name: np.asarray(array) for name, array in inputs.items()}
