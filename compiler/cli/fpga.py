@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from subbyte.compiler.cli.output import print_json, print_table, progress
+from subbyte.compiler.cli.output import number, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from subbyte.compiler.hls.compile import HlsDesign
     from subbyte.compiler.hls.options import HlsOptions
     from subbyte.compiler.pipeline import Options
+    from subbyte.compiler.samples import Samples
 
 _MOST_BYTES = 1 << 20
 
@@ -176,3 +178,43 @@ def _tell(made: HlsDesign, report: dict[str, Any]) -> None:
             "multiply-accumulates (host/)"
         )
     typer.echo(f"simulate it: make -C {report['project']}/csim csim")
+
+
+def verify_project(
+    model: Path, options: Options, hls: HlsOptions, stimulus: Samples, against: str, max_steps: float | None, json: bool
+) -> bool:
+    """C simulation beside a reference: the outputs, and every stream between processes beside the interpreter."""
+    from subbyte.compiler.cli.reference import compare_outputs
+    from subbyte.compiler.codegen.bundle import write_bundle
+    from subbyte.compiler.hls.compile import design_of, project_of
+    from subbyte.compiler.hls.csim import simulate
+    from subbyte.compiler.hls.module import HlsModule
+
+    with progress(f"folding {model.name} for {hls.part}"):
+        made = design_of(model, options, hls)
+    with tempfile.TemporaryDirectory(prefix="subbyte-") as temporary:
+        with progress("evaluating golden vectors and writing the project"):
+            bundle = project_of(made, list(stimulus))
+            folder = Path(temporary) / bundle.name
+            write_bundle(bundle, folder, {})
+        with progress("simulating every stream"):
+            streams = simulate(folder)
+        with progress(f"comparing {stimulus.count} samples with {against}"):
+            comparisons = compare_outputs(HlsModule(folder), made.parts.whole, model, stimulus, against)
+    limit = max_steps if max_steps is not None else 0.0 if against == "interpreter" else float("inf")
+    passed = streams.passed and all(comparison.is_within(limit) for comparison in comparisons.values())
+    if json:
+        outputs = {name: comparison.as_dict() for name, comparison in comparisons.items()}
+        found = None if streams.mismatch is None else streams.mismatch.text
+        print_json({"target": "hls", "ok": passed, "outputs": outputs, "streams": streams.words, "mismatch": found})
+        return passed
+    rows = [[name, c.count, c.different, number(c.max_steps), c.max_abs] for name, c in comparisons.items()]
+    title = f"hls: {'agrees' if passed else 'DIFFERS'}"
+    print_table(title, ("output", "values", "different", "max steps", "max abs"), rows)
+    total = sum(streams.words.values())
+    typer.echo(
+        f"{len(streams.words)} streams, {total:,} words equal to the interpreter's"
+        if streams.mismatch is None
+        else streams.mismatch.text
+    )
+    return passed

@@ -11,12 +11,14 @@ from subbyte.compiler.cli.options import (
     ActivationBits,
     CompilerCommand,
     Dims,
+    InputGrids,
     IntegerOnly,
     Json,
     ModelPath,
     TargetName,
     parse_activation_bits,
     parse_dims,
+    parse_grids,
 )
 from subbyte.compiler.cli.output import number, print_json, print_table, progress
 
@@ -44,6 +46,7 @@ def verify(
     dim: Dims = None,
     activation_bits: ActivationBits = None,
     integer_only: IntegerOnly = False,
+    input_grid: InputGrids = None,
     compiler: CompilerCommand = None,
     json: Json = False,
 ) -> None:
@@ -54,7 +57,7 @@ def verify(
     and each code that differs must lie at a tie of the rounding, as exactly as float32 can tell; what has no such
     bound may be 1 step away. --max-steps sets one limit for all instead.
     """
-    dims, bits = parse_dims(dim), parse_activation_bits(activation_bits)
+    dims, bits, grids = parse_dims(dim), parse_activation_bits(activation_bits), parse_grids(input_grid)
 
     from subbyte.compiler.pipeline import Options, quantized
     from subbyte.compiler.samples import random_samples, read_samples
@@ -65,11 +68,16 @@ def verify(
     if not per_node and needs_emulator(goal):
         find_emulator(goal)  # before the work, not after it
     with progress(f"importing {model.name}"):
-        options = Options(dims=dims, activation_bits=bits, integer_only=integer_only)
+        options = Options(dims=dims, activation_bits=bits, integer_only=integer_only, input_grids=grids)
         graph = quantized(model, options)
     types = {node.name: node.type for node in graph.inputs}
     stimulus = read_samples(inputs, types) if inputs is not None else random_samples(types, samples)
-    if per_node:
+    if goal.language == "hls" and not per_node:
+        from subbyte.compiler.cli.fpga import verify_project
+        from subbyte.compiler.hls.options import HlsOptions
+
+        passed = verify_project(model, options, HlsOptions(), stimulus, against, max_steps, json)
+    elif per_node:
         from subbyte.compiler.cli.per_node import compare_nodes, report_nodes
 
         with progress(f"comparing each node over {stimulus.count} samples"):
@@ -80,10 +88,17 @@ def verify(
         from subbyte.compiler.api import compile
         from subbyte.compiler.cli.loaded import prepare
         from subbyte.compiler.cli.reference import compare_outputs
+        from subbyte.compiler.ir.grids import grid_text
 
         with progress(f"compiling for {goal.name}"):
             module = compile(
-                model, target=target, dims=dims, compiler=compiler, activation_bits=bits, integer_only=integer_only
+                model,
+                target=target,
+                dims=dims,
+                compiler=compiler,
+                activation_bits=bits,
+                integer_only=integer_only,
+                input_grids={name: grid_text(grid) for name, grid in grids.items()},
             )
         prepare(module)
         with progress(f"comparing {stimulus.count} samples with {against}"):
