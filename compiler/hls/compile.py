@@ -33,6 +33,7 @@ from subbyte.targets.hls.estimate import Estimate, estimate
 from subbyte.targets.hls.estimate.page import page
 from subbyte.targets.hls.expand import expand
 from subbyte.targets.hls.folding import FoldingResult, Measured, choose_folding
+from subbyte.targets.hls.folding.read import fields_of
 from subbyte.targets.hls.folding.read import folding_text
 from subbyte.targets.hls.layers import Fold, Network
 from subbyte.targets.hls.network import build_network
@@ -72,7 +73,7 @@ class HlsDesign:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the core's text and of how it is folded."""
-        folds = sorted((name, fold.simd, fold.pe, fold.taps) for name, fold in self.folding.folding.items())
+        folds = [(name, *fields_of(fold).values()) for name, fold in sorted(self.folding.folding.items())]
         return hashlib.sha256(
             f"{print_graph(self.core)}{folds}{sorted(self.design.depths.items())}".encode()
         ).hexdigest()

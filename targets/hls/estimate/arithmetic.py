@@ -251,7 +251,7 @@ def pair(form: PairForm, a: Element, b: Element, y: Element, lanes: int) -> Logi
             bits = [bits_of(*ends) for ends in zip(low, high, strict=True)]
             ends = [x * z for x in (low[0], high[0]) for z in (low[1], high[1])]
             sums = Element(min(ends), max(ends)) if form.product else Element(low[0] + low[1], high[0] + high[1])
-            each = multiplier(*bits) if form.product else adder(sums.bits)
+            each = multiplier(bits[0], bits[1]) if form.product else adder(sums.bits)
             tables = tuple(rom("operand", lanes, 1 << of.bits, width) for of, width in zip((a, b), bits, strict=True))
             return Logic(each * lanes, tables) + steps(form.steps, sums, y, lanes, 1)
     raise AssertionError(f"no formula for {type(form).__name__}")

@@ -100,7 +100,7 @@ class Estimate:
 
     @property
     def resources(self) -> Resources:
-        return total(row.resources for row in (*self.actors, *self.fifos))
+        return total([row.resources for row in self.actors] + [row.resources for row in self.fifos])
 
     @property
     def fps(self) -> float:

@@ -29,7 +29,7 @@ class WindowWork:
     needs: float
 
 
-def sliding_window(x: StreamType, window: Window | SlidingWindow, order: WindowOrder, taps_per_word: int) -> WindowWork:
+def sliding_window(x: StreamType, window: Window, order: WindowOrder, taps_per_word: int) -> WindowWork:
     """Of windows over x.
 
     The buffer's memories and registers; for each tap of a word a selection between its pixel and the pad, and one
@@ -49,7 +49,7 @@ def sliding_window(x: StreamType, window: Window | SlidingWindow, order: WindowO
     return WindowWork(cycles, logic, first, _words(x, window, taps_per_word) + 1, pixels / x.pixels)
 
 
-def _first(x: StreamType, window: Window | SlidingWindow) -> int:
+def _first(x: StreamType, window: Window) -> int:
     """Pixels of x up to the last that the first window needs."""
     rows, columns = (
         max(0, (taps - 1) * dilation - pad)
@@ -58,11 +58,12 @@ def _first(x: StreamType, window: Window | SlidingWindow) -> int:
     return rows * x.width + columns + 1
 
 
-def _words(x: StreamType, window: Window | SlidingWindow, taps_per_word: int) -> int:
+def _words(x: StreamType, window: Window, taps_per_word: int) -> int:
     """Words of a window."""
     return window.kernel[0] * window.kernel[1] // taps_per_word * (x.words_per_run if taps_per_word == 1 else 1)
 
 
 @actors.cost.register
 def _(actor: SlidingWindow) -> Logic:
-    return sliding_window(actor.x.type, actor, actor.order, actor.taps_per_word).logic
+    window = Window(actor.kernel, actor.strides, actor.dilations, actor.pads, actor.pad_code)
+    return sliding_window(actor.x.type, window, actor.order, actor.taps_per_word).logic

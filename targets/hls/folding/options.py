@@ -114,11 +114,11 @@ def reduced(of_layer: Sequence[Option], frame_cycles: int, weights: Resources, d
         if not front or not (figures[front] <= figures[k]).all(axis=1).any():
             front.append(k)
     kept = set(front)
-    for lanes in (lambda option: option.reads), (lambda option: option.writes):
+    for lanes in ([option.reads for option in of_layer], [option.writes for option in of_layer]):
         seen: set[int] = set()
-        most = max(lanes(option) for option in of_layer)
+        most = max(lanes)
         for k in order:
-            count = lanes(of_layer[fitting[k]])
+            count = lanes[fitting[k]]
             if count not in seen and most % count == 0:
                 seen.add(count)
                 kept.add(k)

@@ -27,8 +27,8 @@ from subbyte.targets.hls.resources import KINDS, Resources
 
 MOST_NODES = 4000
 """Of the search; what was found by then is taken. A count and not a time, so that every machine finds the same."""
-GAP = 1e-4
-"""Of the share that is minimized: one part in ten thousand is far below what an estimate can tell."""
+GAP = 1e-3
+"""Of the share that is minimized: one part in a thousand is far below what an estimate can tell."""
 
 Columns = dict[int, float]
 
