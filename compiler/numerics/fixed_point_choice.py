@@ -197,6 +197,7 @@ def _with_exceptions(targets: Targets, lines: _Lines, staircase: Staircase, most
     at, add = np.zeros((rows, count), np.int64), np.zeros((rows, count), np.int64)
     for row, found in enumerate(exceptions):
         at[row, : len(found)], add[row, : len(found)] = list(found), list(found.values())
+    low, high = int(staircase.low.min()), int(staircase.high.max())
     return FixedPoint(
         lines.multiplier * targets.sign,
         lines.offset,
@@ -205,18 +206,35 @@ def _with_exceptions(targets: Targets, lines: _Lines, staircase: Staircase, most
         targets.top(),
         at,
         add,
-        int(staircase.low.min()),
-        int(staircase.high.max()),
+        low,
+        high,
         lines.rounding.ties_to,
         None if lines.rounding.ties_to is None else lines.rounding.tie(lines.multiplier),
+        _live(targets, at[add != 0], low, high),
     )
+
+
+def _live(targets: Targets, exceptions: Codes, low: int, high: int) -> tuple[int, int] | None:
+    """From before the first step or exception of all rows to the last; None where low..high takes no more bits."""
+    first, last = targets.before.min(axis=1) * targets.sign, targets.reach.max(axis=1) * targets.sign
+    stepping = targets.count > 0
+    ends = np.concatenate([first[stepping], last[stepping], exceptions - 1, exceptions + 1])
+    if not ends.size:
+        return None
+    live = max(int(ends.min()), low), min(int(ends.max()), high)
+    return live if _bits(*live) < _bits(low, high) else None
+
+
+def _bits(low: int, high: int) -> int:
+    """Of a two's complement of both, less its sign."""
+    return max((-low - 1).bit_length() if low < 0 else 0, max(high, 0).bit_length())
 
 
 def proved_fixed_point(form: FixedPoint, staircase: Staircase) -> FixedPoint:
     """`form`, compared with `staircase` at both sides of every step of either, and of every exception.
 
     Without its exceptions the form is monotone; its step to code k is where acc * m + c reaches T(k), found by an exact
-    division. So between these accumulators both are constant, and equal for all from low to high.
+    division, unless acc saturates before. So between these accumulators both are constant, and equal from low to high.
 
     Raises: NumericsError: they differ.
     """
@@ -228,7 +246,8 @@ def proved_fixed_point(form: FixedPoint, staircase: Staircase) -> FixedPoint:
     size = np.maximum(np.abs(m), 1)
     own = np.where(m > 0, -((c - value) // size), (c - value) // size + 1)
     low, high = staircase.low[:, None], staircase.high[:, None]
-    steps = np.concatenate([own, staircase.steps, form.at, form.at + 1], axis=1)
+    ends = np.broadcast_to([form.ends[0], form.ends[1] + 1], (len(low), 2))
+    steps = np.concatenate([own, staircase.steps, form.at, form.at + 1, ends], axis=1)
     points = np.clip(np.concatenate([low, high, steps, steps - 1], axis=1), low, high).T
     differ = apply_steps(form, points) != climb_by_search(points, staircase)
     if differ.any():

@@ -56,13 +56,16 @@ class SearchSteps(StepForm):
 class FixedPoint(StepForm):
     """y = clamp((p + r) >> shift, low, high) + sum over e of (acc == at[e]) * add[e], p = acc * multiplier + offset.
 
+    live: where given, acc saturates to live[0]..live[1] before all else, since no code changes beyond: factors get
+    narrower, often by enough to fit one DSP slice.
+
     ties_to None: r = 0. ties_to 0 or 1: (p + r) >> shift is p / 2**shift rounded to the nearest code, and near a tie to
     the one with code % 2 == ties_to: r = 2**(shift - 1) - 1, and `tie` more where (p >> shift) % 2 != ties_to. With tie
     1 those are the ties themselves; with more p may miss a tie by so much, where no multiplier is exact.
 
     multiplier, offset, tie: int64 [rows]; shift: of all rows; at, add: int64 [rows, exceptions], add 0 where a row has
     less; tie: 1..2**(shift - 1), 1 where ties_to is given without it, None without either.
-    acc_low, acc_high: the accumulators for which it was proved, of all rows; p + r is within 62 bits there.
+    acc_low, acc_high: the accumulators for which it was proved, of all rows; p + r is within 62 bits.
     """
 
     multiplier: Codes
@@ -76,6 +79,7 @@ class FixedPoint(StepForm):
     acc_high: int
     ties_to: int | None = None
     tie: Codes | None = None
+    live: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         for name in ("multiplier", "offset", "at", "add"):
@@ -111,6 +115,11 @@ class FixedPoint(StepForm):
         return int(np.shape(self.multiplier)[0])
 
     @property
+    def ends(self) -> tuple[int, int]:
+        """The smallest and largest factor of a product."""
+        return (self.acc_low, self.acc_high) if self.live is None else self.live
+
+    @property
     def exceptions(self) -> int:
         return int(np.shape(self.at)[1])
 
@@ -120,11 +129,11 @@ class FixedPoint(StepForm):
         return 0 if self.ties_to is None else (1 << (self.shift - 1)) - 1
 
     def product_range(self) -> tuple[int, int]:
-        """Bounds of p and of p + r over acc_low..acc_high and all rows, in integers of any size."""
+        """Bounds of p and of p + r over all factors and rows, in integers of any size."""
         ends = [
             end * m + c
             for m, c in zip(self.multiplier.tolist(), self.offset.tolist(), strict=True)
-            for end in (self.acc_low, self.acc_high)
+            for end in self.ends
         ]
         return min(ends), max(ends) + self.half + (0 if self.tie is None else int(self.tie.max()))
 
@@ -152,7 +161,7 @@ def _fixed_point(form: FixedPoint, accumulator: Codes, axis: int) -> Codes:
             f"sums {accumulator.min()}..{accumulator.max()} meet a fixed-point form "
             f"that was proved for {form.acc_low}..{form.acc_high}"
         )
-    acc = np.moveaxis(accumulator, axis, -1)
+    acc = np.clip(np.moveaxis(accumulator, axis, -1), *form.ends)
     p = acc * form.multiplier + form.offset
     if form.tie is not None:
         p = p + form.half + (((p >> form.shift) & 1) != form.ties_to) * form.tie

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +122,14 @@ def all_cases() -> list[Case]:
         -(1 << 15), 1 << 15,
     )  # fmt: skip
     cases.append(fixed_point_case("fixed", one, Element(-8, 7), 1))
+    clamped = dataclasses.replace(many, live=(-900, 700))
+    cases.append(fixed_point_case("fixed_live", clamped, Element(-130, 129), 3))
+    narrow = stairs(random, 3, 15, 40, "both")
+    wide = Staircase(narrow.steps + 70, narrow.codes, np.full(3, -(1 << 20)), np.full(3, 1 << 21))
+    cases.append(staircase_case("compare_live", False, wide, u4, 2, 3))
+    cases.append(staircase_case("search_live", True, wide, u4, 2, 3))
+    ends = Staircase([[5, 6, 7], [4, 99, 99]], [[0, 1, 2, 3], [3, 2, 9, 9]], [-99, -99], [99, 50])
+    cases.append(staircase_case("live_ends", True, ends, u4, 2, 2))
     cases.append(fixed_point_case("fixed_exceptions", many, Element(-130, 129), 2))
     for ties_to, tie in ((0, None), (1, [3, 8])):
         ties = FixedPoint([1, -3], [16, 64], 4, 0, 255, [[8], [0]], [[1], [0]], -300, 300, ties_to, tie)

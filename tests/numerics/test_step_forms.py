@@ -206,6 +206,20 @@ def test_a_channel_that_uses_part_of_the_codes_takes_no_step_more() -> None:
     check(form, r, found)
 
 
+def test_wide_sums_saturate_to_where_codes_change() -> None:
+    r = Requantization(np.float32([0.011, -0.013]), None, 0, -128, 127)
+    found = stairs_of(r, np.full(2, -(1 << 32)), np.full(2, 1 << 30))
+    form = choose_step_form(found)
+    assert isinstance(form, FixedPoint)
+    assert form.live is not None
+    assert form.live[0] == found.steps.min() - 1
+    assert form.live[1] == found.steps.max()
+    assert form.product_range()[1] < 1 << 40
+    check(form, r, found)
+    with pytest.raises(NumericsError, match="differs from its thresholds"):
+        proved_fixed_point(dataclasses.replace(form, live=(form.live[0] + 60, form.live[1])), found)
+
+
 def test_results_of_16_bits() -> None:
     r = Requantization(np.float32([2**-7, -0.0041]), None, 0, -32768, 32767)
     found = stairs_of(r, np.full(2, -(1 << 23)), np.full(2, 1 << 23))

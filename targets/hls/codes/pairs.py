@@ -7,7 +7,8 @@ import numpy as np
 from subbyte.compiler.errors import GraphError
 from subbyte.compiler.numerics.arrays import Codes
 from subbyte.compiler.numerics.pair_forms import PairForm, PairSteps, PairTable
-from subbyte.targets.hls.codes.steps import StepsText, braces, signed_bits, steps_text
+from subbyte.targets.hls.codes.step_tables import signed_bits
+from subbyte.targets.hls.codes.steps import StepsText, braces, steps_text
 from subbyte.targets.hls.streams import Element
 
 HEADER = "subbyte_hls_pair.h"

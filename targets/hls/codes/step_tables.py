@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ class Stairs:
 
     steps: int64 [rows, n], at least one; end: int64 [rows], a step that no sum reaches; first: int64 [rows]; falling:
     bool [rows]; codes: int64 [rows, n + 1], None where the codes of every row are consecutive. Bipolar codes -1 and 1
-    are 0 and 1 here.
+    are 0 and 1 here. low, high: of all sums; saturates: whether sums are brought to low..high before the steps.
     """
 
     steps: Codes
@@ -27,6 +27,32 @@ class Stairs:
     first: Codes
     falling: NDArray[np.bool_]
     codes: Codes | None
+    low: int
+    high: int
+    saturates: bool = False
+
+    @property
+    def bits(self) -> int:
+        """Of the signed type that holds every sum and every step."""
+        return signed_bits(np.append(self.steps, [self.low, self.high, *self.end]))
+
+
+def signed_bits(values: Codes) -> int:
+    """The fewest bits of a two's complement that holds all values."""
+    numbers = Element(int(values.min()), int(values.max()))
+    return numbers.bits + (not numbers.signed)
+
+
+def saturated(stairs: Stairs) -> Stairs:
+    """The same of sums that are brought to where codes change, if that takes fewer bits."""
+    real = stairs.steps < stairs.end[:, None]
+    if not real.any():
+        return stairs
+    low, last = int(stairs.steps[real].min()) - 1, int(stairs.steps[real].max())
+    end = np.full_like(stairs.end, last + 1)
+    steps = np.where(real, stairs.steps, last + 1)
+    found = replace(stairs, steps=steps, end=end, low=max(low, stairs.low), high=last, saturates=True)
+    return found if found.bits < stairs.bits else stairs
 
 
 def stairs_of(staircase: Staircase, y: Element) -> Stairs:
@@ -50,7 +76,8 @@ def stairs_of(staircase: Staircase, y: Element) -> Stairs:
     moves = np.diff(codes, axis=1)
     falling = np.asarray((moves < 0).any(axis=1), np.bool_)
     consecutive = ((moves == np.where(falling, -1, 1)[:, None]) | ~real).all()
-    return Stairs(steps, end[:, 0], codes[:, 0], falling, None if consecutive else codes)
+    ends = int(staircase.low.min()), int(staircase.high.max())
+    return Stairs(steps, end[:, 0], codes[:, 0], falling, None if consecutive else codes, *ends)
 
 
 def search_bits(count: int) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from subbyte.compiler.errors import GraphError
 from subbyte.compiler.numerics.arrays import Codes
 from subbyte.compiler.numerics.step_forms import CompareSteps, FixedPoint, SearchSteps, StepForm, Unchanged
-from subbyte.targets.hls.codes.step_tables import Stairs, levels, search_bits, stairs_of
+from subbyte.targets.hls.codes.step_tables import Stairs, levels, saturated, search_bits, signed_bits, stairs_of
 from subbyte.targets.hls.streams import Element
 from subbyte.targets.hls.texts import wrapped
 
@@ -41,13 +41,11 @@ def steps_text(name: str, form: StepForm, sums: Element, y: Element, lanes: int,
                 raise GraphError(f"'{name}' hands sums {sums.low}..{sums.high} on as codes {y.low}..{y.high}")
             return StepsText("", f"subbyte_hls::Unchanged<{y.bits}>()")
         case CompareSteps(staircase=staircase):
-            stairs = stairs_of(staircase, y)
-            body = _compare(arrays, stairs, _sum_bits(sums, stairs.steps, stairs.end), y.bits)
+            body = _compare(arrays, stairs_of(staircase, y), y.bits)
         case SearchSteps(staircase=staircase):
-            stairs = stairs_of(staircase, y)
-            body = _search(arrays, stairs, _sum_bits(sums, stairs.steps, stairs.end), y.bits)
+            body = _search(arrays, saturated(stairs_of(staircase, y)), y.bits)
         case FixedPoint():
-            body = _fixed_point(arrays, form, _sum_bits(sums, form.at), y)
+            body = _fixed_point(arrays, form, y)
         case _:
             raise GraphError(f"'{name}' requantizes by a {type(form).__name__}, which has no C++")
     return StepsText(arrays.text() + _functor(f"{name}_Steps", y.bits, arrays.pragmas, body), f"{name}_Steps()")
@@ -94,19 +92,32 @@ class _Arrays:
         return "".join(self._texts)
 
 
-def _compare(arrays: _Arrays, stairs: Stairs, bits: int, y_bits: int) -> list[str]:
+def _compare(arrays: _Arrays, stairs: Stairs, y_bits: int) -> list[str]:
+    """Saturation costs about as much as three comparisons; it is done where what is saved is more."""
+    narrow = saturated(stairs)
     count = stairs.steps.shape[1]
-    steps = arrays.add("steps", stairs.steps, f"ap_int<{bits}>", partition=True)
-    of_number = count.bit_length()
+    if count * (stairs.bits - narrow.bits) > 3 * stairs.bits:
+        stairs = narrow
+    steps = arrays.add("steps", stairs.steps, f"ap_int<{stairs.bits}>", partition=True)
+    number = count.bit_length()
     return [
-        f"const ap_uint<{of_number}> reached = subbyte_hls::compare_steps<{of_number}>(ap_int<{bits}>(acc), {steps});",
+        _sum(stairs.bits, (stairs.low, stairs.high) if stairs.saturates else None),
+        f"const ap_uint<{number}> reached = subbyte_hls::compare_steps<{number}>(sum, {steps});",
         _result(arrays, stairs, y_bits),
     ]
 
 
-def _search(arrays: _Arrays, stairs: Stairs, bits: int, y_bits: int) -> list[str]:
+def _sum(bits: int, live: tuple[int, int] | None) -> str:
+    """Declares `sum`: acc as ap_int<bits>."""
+    if live is None:
+        return f"const ap_int<{bits}> sum(acc);"
+    return f"const ap_int<{bits}> sum = subbyte_hls::saturated<{bits}, {live[0]}LL, {live[1]}LL>(acc);"
+
+
+def _search(arrays: _Arrays, stairs: Stairs, y_bits: int) -> list[str]:
     number = search_bits(stairs.steps.shape[1])
-    lines = [f"const ap_int<{bits}> sum(acc);", "const ap_uint<1> none = 0;"]
+    bits = stairs.bits
+    lines = [_sum(bits, (stairs.low, stairs.high) if stairs.saturates else None), "const ap_uint<1> none = 0;"]
     above = "none"
     for level, steps in enumerate(levels(stairs, number)):
         array = arrays.add(f"steps{level}", steps, f"ap_int<{bits}>")
@@ -132,7 +143,8 @@ def _result(arrays: _Arrays, stairs: Stairs, y_bits: int) -> str:
     )
 
 
-def _fixed_point(arrays: _Arrays, form: FixedPoint, bits: int, y: Element) -> list[str]:
+def _fixed_point(arrays: _Arrays, form: FixedPoint, y: Element) -> list[str]:
+    bits = signed_bits(np.append(form.at, form.ends))
     low, high = form.low, form.high
     if y.bipolar:
         raise GraphError(f"'{arrays.name}' makes bipolar codes by fixed point; two codes are told apart by one step")
@@ -148,7 +160,7 @@ def _fixed_point(arrays: _Arrays, form: FixedPoint, bits: int, y: Element) -> li
         tie = arrays.add("tie", form.tie, f"ap_int<{signed_bits(form.tie)}>")
         call = f"fixed_point_ties<{numbers}, {form.ties_to}>(sum, {multiplier}, {offset}, {tie})"
     lines = [
-        f"const ap_int<{bits}> sum(acc);",
+        _sum(bits, form.live),
         f"const ap_int<{code_bits}> code = subbyte_hls::{call};",
     ]
     if not form.exceptions:
@@ -160,17 +172,6 @@ def _fixed_point(arrays: _Arrays, form: FixedPoint, bits: int, y: Element) -> li
         *lines,
         f"return ap_uint<{y.bits}>(code + subbyte_hls::exceptions<{add_bits}>(sum, {at}, {add}));",
     ]
-
-
-def signed_bits(values: Codes) -> int:
-    """The fewest bits of a two's complement that holds all values."""
-    numbers = Element(int(values.min()), int(values.max()))
-    return numbers.bits + (not numbers.signed)
-
-
-def _sum_bits(sums: Element, *steps: Codes) -> int:
-    """Of the signed type that holds every sum and every step."""
-    return signed_bits(np.concatenate([*(values.reshape(-1) for values in steps), [sums.low, sums.high]]))
 
 
 def braces(values: Codes, indent: str) -> str:

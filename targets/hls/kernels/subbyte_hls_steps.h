@@ -2,8 +2,9 @@
 //
 // A functor of a layer is generated around its constants (NAME_steps...), each [lanes][words of channels], or [1][1]
 // where all channels share them, and calls what follows; `functor.template apply<LANE>(acc, fold)` gives the bits of the
-// code of channel fold * lanes + LANE. acc is any ap_int or ap_uint that holds every sum; the functor widens it to the
-// signed type of its steps. Lanes that fill up a last word have constants of 0, and their codes mean nothing.
+// code of channel fold * lanes + LANE. acc is any ap_int or ap_uint that holds every sum; the functor brings it to the
+// signed type of its steps, by saturation where that is narrower. Lanes that fill up a last word have constants of 0, and
+// their codes mean nothing.
 //
 //   compare      y = first +- number of steps <= acc           every step compared at once, one adder tree
 //   search       the same number, a bit in each of ceil(log2(steps + 1)) comparisons, one after the other
@@ -27,6 +28,15 @@ struct Unchanged {
         return ap_uint<Y_BITS>(acc);
     }
 };
+
+// A sum within LOW..HIGH, beyond which no code changes, in BITS bits: what follows gets narrower.
+template <int BITS, long long LOW, long long HIGH, typename Acc>
+ap_int<BITS> saturated(const Acc& acc) {
+#pragma HLS INLINE
+    if (acc < LOW) return ap_int<BITS>(LOW);
+    if (acc > HIGH) return ap_int<BITS>(HIGH);
+    return ap_int<BITS>(acc);
+}
 
 // How many of COUNT steps are <= acc, COUNT < 2^BITS.
 template <int BITS, int COUNT, typename Acc, typename Step>
