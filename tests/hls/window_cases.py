@@ -76,6 +76,7 @@ GEOMETRIES = (
     ((10, 4), (2, 2), (1, 1), (4, 1, 5, 1), (12, 5)),
     ((5, 5), (3, 3), (1, 1), (1, 2, 3, 0), (9, 8)),
     ((2, 2), (3, 3), (1, 1), (0, 0, 0, 0), (8, 7)),  # pixels that no window has
+    ((3, 3), (2, 1), (1, 1), (0, 0, 0, 0), (8, 6)),  # a last row that none has, to be read while windows are written
 )
 # Pads on every side, and a kernel beyond the frame; windows with nothing but pads.
 WORST = (
