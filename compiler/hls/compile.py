@@ -33,8 +33,7 @@ from subbyte.targets.hls.estimate import Estimate, estimate
 from subbyte.targets.hls.estimate.page import page
 from subbyte.targets.hls.expand import expand
 from subbyte.targets.hls.folding import FoldingResult, Measured, choose_folding
-from subbyte.targets.hls.folding.read import fields_of
-from subbyte.targets.hls.folding.read import folding_text
+from subbyte.targets.hls.folding.read import fields_of, folding_text
 from subbyte.targets.hls.layers import Fold, Network
 from subbyte.targets.hls.network import build_network
 from subbyte.targets.hls.parts import budget_of
