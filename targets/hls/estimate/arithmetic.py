@@ -170,8 +170,9 @@ def steps(form: StepForm, sums: Element, y: Element, lanes: int, words: int) -> 
     """A requantization of `lanes` sums a cycle, where a row is for each channel of `words` words of them.
 
     CompareSteps: n comparisons of S bits and a count of their ones; n * S bits of ROM a word. SearchSteps: a comparison
-    and a step of ROM for each bit of the count. FixedPoint: a product, a sum and a clamp; and a comparison for equality
-    for each exception. Codes that do not count up from one are looked up.
+    and a step of ROM for each bit of the count. FixedPoint: a product, a sum and a clamp; a comparison for equality for
+    each exception; two comparisons where sums saturate before, which makes the rest narrower. Codes that do not count
+    up from one are looked up.
     """
     depth = words if form.rows > 1 else 1
     match form:
@@ -221,8 +222,13 @@ def _search(count: int, irregular: bool, sum_bits: int, y_bits: int, lanes: int,
 
 def _fixed_point(form: FixedPoint, sum_bits: int, y_bits: int, lanes: int, depth: int) -> Logic:
     multiplier_bits, offset_bits, exceptions = _fixed_point_bits(form)
+    saturation = Resources()
+    if form.live is not None:  # two comparisons with constants and a choice among three
+        saturation = comparator(sum_bits, constant=True) * 2
+        sum_bits = bits_of(*form.live)
+        saturation += Resources(lut=whole(c.LUT_PER_SELECTED_BIT * sum_bits))
     wide = max(sum_bits + multiplier_bits, offset_bits) + 1
-    each = multiplier(sum_bits, multiplier_bits, constant=depth == 1)
+    each = multiplier(sum_bits, multiplier_bits, constant=depth == 1) + saturation
     if not each.dsp:  # a DSP slice has the adder behind its multiplier
         each += adder(wide)
     if form.ties_to is not None:
