@@ -105,6 +105,7 @@ def test_chosen_depths_keep_the_rate_and_none_can_be_less() -> None:
         chosen = depths_of(design)
         assert chosen.period == processes_of(design).period
         assert keeps(design, chosen.words, chosen.period)
+        assert chosen.first_latency == simulate(design, 1, chosen.words).first_latency
         for name, depth in chosen.fifos.items():
             if depth.smallest and depth.words > LEAST:
                 deep += 1
@@ -126,7 +127,9 @@ def test_chosen_depths_are_near_the_smallest_of_all() -> None:
     assert tried > 5
 
 
-@pytest.mark.parametrize("limits", [{"work": 0}, {"large_words": 0}])
+@pytest.mark.parametrize(
+    "limits", [{"work": 0}, {"work": 0, "order_work": 0}, {"work": 0, "order_work": 0, "large": 0}]
+)
 def test_depths_without_a_search_are_sufficient(limits: dict[str, int]) -> None:
     for design in random_designs(range(60)):
         chosen = depths_of(design, **limits)
@@ -142,6 +145,7 @@ def test_skip_fifo_holds_what_the_window_is_ahead() -> None:
     assert skip.reason == "'join' takes its words with those of 'ahead', which come later from 'fork'"
     assert all(depth.words == LEAST for name, depth in chosen.fifos.items() if name != "skip")
     assert simulate(design, 6, chosen.words).period == chosen.period == 49
+    assert simulate(design, 1, chosen.words).first_latency == chosen.first_latency
     # With less it is slower, with no more than the words that the window is ahead nothing moves.
     assert simulate(design, 6, {**chosen.words, "skip": skip.words - 1}).period > chosen.period
     assert simulate(design, 6, {**chosen.words, "skip": 9}).deadlock

@@ -7,14 +7,14 @@
    with that rate exists: by bisection, each question answered by relaxation. Fewer words elsewhere can only make a FIFO
    need more, so after one round no single depth can be less. Where designs are too large for all questions, the depths
    of step 1 stay; the limit counts work, not seconds, so that the same depths come out on every machine.
-3. One frame is run. The rules of time let a process start an iteration while the place of its word is still taken, as
-   long as it is free `latency` cycles later; on a residual path that may hang upon the iteration itself. Neither the
-   simulation nor the cycle mode start an iteration then, nor must the hardware: FIFOs of such a circle get more places.
+3. One frame is put in order. The rules of time let a process start an iteration while the place of its word is still
+   taken, as long as it is free `latency` cycles later; on a residual path that may hang upon the iteration itself. Then
+   neither the simulation nor the cycle mode starts it, nor need the hardware: FIFOs of such a circle get more places.
 
 So two proofs hold for the chosen depths. The rate: a schedule with it exists. Freedom from deadlock, residual paths
-included: a frame was run to its end in some order of iterations, or has an order by the schedule; the FIFOs are empty
-then, as before it, so every further frame can be run in the same order; and whether processes that wait for words and
-room come to their end does not depend on the order in which they are run (Kahn).
+included: there is an order in which all iterations of a frame find their words and their room; the FIFOs are empty
+after it as before it, so every further frame can be run in the same order; and whether processes that wait for words
+and room come to their end does not depend on the order in which they are run (Kahn).
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from subbyte.targets.hls.actors import Design
-from subbyte.targets.hls.schedule.periodic import UNKNOWN, Periodic, Starts, Work
+from subbyte.targets.hls.schedule.periodic import UNKNOWN, Periodic, Starts, Work, first_frame, frame_can_be_run
 from subbyte.targets.hls.schedule.processes import Processes, processes_of
 from subbyte.targets.hls.schedule.simulate import run
 
 LEAST = 2
 """A word's place is free again two cycles after it is written: one place would let only every other cycle write."""
 
-WORK = 600_000_000
-"""Array elements that may be worked on in step 2: some seconds."""
+WORK = 300_000_000
+"""Array elements that the search for smaller depths, and that for an order, may work on: some seconds each."""
 
-LARGE = 3_000_000
-"""Words a frame above which there is step 1 alone: the run of step 3 would take more than some seconds."""
+LARGE = 1_000_000
+"""Words a frame above which no frame is simulated word by word to find a circle."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,15 @@ class Depth:
 
 @dataclass(frozen=True)
 class Depths:
-    """Depths by stream, and the cycles between frames that they keep."""
+    """Depths by stream, and the cycles between frames that they keep.
+
+    first_latency: cycles from the first word that the bus writes to the last that it reads, both counted, of the first
+    frame; None where the design is too large to work them out.
+    """
 
     period: int
     fifos: Mapping[str, Depth]
+    first_latency: int | None
 
     @property
     def words(self) -> dict[str, int]:
@@ -77,27 +82,24 @@ def choose_depths(design: Design) -> Design:
     return replace(design, depths=depths_of(design).words)
 
 
-def depths_of(design: Design, work: int = WORK, large_words: int = LARGE) -> Depths:
+def depths_of(design: Design, work: int = WORK, order_work: int = WORK, large: int = LARGE) -> Depths:
     """The smallest depths that keep the rate of the slowest process, with their reasons; see the module.
 
-    work: array elements that step 2 may work on. large_words: words a frame above which there is step 1 alone.
+    work, order_work: array elements that steps 2 and 3 may work on. large: words a frame above which, where step 3
+    finds no order, FIFOs get the places that the schedule of step 1, which is one, wants before its iterations start.
     """
     network = processes_of(design, {})
     periodic = Periodic(network)
-    large = sum(fifo.words for fifo in network.fifos) > large_words
     best: tuple[list[int], list[bool]] | None = None
     schedules = _schedules(periodic)
     for schedule in schedules:
-        # A place that is free before its iteration starts lets the schedule itself be the order of iterations.
         depths = [
-            max(LEAST, periodic.fill(number, schedule[fifo.writer], schedule[fifo.reader], ahead=large))
+            max(LEAST, periodic.fill(number, schedule[fifo.writer], schedule[fifo.reader]))
             for number, fifo in enumerate(network.fifos)
         ]
-        smallest = [depth == LEAST for depth in depths]
-        if not large:
-            smallest = _shrink(periodic, depths, Work(work // len(schedules)))
-            if _widen(network, depths):
-                smallest = [depth == LEAST for depth in depths]
+        smallest = _shrink(periodic, depths, Work(work // len(schedules)))
+        if _widen(periodic, depths, schedule, Work(order_work), large):
+            smallest = [depth == LEAST for depth in depths]
         if best is None or _bits(network, depths) < _bits(network, best[0]):
             best = depths, smallest
     assert best is not None
@@ -107,7 +109,25 @@ def depths_of(design: Design, work: int = WORK, large_words: int = LARGE) -> Dep
             fifo.name: Depth(depth, fifo.word_bits, smallest, _reason(network, number, depth))
             for number, (fifo, depth, smallest) in enumerate(zip(network.fifos, *best, strict=True))
         },
+        _first_latency(network.with_depths(best[0]), Work(order_work)),
     )
+
+
+def _first_latency(network: Processes, work: Work) -> int | None:
+    starts = first_frame(network, work)
+    if starts is None:
+        return None
+    ends = [
+        int(starts[fifo.reader][-1] + fifo.reads[-1])
+        for fifo in network.fifos
+        if not network.processes[fifo.reader].outputs
+    ]
+    begins = [
+        int(starts[fifo.writer][0] + fifo.writes[0])
+        for fifo in network.fifos
+        if not network.processes[fifo.writer].inputs
+    ]
+    return max(ends) - min(begins) + 1
 
 
 def _bits(network: Processes, depths: Sequence[int]) -> int:
@@ -254,14 +274,23 @@ def _extremes(periodic: Periodic) -> tuple[list[Starts], list[Starts]]:
 # Step 3: an order of iterations ---------------------------------------------------------------------------------------
 
 
-def _widen(network: Processes, depths: list[int]) -> bool:
-    """Make `depths` larger in place until a frame runs to its end; whether any was too small."""
+def _widen(periodic: Periodic, depths: list[int], schedule: list[Starts], work: Work, large: int) -> bool:
+    """Make `depths` larger in place until a frame can be run to its end; whether any was too small for that."""
+    network = periodic.network
+    fifos = network.fifos
+    if frame_can_be_run(network.with_depths(depths), work):
+        return False
+    if sum(fifo.words for fifo in fifos) > large:
+        for number, fifo in enumerate(fifos):
+            ahead = periodic.fill(number, schedule[fifo.writer], schedule[fifo.reader], ahead=True)
+            depths[number] = max(depths[number], ahead)
+        return True
     widened = False
     while circle := run(network.with_depths(depths), frames=1).deadlock:
         stuck = {blocked.stream for blocked in circle if blocked.for_room}
         narrowest = min(
-            (number for number, fifo in enumerate(network.fifos) if fifo.name in stuck),
-            key=lambda number: network.fifos[number].word_bits,
+            (number for number, fifo in enumerate(fifos) if fifo.name in stuck),
+            key=lambda number: fifos[number].word_bits,
         )
         depths[narrowest] += 1
         widened = True

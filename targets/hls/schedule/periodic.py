@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,9 +78,9 @@ class Work:
 class Periodic:
     """The rules of a network with a period; depths, words by FIFO, may be None: without end."""
 
-    def __init__(self, network: Processes) -> None:
+    def __init__(self, network: Processes, period: int | None = None) -> None:
         self.network = network
-        self.period = network.period
+        self.period = network.period if period is None else period
         moves: list[list[NDArray[np.int64]]] = [[] for _ in network.processes]
         for fifo in network.fifos:
             moves[fifo.writer].append(fifo.writes)
@@ -227,3 +227,28 @@ class Periodic:
         for number in node.inputs:
             if not rising or depths[number] is not None:
                 yield fifos[number].writer
+
+
+def first_frame(network: Processes, work: Work) -> list[Starts] | None:
+    """When the iterations of the first frame start, each as early as it can, for the depths of the FIFOs.
+
+    It is a schedule whose period is so long that frames do not meet. None where the work does not suffice; so it ends
+    too where the frame cannot be run.
+    """
+    longest = sum(process.iterations for process in network.processes)
+    longest += sum(fifo.words * (network.processes[fifo.writer].latency + 2) for fifo in network.fifos)
+    alone = Periodic(network, 2 * longest)
+    starts = [np.zeros(size, np.int64) for size in alone.sizes]
+    limits = [np.full(size, longest, np.int64) for size in alone.sizes]
+    depths = [fifo.depth for fifo in network.fifos]
+    return starts if alone.relax(starts, limits, depths, range(len(starts)), work, rising=True) else None
+
+
+def frame_can_be_run(network: Processes, work: Work) -> bool:
+    """Whether it was found, within the work, that a frame is run to its end with the depths of the FIFOs.
+
+    Without latencies every rule says that one iteration is after another, by a cycle or more: times that satisfy all of
+    them are an order in which each finds its words and its room.
+    """
+    without = (replace(process, latency=0) for process in network.processes)
+    return first_frame(replace(network, processes=tuple(without)), work) is not None
