@@ -272,6 +272,11 @@ def test_packed_words_are_those_of_the_reference(
     assert word_bytes(frame, kind, first) == wanted
 
 
+def test_frames_that_nobody_wants_are_not_computed(design: Design) -> None:
+    names = [stream.name for stream in frames_of(design, golden_of(design), 0, frozenset({"copy_b"}))]
+    assert names == ["image", "mapped", "linux", "copy_b"]
+
+
 def test_large_streams_inside_keep_fewer_samples(design: Design, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("subbyte.targets.hls.project.golden.STREAM_BYTES", 40)
     sizes = {name: len(words) for name, words in golden_words(design, golden_of(design)).items()}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from subbyte.compiler.errors import GraphError
-from subbyte.targets.hls.actors import Design, Fork, SlidingWindow, WindowOrder
+from subbyte.targets.hls.actors import Actor, Design, Fork, SlidingWindow, WindowOrder
 from subbyte.targets.hls.reference import reference
 from subbyte.targets.hls.streams import Codes, Stream, StreamType
 
@@ -64,8 +64,9 @@ def golden_words(design: Design, golden: Golden) -> dict[str, bytes]:
     kept = kept_samples(design, golden.samples)
     words: dict[str, list[bytes]] = {stream.name: [] for stream in design.streams}
     for sample in range(golden.samples):
-        for stream, frame in frames_of(design, golden, sample).items():
-            if sample < kept[stream.name]:
+        wanted = frozenset(name for name, count in kept.items() if sample < count)
+        for stream, frame in frames_of(design, golden, sample, wanted).items():
+            if stream.name in wanted:
                 words[stream.name].append(word_bytes(frame, stream.type, stream.name in ordered_by_channels))
     return {name: b"".join(parts) for name, parts in words.items()}
 
@@ -84,22 +85,38 @@ def frame_bytes(of_type: StreamType) -> int:
     return of_type.words * -(-of_type.word_bits // 8)
 
 
-def frames_of(design: Design, golden: Golden, sample: int) -> dict[Stream, Codes]:
-    """The frame of every stream for one sample, in the order of `design.streams`."""
+def frames_of(design: Design, golden: Golden, sample: int, wanted: frozenset[str] | None = None) -> dict[Stream, Codes]:
+    """The frames of streams for one sample, in the order of `design.streams`: at least of those called `wanted`."""
+    wanted = frozenset(stream.name for stream in design.streams) if wanted is None else wanted
+    computed = _actors_to_compute(design, golden, wanted)
     frames: dict[Stream, Codes] = {}
-    for stream in design.inputs:
+
+    def keep(stream: Stream) -> None:
         frame = golden.frame(stream, sample)
-        if frame is None:
+        if frame is not None:
+            frames[stream] = frame
+
+    for stream in design.inputs:
+        keep(stream)
+        if stream not in frames:
             raise GraphError(f"stream '{stream.name}' comes from the bus and has no golden frames")
-        frames[stream] = frame
     for actor in design.actors:
-        known = [golden.frame(stream, sample) for stream in actor.outputs]
-        computed: tuple[Codes, ...] = ()
-        if any(frame is None for frame in known):
-            computed = reference(actor, *(frames[stream] for stream in actor.inputs))
-        for number, (stream, frame) in enumerate(zip(actor.outputs, known, strict=True)):
-            frames[stream] = computed[number] if frame is None else frame
-    return frames
+        for stream in actor.outputs:
+            keep(stream)
+        if actor in computed:
+            for stream, frame in zip(actor.outputs, reference(actor, *(frames[x] for x in actor.inputs)), strict=True):
+                frames.setdefault(stream, frame)
+    return {stream: frames[stream] for stream in design.streams if stream in frames}
+
+
+def _actors_to_compute(design: Design, golden: Golden, wanted: frozenset[str]) -> set[Actor]:
+    """The actors whose references are needed for the frames of the wanted streams."""
+    needed, found = set(wanted), set()
+    for actor in reversed(design.actors):
+        if any(stream.name in needed and stream.name not in golden.frames for stream in actor.outputs):
+            found.add(actor)
+            needed |= {stream.name for stream in actor.inputs}
+    return found
 
 
 def channels_first(design: Design) -> frozenset[str]:
