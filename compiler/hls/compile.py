@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -30,10 +29,10 @@ from subbyte.targets.hls.actors import Design
 from subbyte.targets.hls.bus import attach, bus_of
 from subbyte.targets.hls.drivers import driver_files
 from subbyte.targets.hls.estimate import Estimate, estimate
-from subbyte.targets.hls.estimate.page import page
+from subbyte.targets.hls.estimate.report import report_files
 from subbyte.targets.hls.expand import expand
 from subbyte.targets.hls.folding import FoldingResult, Measured, choose_folding
-from subbyte.targets.hls.folding.read import fields_of, folding_text
+from subbyte.targets.hls.folding.read import fields_of
 from subbyte.targets.hls.layers import Fold, Network
 from subbyte.targets.hls.network import build_network
 from subbyte.targets.hls.parts import budget_of
@@ -119,7 +118,7 @@ def project_of(made: HlsDesign, samples: Sequence[Arrays] | None = None) -> Bund
     bus = bus_of(made.design, made.hls.interface, made.hls.bus_bits)
     files = {
         **host_files(made.parts, made.name, made.options),
-        **_report(made),
+        **{name: text.encode() for name, text in report_files(made.estimate, made.folding, made.network).items()},
         **tcl_files(made.design, made.hls.device, made.hls.goal.clock_mhz, made.hls.interface),
         **driver_files(made.design, bus, _tensors(made)),
         f"tb/run_{made.name}.cpp": runner(made.design, bus).encode(),
@@ -130,19 +129,6 @@ def project_of(made: HlsDesign, samples: Sequence[Arrays] | None = None) -> Bund
         files |= rtl_files(made.design)
     options = ProjectOptions(VERSION, made.digest, made.parts.whole.name, _tensors(made), files)
     return Bundle(made.name, make_project(made.design, options, golden, bus), _manifest(made, len(samples)))
-
-
-def _report(made: HlsDesign) -> dict[str, bytes]:
-    """What is estimated, for programs and for people, and the folding, in the form that `--folding` takes."""
-    return {
-        "report/estimate.json": _json(made.estimate.as_dict()),
-        "report/estimate.md": page(made.estimate, made.folding.reasons).encode(),
-        "report/folding.json": folding_text(made.folding.folding).encode(),
-    }
-
-
-def _json(content: Mapping[str, Any]) -> bytes:
-    return (json.dumps(content, indent=1) + "\n").encode()
 
 
 def _tensors(made: HlsDesign) -> tuple[Tensor, ...]:
