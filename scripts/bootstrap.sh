@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the virtual environment $1 with the first Python 3.10+ that can, and sees to a C and C++ compiler, to QEMU's user
-# mode, without which tests of other processors are skipped, and to Verilator and Yosys, without which those of
-# SystemVerilog are.
+# mode, without which tests of other processors are skipped, and to Verilator, Yosys and Tcl, without which those of
+# SystemVerilog and of scripts for HLS tools are.
 # What is missing is installed by apt-get where there is one and root or password-free sudo; otherwise it is named.
 set -euo pipefail
 
@@ -46,7 +46,7 @@ has_emulators() {
         command -v "$name" >/dev/null || command -v "$name-static" >/dev/null || return 1
     done
 }
-has_hardware_tools() { command -v verilator >/dev/null && command -v yosys >/dev/null; }
+has_hardware_tools() { command -v verilator >/dev/null && command -v yosys >/dev/null && command -v tclsh >/dev/null; }
 has_module() { "$python" -c "import $1" 2>/dev/null; }
 has_headers() { "$python" -c 'import os, sysconfig; open(os.path.join(sysconfig.get_path("include"), "Python.h"))' 2>/dev/null; }
 
@@ -75,9 +75,9 @@ if ! has_emulators && ! { may_install && apt_install qemu-user; }; then
         "tests that run what is built for other processors will be skipped." >&2
 fi
 
-if ! has_hardware_tools && ! { may_install && apt_install verilator yosys; }; then
-    echo "warning: Verilator and Yosys (Debian's packages verilator, yosys) are not here and could not be installed;" \
-        "tests of the target hls that run and map SystemVerilog will be skipped." >&2
+if ! has_hardware_tools && ! { may_install && apt_install verilator yosys tcl; }; then
+    echo "warning: Verilator, Yosys or Tcl (Debian's packages verilator, yosys, tcl) is not here and could not be" \
+        "installed; tests of the target hls that run and map SystemVerilog, or run scripts, will be skipped." >&2
 fi
 
 "$python" -m venv --clear "$venv"

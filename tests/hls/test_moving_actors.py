@@ -144,7 +144,7 @@ def test_compiled_actors_equal_reference_and_trace(tmp_path: Path) -> None:
 
 
 def test_under_sanitizers(tmp_path: Path) -> None:
-    cases = all_cases()[::5]
+    cases = all_cases()[::8]
     check(cases, build(cases, tmp_path, flags=SANITIZERS))
 
 
