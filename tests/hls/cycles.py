@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from subbyte.targets.hls.actors import Design
 from subbyte.targets.hls.schedule.processes import Processes, processes_of
@@ -53,7 +54,8 @@ def run_cycles(
     command = [str(program), str(described), str(frames), str(depths), str(report), str(moves)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert report.is_file(), done.stdout + done.stderr
-    return Run(done.returncode, done.stdout, _simulation(report), tuple(moves.read_text().splitlines()))
+    found = simulation_of(json.loads(report.read_text()))
+    return Run(done.returncode, done.stdout, found, tuple(moves.read_text().splitlines()))
 
 
 def _described(network: Processes) -> str:
@@ -69,9 +71,8 @@ def _described(network: Processes) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _simulation(path: Path) -> Simulation:
-    """The JSON report in the words of Python's simulation."""
-    report = json.loads(path.read_text())
+def simulation_of(report: Mapping[str, Any]) -> Simulation:
+    """The JSON report of the cycle mode in the words of Python's simulation."""
     return Simulation(
         tuple(frame["begin"] for frame in report["frames"]),
         tuple(frame["finish"] for frame in report["frames"]),

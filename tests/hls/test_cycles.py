@@ -9,11 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from subbyte.compiler.hls.compile import design_of, project_of
+from subbyte.compiler.hls.csim import count_cycles
+from subbyte.compiler.hls.options import HlsOptions
+from subbyte.compiler.pipeline import Options
 from subbyte.targets.hls.actors import Design
 from subbyte.targets.hls.schedule.simulate import simulate
 from subbyte.targets.hls.trace import trace
-from tests.conftest import MakeOnce
-from tests.hls.cycles import CYCLES, SANITIZED, build_cycles_program, compile_cpp, run_cycles
+from tests.conftest import MODELS, MakeOnce
+from tests.hls.cycles import CYCLES, SANITIZED, build_cycles_program, compile_cpp, run_cycles, simulation_of
 from tests.hls.loops import chain, fork_and_join, random_design
 
 MISUSE = Path(__file__).with_name("stream_misuse.cpp")
@@ -158,3 +162,17 @@ def test_files_of_depths(misuse_in_cycles: Path, tmp_path: Path, content: str, s
 
 def test_a_missing_file_of_depths_is_told_by_its_reader(misuse_in_cycles: Path, tmp_path: Path) -> None:
     assert said(misuse_in_cycles, "depths", str(tmp_path / "none")) == (3, "")
+
+
+# Kernels --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_residual_network_takes_the_cycles_that_its_traces_say(tmp_path: Path) -> None:
+    """Windows, matrices, forks, joins, words made wider and narrower, the bus: the project's C++ beside `simulate`."""
+    made = design_of(MODELS / "digits_resnet_w2a2.qonnx.onnx", Options(), HlsOptions())
+    for name, content in project_of(made).files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    result, report = count_cycles(tmp_path)
+    assert result.passed
+    assert simulation_of(report) == simulate(made.design, len(report["frames"]))
