@@ -33,7 +33,7 @@ def is_identifier(name: str) -> bool:
 def comment(text: str) -> str:
     """`text` inside a comment: one line of printable ASCII that neither ends, nests nor continues it."""
     plain = "".join(c if " " <= c <= "~" else "?" for c in text)
-    return plain.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").rstrip("\\ ")
+    return plain.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").replace("??", "? ?").rstrip("\\ ")
 
 
 def string(text: str) -> str:

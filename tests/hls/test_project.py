@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from subbyte.compiler.errors import GraphError, ToolchainError
-from subbyte.compiler.hls.csim import count_cycles, find_ap_types, simulate
+from subbyte.compiler.hls.csim import Mismatch, SimulationResult, count_cycles, find_ap_types, simulate
 from subbyte.compiler.numerics.step_forms import Unchanged
 from subbyte.targets.hls.actors import Convert, Design, Fork, MapCodes, MatrixVector, Product
 from subbyte.targets.hls.project import make_project
@@ -155,7 +156,7 @@ def test_golden_json_names_every_file_with_its_hash(design: Design) -> None:
 
 
 def test_c_simulation_finds_every_stream_equal(design: Design, folder: Path) -> None:
-    """Under the sanitizers; all warnings of -Wall are told by make, which says nothing here."""
+    """Under the sanitizers."""
     result = simulate(folder, sanitize=True)
     assert result.passed
     assert result.words == {stream.name: SAMPLES * stream.type.words for stream in design.streams}
@@ -179,31 +180,50 @@ def test_the_cycle_mode_reports_every_process_and_stream(design: Design, folder:
     assert all(1 <= high_water[name] <= depth for name, depth in design.depths.items())
 
 
-@pytest.mark.parametrize("stream_name", ["wide", "result"])
-def test_the_first_difference_is_told_by_layer_stream_sample_index_got_and_want(
-    design: Design, folder: Path, stream_name: str
-) -> None:
-    stream = next(stream for stream in design.streams if stream.name == stream_name)
-    sample, pixel, channel = 1, 4, stream.type.channels - 1
-    code = int(frames_of(design, golden_of(design), sample)[stream][pixel, 0, channel])
-    word, lane = (channel // stream.type.lanes, channel % stream.type.lanes)
-    word += sample * stream.type.words + pixel * stream.type.words_per_pixel
-    bit = lane * stream.type.element.bits
-    path = folder / "tb" / "golden" / f"{stream_name}.bin"
+def simulate_against(folder: Path, stream: Stream, word: int, bit: int) -> SimulationResult:
+    """The simulation where one bit of a golden word is wrong."""
+    path = folder / "tb" / "golden" / f"{stream.name}.bin"
     right = path.read_bytes()
     wrong = bytearray(right)
     wrong[word * -(-stream.type.word_bits // 8) + bit // 8] ^= 1 << (bit % 8)
     path.write_bytes(wrong)
     try:
-        result = simulate(folder, sanitize=True)
+        return simulate(folder, sanitize=True)
     finally:
         path.write_bytes(right)
+
+
+@pytest.mark.parametrize(("name", "layer"), [("wide", "widen"), ("result", "fc (/fc/Gemm)")])
+def test_the_first_difference_is_told_by_layer_stream_sample_index_got_and_want(
+    design: Design, folder: Path, name: str, layer: str
+) -> None:
+    stream = next(stream for stream in design.streams if stream.name == name)
+    kind, sample, pixel = stream.type, 1, 4
+    channel = kind.channels - 1
+    code = int(frames_of(design, golden_of(design), sample)[stream][pixel, 0, channel])
+    word = sample * kind.words + pixel * kind.words_per_pixel + channel // kind.lanes
+    result = simulate_against(folder, stream, word, channel % kind.lanes * kind.element.bits)
     assert not result.passed
     assert result.mismatch is not None
-    layer = {"wide": "widen", "result": "fc (/fc/Gemm)"}[stream_name]
-    found = (result.mismatch.layer, result.mismatch.stream, result.mismatch.sample, result.mismatch.index)
-    assert found == (layer, stream_name, sample, pixel * stream.type.channels + channel)
-    assert (result.mismatch.got, result.mismatch.want) == (code, code ^ 1)
+    found = replace(result.mismatch, text="")
+    assert found == Mismatch(layer, name, sample, pixel * kind.channels + channel, code, code ^ 1, "")
+
+
+def test_lanes_that_hold_no_code_are_compared_too(design: Design, folder: Path) -> None:
+    stream = next(stream for stream in design.streams if stream.name == "wide")
+    mismatch = simulate_against(folder, stream, 1, stream.type.element.bits).mismatch
+    assert mismatch is not None
+    assert replace(mismatch, text="") == Mismatch("widen", "wide", 0, None, 0, 1, "")
+    assert "a lane that holds no code" in mismatch.text
+
+
+def test_a_stream_with_too_few_words_is_told(design: Design, tmp_path: Path) -> None:
+    broken = write(project(design), tmp_path)
+    source = broken / "src" / "little_top.cpp"
+    source.write_text(source.read_text().replace("fork<18, 6>", "fork<17, 6>"))
+    mismatch = simulate(broken).mismatch
+    assert mismatch is not None
+    assert replace(mismatch, text="") == Mismatch("copy_b", "linux", 0, None, 17, 18, "")
 
 
 def test_what_the_compiler_says_is_told(design: Design, folder: Path, tmp_path: Path) -> None:
@@ -286,10 +306,13 @@ def test_large_streams_inside_keep_fewer_samples(design: Design, monkeypatch: py
     assert sizes == {s.name: kept[s.name] * s.type.words * -(-s.type.word_bits // 8) for s in design.streams}
 
 
-def test_cmake_builds_the_simulation_too(folder: Path, tmp_path: Path, optional_capability: Lacking) -> None:
+def test_cmake_builds_the_simulation_too_and_without_a_warning(
+    folder: Path, tmp_path: Path, optional_capability: Lacking
+) -> None:
     if shutil.which("cmake") is None:
         optional_capability("cross gcc", "there is no cmake")
-    subprocess.run(["cmake", "-S", str(folder), "-B", str(tmp_path)], check=True, capture_output=True)
+    strict = {**os.environ, "CXXFLAGS": "-Wall -Wextra -Werror"}
+    subprocess.run(["cmake", "-S", str(folder), "-B", str(tmp_path)], check=True, capture_output=True, env=strict)
     done = subprocess.run(
         ["cmake", "--build", str(tmp_path), "--target", "csim"], check=True, capture_output=True, text=True
     )
