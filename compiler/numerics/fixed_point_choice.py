@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from operator import itemgetter
 
 import numpy as np
@@ -27,8 +26,13 @@ from subbyte.compiler.numerics.step_targets import Targets, targets_of
 PLAIN = (Rounding(), Rounding(0), Rounding(1))
 WITHIN = tuple(Rounding(ties_to, within) for within in (0, 1, 2, 4) for ties_to in (0, 1))
 """For multipliers of which no fraction of powers of two is exact, but many sums of which are ties: 1 / 50."""
+SLICE = 4
+"""Exceptions that cost about as much as a DSP slice."""
 MOST_WORK = 1 << 23
 """Codes of all rows together up to which lines are looked for."""
+
+
+_FAR = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class FixedPointLimits:
     """exceptions: the most of a row; a dozen comparators cost less than the ROM of a search in a table of 255 steps.
 
     shared_exceptions: the most where all channels share one row, which makes them comparisons with constants.
-    multiplier_bits: signed widths, those of DSP slices; without exceptions the first that serves wins.
+    multiplier_bits: signed widths, those of DSP slices, from narrow to wide.
     """
 
     exceptions: int = 12
@@ -60,9 +64,9 @@ class _Lines:
 def fixed_point(
     staircase: Staircase, limits: FixedPointLimits | None = None, attained: Codes | None = None
 ) -> FixedPoint | None:
-    """`staircase` as a line for each row, rounded, with the fewest exceptions found; None where that is too many.
+    """`staircase` as a line for each row, rounded, with few exceptions; None where more are needed than allowed.
 
-    With no exceptions the narrowest multipliers are taken; whether such lines exist is settled exactly.
+    Whether there are lines without exceptions is settled exactly; with exceptions, the fewest that are found.
 
     attained: as in `targets_of`; the form is then proved for no integer, and its caller compares those that matter.
     Raises: NumericsError: the form differs from the staircase, which the proof would show.
@@ -80,14 +84,35 @@ def fixed_point(
 
 
 def _candidates(targets: Targets, limits: FixedPointLimits) -> Iterator[_Lines]:
-    """Lines without exceptions, the narrowest multipliers first; then those with the fewest exceptions found.
-
-    WITHIN takes one more adder, and is tried where PLAIN finds nothing.
-    """
+    """The cheapest lines first; WITHIN takes one more adder, and is tried where PLAIN finds nothing."""
     for roundings in (PLAIN, WITHIN):
-        searches = [_Search(targets, rounding) for rounding in roundings]
-        yield from _without_exceptions(searches, limits)
-        yield from _with_fewest(searches, limits)
+        yield from _ranked([_Search(targets, rounding) for rounding in roundings], limits)
+
+
+def _ranked(searches: Sequence[_Search], limits: FixedPointLimits) -> Iterator[_Lines]:
+    """By exceptions and DSP slices; exact lines with the narrowest multipliers that have them."""
+    targets = searches[0].targets
+    factor = 1 + _bits(*(_live(targets, np.zeros(0, np.int64), -_FAR, _FAR) or (-_FAR, _FAR)))
+    prices = [(SLICE * slices(bits, factor), bits) for bits in limits.multiplier_bits]
+    found: list[tuple[int, _Lines]] = []
+    for price, bits in prices:
+        exact = next((lines for lines in (search.narrowest(bits) for search in searches) if lines is not None), None)
+        if exact is not None:
+            found.append((price, exact))
+            break
+    enough = found[0][0] if found else _FAR
+    for price, bits in prices:
+        most = min(limits.most_exceptions(len(targets.first)), enough - price - 1)
+        for search in searches if most > 0 else ():
+            nearest = search.nearest(bits, most)
+            if nearest is not None:
+                found.append((nearest[0] + price, nearest[1]))
+    yield from (lines for _, lines in sorted(found, key=itemgetter(0)))
+
+
+def slices(a_bits: int, b_bits: int) -> int:
+    """DSP slices of 25 x 18 bits that a product takes."""
+    return min(-(-a // 25) * -(-b // 18) for a, b in ((a_bits, b_bits), (b_bits, a_bits)))
 
 
 class _Search:
@@ -114,8 +139,21 @@ class _Search:
             return None
         return self._lines(m, c, shift)
 
-    def nearest(self, shift: int, most: int) -> tuple[int, _Lines] | None:
+    def narrowest(self, bits: int) -> _Lines | None:
+        """Lines without exceptions by multipliers of at most `bits` bits, as narrow as they can be."""
+        least, most = self.least_shift, self.most_shift(bits)
+        if most < least or self.exact(most) is None:
+            return None
+        while least < most:  # lines of one shift are lines of every larger one, both numbers doubled
+            middle = (least + most) // 2
+            least, most = (middle + 1, most) if self.exact(middle) is None else (least, middle)
+        return self.exact(most)
+
+    def nearest(self, bits: int, most: int) -> tuple[int, _Lines] | None:
         """The exceptions of the row with the most, and the lines; None where that is more than `most`."""
+        shift = self.most_shift(bits)
+        if shift < self.least_shift:
+            return None
         m, c, slack = exact_lines(self.slopes, self.bounds, shift, self.rounding)
         poor = np.flatnonzero((slack < 0) & self.stepping)
         bounds = self.bounds.rows(poor)
@@ -129,40 +167,6 @@ class _Search:
     def _lines(self, m: Codes, c: Codes, shift: int) -> _Lines:
         level = self.rounding.first(self.targets.first, shift, np.zeros((), np.int64))
         return _Lines(np.where(self.stepping, m, 0), np.where(self.stepping, c, level), shift, self.rounding)
-
-
-def _without_exceptions(searches: Sequence[_Search], limits: FixedPointLimits) -> Iterator[_Lines]:
-    for bits in limits.multiplier_bits:
-        for search in searches:
-            most, exact = search.most_shift(bits), partial(_is_exact, search)
-            if most >= search.least_shift and exact(most):
-                lines = search.exact(_least(search.least_shift, most, exact))
-                if lines is not None:
-                    yield lines
-
-
-def _is_exact(search: _Search, shift: int) -> bool:
-    return search.exact(shift) is not None
-
-
-def _with_fewest(searches: Sequence[_Search], limits: FixedPointLimits) -> Iterator[_Lines]:
-    """The fewest exceptions first; of equal numbers the narrowest multipliers."""
-    most = limits.most_exceptions(len(searches[0].targets.first))
-    found = [
-        search.nearest(search.most_shift(bits), most)
-        for bits in limits.multiplier_bits
-        for search in searches
-        if search.most_shift(bits) >= search.least_shift and most
-    ]
-    yield from (lines for _, lines in sorted((one for one in found if one is not None), key=itemgetter(0)))
-
-
-def _least(low: int, high: int, holds: Callable[[int], bool]) -> int:
-    """The smallest number for which `holds`, which does for high and for all that follow one for which it does."""
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
-    return high
 
 
 def _with_exceptions(targets: Targets, lines: _Lines, staircase: Staircase, most: int) -> FixedPoint | None:

@@ -12,7 +12,9 @@ import pytest
 
 from subbyte.compiler.errors import GraphError
 from subbyte.compiler.numerics.arrays import Codes
+from subbyte.compiler.numerics.requantize import Requantization
 from subbyte.compiler.numerics.staircase import Staircase
+from subbyte.compiler.numerics.step_choice import choose_step_form
 from subbyte.compiler.numerics.step_forms import (
     CompareSteps,
     FixedPoint,
@@ -21,6 +23,7 @@ from subbyte.compiler.numerics.step_forms import (
     Unchanged,
     apply_steps,
 )
+from subbyte.compiler.numerics.thresholds import staircase
 from subbyte.targets.hls.codes.steps import steps_text
 from subbyte.targets.hls.streams import Element
 from tests.hls.numbers_program import build, given, numbers
@@ -131,6 +134,14 @@ def all_cases() -> list[Case]:
     ends = Staircase([[5, 6, 7], [4, 99, 99]], [[0, 1, 2, 3], [3, 2, 9, 9]], [-99, -99], [99, 50])
     cases.append(staircase_case("live_ends", True, ends, u4, 2, 2))
     cases.append(fixed_point_case("fixed_exceptions", many, Element(-130, 129), 2))
+    r = Requantization(np.float32(random.uniform(2**-11, 2**-10, 6) * np.tile([1, -1], 3)), None, 3, -128, 127)
+    real = staircase(r, np.full(6, -(1 << 20)), np.full(6, 1 << 19), 255)
+    assert real is not None
+    chosen = choose_step_form(real)
+    assert isinstance(chosen, FixedPoint)
+    assert chosen.live is not None
+    near = around(np.concatenate([real.steps, chosen.at], axis=1), real.low, real.high)
+    cases.append(Case("chosen", chosen, Element(-(1 << 20), 1 << 19), s8, 4, near))
     for ties_to, tie in ((0, None), (1, [3, 8])):
         ties = FixedPoint([1, -3], [16, 64], 4, 0, 255, [[8], [0]], [[1], [0]], -300, 300, ties_to, tie)
         cases.append(fixed_point_case(f"ties_{ties_to}", ties, Element(0, 256), 2))

@@ -9,7 +9,15 @@ import numpy as np
 from subbyte.compiler.errors import GraphError
 from subbyte.compiler.numerics.arrays import Codes
 from subbyte.compiler.numerics.step_forms import CompareSteps, FixedPoint, SearchSteps, StepForm, Unchanged
-from subbyte.targets.hls.codes.step_tables import Stairs, levels, saturated, search_bits, signed_bits, stairs_of
+from subbyte.targets.hls.codes.step_tables import (
+    Stairs,
+    compared,
+    levels,
+    saturated,
+    search_bits,
+    signed_bits,
+    stairs_of,
+)
 from subbyte.targets.hls.streams import Element
 from subbyte.targets.hls.texts import wrapped
 
@@ -93,11 +101,8 @@ class _Arrays:
 
 
 def _compare(arrays: _Arrays, stairs: Stairs, y_bits: int) -> list[str]:
-    """Saturation costs about as much as three comparisons; it is done where what is saved is more."""
-    narrow = saturated(stairs)
+    stairs = compared(stairs)
     count = stairs.steps.shape[1]
-    if count * (stairs.bits - narrow.bits) > 3 * stairs.bits:
-        stairs = narrow
     steps = arrays.add("steps", stairs.steps, f"ap_int<{stairs.bits}>", partition=True)
     number = count.bit_length()
     return [
