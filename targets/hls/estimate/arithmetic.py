@@ -23,6 +23,14 @@ from subbyte.compiler.numerics.pair_forms import PairForm, PairSteps, PairTable
 from subbyte.compiler.numerics.staircase import Staircase
 from subbyte.compiler.numerics.step_forms import CompareSteps, FixedPoint, SearchSteps, StepForm, Unchanged
 from subbyte.targets.hls.actors import Multiplier, Product
+from subbyte.targets.hls.codes.step_tables import (
+    Stairs,
+    compared,
+    saturated,
+    search_bits,
+    signed_bits,
+    stairs_of,
+)
 from subbyte.targets.hls.estimate import coefficients as c
 from subbyte.targets.hls.estimate.memories import Memory, ceiling, rom
 from subbyte.targets.hls.resources import NONE, Resources
@@ -178,64 +186,89 @@ def steps(form: StepForm, sums: Element, y: Element, lanes: int, words: int) -> 
     match form:
         case Unchanged():
             return Logic()
-        case CompareSteps(staircase=stairs):
-            return _compare(stairs.count, _irregular(stairs), sums.bits, y.bits, lanes, depth)
-        case SearchSteps(staircase=stairs):
-            return _search(stairs.count, _irregular(stairs), sums.bits, y.bits, lanes, depth)
+        case CompareSteps(staircase=staircase):
+            return _compare(_stairs_compared(staircase, y), sums.bits, y.bits, lanes, depth)
+        case SearchSteps(staircase=staircase):
+            return _search(_stairs_searched(staircase, y), sums.bits, y.bits, lanes, depth)
         case FixedPoint():
             return _fixed_point(form, sums.bits, y.bits, lanes, depth)
     raise AssertionError(f"no formula for {type(form).__name__}")
 
 
+@dataclass(frozen=True)
+class _StepCounts:
+    """count: steps of a row; bits: of a sum where it is compared; irregular: whether codes are looked up."""
+
+    count: int
+    bits: int
+    saturates: bool
+    irregular: bool
+
+
+def _counts(stairs: Stairs) -> _StepCounts:
+    return _StepCounts(stairs.steps.shape[1], stairs.bits, stairs.saturates, stairs.codes is not None)
+
+
+@lru_cache(maxsize=1024)
+def _stairs_compared(staircase: Staircase, y: Element) -> _StepCounts:
+    """As codes/steps.py has them: saturated where that saves more than it costs."""
+    return _counts(compared(stairs_of(staircase, y)))
+
+
+@lru_cache(maxsize=1024)
+def _stairs_searched(staircase: Staircase, y: Element) -> _StepCounts:
+    return _counts(saturated(stairs_of(staircase, y)))
+
+
 @lru_cache(maxsize=1024)
 def _fixed_point_bits(form: FixedPoint) -> tuple[int, int, int]:
-    """The bits of the multipliers and of the offsets, and how many exceptions a row has."""
+    """The bits of sums, of multipliers and of offsets."""
     multiplier_bits = bits_of(int(form.multiplier.min()), int(form.multiplier.max()))
     offset_bits = bits_of(int(form.offset.min()), int(form.offset.max()))
-    return multiplier_bits, offset_bits, form.exceptions
+    return signed_bits(np.append(form.at, form.ends)), multiplier_bits, offset_bits
 
 
-@lru_cache(maxsize=1024)
-def _irregular(stairs: Staircase) -> bool:
-    """Whether codes do anything but count up by one from the same number in every row."""
-    codes = stairs.codes
-    return bool((np.diff(codes, axis=1) != 1).any() or (codes[:, 0] != codes[0, 0]).any())
+def saturation(bits: int, narrow: int) -> Resources:
+    """A sum brought to a range: two comparisons with constants and a selection."""
+    luts = whole(c.LUT_PER_SELECTED_BIT * narrow)
+    return comparator(bits, constant=True) * 2 + Resources(lut=luts, ff=narrow)
 
 
 def _codes(irregular: bool, count: int, y_bits: int, lanes: int, depth: int) -> tuple[Memory, ...]:
-    return (rom("codes", lanes, (count + 1) * depth, y_bits),) if irregular and count else ()
+    return (rom("codes", lanes, (count + 1) * depth, y_bits),) if irregular else ()
 
 
-def _compare(count: int, irregular: bool, sum_bits: int, y_bits: int, lanes: int, depth: int) -> Logic:
-    each = comparator(sum_bits, constant=depth == 1) * count
-    each += Resources(lut=whole(c.LUT_PER_COUNTED_ONE * max(count - 1, 0)), ff=y_bits)
-    table = rom("steps", lanes, depth, count * sum_bits)
-    return Logic(each * lanes, (table, *_codes(irregular, count, y_bits, lanes, depth)))
+def _compare(of: _StepCounts, sum_bits: int, y_bits: int, lanes: int, depth: int) -> Logic:
+    each = comparator(of.bits, constant=depth == 1) * of.count
+    each += Resources(lut=whole(c.LUT_PER_COUNTED_ONE * (of.count - 1)), ff=y_bits)
+    if of.saturates:
+        each += saturation(sum_bits, of.bits)
+    table = rom("steps", lanes, depth, of.count * of.bits)
+    return Logic(each * lanes, (table, *_codes(of.irregular, of.count, y_bits, lanes, depth)))
 
 
-def _search(count: int, irregular: bool, sum_bits: int, y_bits: int, lanes: int, depth: int) -> Logic:
-    stages = max(count.bit_length(), 1)
-    each = (comparator(sum_bits) + Resources(ff=sum_bits + y_bits)) * stages
-    tables = tuple(rom("steps", lanes, depth << stage, sum_bits) for stage in range(stages))
-    return Logic(each * lanes, tables + _codes(irregular, count, y_bits, lanes, depth))
+def _search(of: _StepCounts, sum_bits: int, y_bits: int, lanes: int, depth: int) -> Logic:
+    stages = search_bits(of.count)
+    each = (comparator(of.bits) + Resources(ff=of.bits + y_bits)) * stages
+    if of.saturates:
+        each += saturation(sum_bits, of.bits)
+    tables = tuple(rom("steps", lanes, depth << stage, of.bits) for stage in range(stages))
+    return Logic(each * lanes, tables + _codes(of.irregular, of.count, y_bits, lanes, depth))
 
 
 def _fixed_point(form: FixedPoint, sum_bits: int, y_bits: int, lanes: int, depth: int) -> Logic:
-    multiplier_bits, offset_bits, exceptions = _fixed_point_bits(form)
-    saturation = Resources()
-    if form.live is not None:  # two comparisons with constants and a choice among three
-        saturation = comparator(sum_bits, constant=True) * 2
-        sum_bits = bits_of(*form.live)
-        saturation += Resources(lut=whole(c.LUT_PER_SELECTED_BIT * sum_bits))
-    wide = max(sum_bits + multiplier_bits, offset_bits) + 1
-    each = multiplier(sum_bits, multiplier_bits, constant=depth == 1) + saturation
+    bits, multiplier_bits, offset_bits = _fixed_point_bits(form)
+    wide = max(bits + multiplier_bits, offset_bits) + 1
+    each = multiplier(bits, multiplier_bits, constant=depth == 1)
+    if form.live is not None:
+        each += saturation(sum_bits, bits)
     if not each.dsp:  # a DSP slice has the adder behind its multiplier
         each += adder(wide)
     if form.ties_to is not None:
         each += adder(wide)  # of what rounding adds
     each += Resources(lut=whole(c.LUT_PER_EQUAL_BIT * wide + c.LUT_PER_SELECTED_BIT * y_bits), ff=y_bits)  # the clamp
-    each += (Resources(lut=whole(c.LUT_PER_EQUAL_BIT * sum_bits)) + adder(y_bits)) * exceptions
-    width = multiplier_bits + offset_bits + exceptions * (sum_bits + 2)
+    each += (Resources(lut=whole(c.LUT_PER_EQUAL_BIT * bits)) + adder(y_bits)) * form.exceptions
+    width = multiplier_bits + offset_bits + form.exceptions * (bits + 2)
     return Logic(each * lanes, (rom("multipliers", lanes, depth, width),))
 
 
