@@ -41,8 +41,9 @@ LARGE = 1_000_000
 
 @dataclass(frozen=True)
 class Depth:
-    """A FIFO of `words` words. smallest: it was shown that with one less, all others kept, the design is slower.
+    """A FIFO of `words` words.
 
+    smallest: it has no more than two, or it was shown that with one less, all others kept, the design is slower.
     reason: what its words wait for.
     """
 
@@ -151,8 +152,8 @@ def _schedules(periodic: Periodic) -> list[list[Starts]]:
         starts[anchor] = np.zeros(periodic.sizes[anchor], np.int64)
         feeding |= _reached(network, anchor, upward=True)
         fed |= _reached(network, anchor, upward=False)
-    for process in sorted(feeding - set(starts), reverse=True):
-        starts[process] = _latest(periodic, starts, process)
+    for number in sorted(feeding - set(starts), reverse=True):
+        starts[number] = _latest(periodic, starts, number)
     # Whatever is fed by what has starts gets them after it; then whatever feeds it, before; then its other readers, ...
     unfed: set[int] = set()
     while len(starts) < len(network.processes):
@@ -165,8 +166,8 @@ def _schedules(periodic: Periodic) -> list[list[Starts]]:
                 unfed.add(number)
     later = dict(starts)
     beside = [number for number in starts if network.processes[number].outputs and number not in feeding | fed | unfed]
-    for process in sorted(beside, reverse=True):
-        later[process] = _latest(periodic, later, process)
+    for number in sorted(beside, reverse=True):
+        later[number] = _latest(periodic, later, number)
     return [[each[number] for number in range(len(each))] for each in ([starts, later] if beside else [starts])]
 
 
@@ -241,7 +242,7 @@ def _shrink(periodic: Periodic, depths: list[int], work: Work) -> list[bool]:
             tried = (needed + enough) // 2
             depths[number] = tried
             trial = list(least)
-            limited = Work(min(work.left, work.left // 8 + 1))
+            limited = Work(work.left // 8)
             before = limited.left
             good = periodic.relax(trial, greatest, depths, (fifo.writer,), limited, rising=True)
             work.left -= before - limited.left

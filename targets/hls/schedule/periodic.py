@@ -112,12 +112,12 @@ class Periodic:
     def raised(self, process: int, starts: Starts) -> Starts:
         """The least starts of `process` that are nowhere below `starts`."""
         closed = np.maximum.accumulate(starts)
-        return np.maximum(closed, closed[-1] - self.slack[process])
+        return np.asarray(np.maximum(closed, closed[-1] - self.slack[process]))
 
     def lowered(self, process: int, starts: Starts) -> Starts:
         """The greatest starts of `process` that are nowhere above `starts`."""
         closed = np.minimum.accumulate(starts[::-1])[::-1]
-        return np.minimum(closed, closed[0] + self.slack[process])
+        return np.asarray(np.minimum(closed, closed[0] + self.slack[process]))
 
     # Bounds that a FIFO puts on one of its ends ----------------------------------------------------------------------
 
