@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from subbyte.compiler.errors import ModelError, UnsupportedError
+from subbyte.compiler.errors import ModelError, ToolchainError, UnsupportedError
 from subbyte.targets.hls import registry  # noqa: F401 - registers the traces of actors
 from subbyte.targets.hls.estimate import estimate
 from subbyte.targets.hls.expand import expand
@@ -258,6 +259,12 @@ def test_every_fold_that_is_tried_can_be_built() -> None:
 
 def test_solve_without_options_left_has_no_answer() -> None:
     assert solve(random_problem(0), 4) is None
+
+
+def test_without_scipy_the_way_to_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ToolchainError, match=r"pip install 'subbyte\[hls\]'"):
+        choose_folding(mlp([4, 2]), Goal(100), PART)
 
 
 def test_a_part_is_found_by_its_full_name() -> None:

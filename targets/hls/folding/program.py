@@ -182,7 +182,8 @@ class _Rows:
             constraints=[self._constraints()],
             options={"mip_rel_gap": gap, "node_limit": MOST_NODES},
         )
-        if found.status == 2:  # infeasible
+        # All columns are bounded, so "infeasible or unbounded", as presolve may put it, is infeasible.
+        if found.status == 2 or (found.x is None and "infeasible" in found.message.lower()):
             return None
         if found.x is None:
             raise ToolchainError(
