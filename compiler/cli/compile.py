@@ -123,7 +123,15 @@ def compile_command(
         "terms": terms,
     }
     kinds = _kinds(emit, goal.language)
-    _need_language(goal.language, {**of_hls, "golden": golden}, {"libc": libc, "compiler": compiler})
+    of_c = {
+        "libc": libc,
+        "compiler": compiler,
+        "weights": weights,
+        "io": None if io == "model" else io,
+        "threads": None if threads == 1 else threads,
+        "no_build": no_build or None,
+    }
+    _need_language(goal.language, {**of_hls, "golden": golden}, of_c)
     options = Options(
         dims=dims,
         strict=strict,
