@@ -27,11 +27,6 @@ class Part:
     typical_clock_mhz: int
     full_name: str
 
-    @property
-    def dsp_factor_bits(self) -> tuple[int, int]:
-        """Bits of the two signed factors that a DSP slice multiplies. Source: UG479 (25 x 18), UG579 (27 x 18)."""
-        return (25, 18) if self.family == SERIES_7 else (27, 18)
-
 
 # Source: AMD data sheets DS190 (Zynq-7000), DS180 (7 series), DS891 (Zynq UltraScale+), DS987 (K26). BRAM is in blocks
 # of 18 kbit, two for each block of 36 kbit that the data sheets count.
@@ -61,7 +56,8 @@ def find_part(name: str) -> Part:
     nearest = difflib.get_close_matches(asked[:8], names, 1, 0.0)[0]
     raise UnsupportedError(
         f"part '{name}' is not known; the nearest that is known is {nearest}, all are {', '.join(names)}. For another "
-        'part give a budget in numbers, as JSON {"lut": ..., "ff": ..., "dsp": ..., "bram18": ..., "uram": ...}.'
+        "part name the nearest and give its numbers as the budget, such as "
+        '{"lut": 20800, "ff": 41600, "dsp": 90, "bram18": 100, "uram": 0}.'
     )
 
 
