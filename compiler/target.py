@@ -246,7 +246,7 @@ class Kernel:
     def version(self) -> str:
         """SHA-256 over the header and every header that it includes with quotes; tuning records are keyed by it."""
         digest = hashlib.sha256()
-        for path in header_closure(self.header):
+        for path in header_closure(self.header, strict=False):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
         return digest.hexdigest()[:16]
 
@@ -255,10 +255,11 @@ _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 
 @cache
-def header_closure(header: Path) -> tuple[Path, ...]:
+def header_closure(header: Path, *, strict: bool = True) -> tuple[Path, ...]:
     """`header` and the headers it includes with quotes, each once, included before including.
 
-    A quoted name is looked up beside its includer, then in targets/common/kernels.
+    A quoted name is looked up beside its includer, then in targets/common/kernels; where it is in neither, that is an
+    error, or, if not `strict`, one of another's: ap_int.h of HLS tools.
     """
     common = header.parents[2] / "common" / "kernels"
     done: dict[Path, None] = {}
@@ -271,6 +272,8 @@ def header_closure(header: Path) -> tuple[Path, ...]:
             stack.append((path, True))
             for name in reversed(_INCLUDE.findall(path.read_text())):
                 found = next((folder / name for folder in (path.parent, common) if (folder / name).is_file()), None)
+                if found is None and not strict:
+                    continue
                 if found is None:
                     raise UnsupportedError(f'{path.name} includes "{name}", which is neither beside it nor in {common}')
                 stack.append((found, False))

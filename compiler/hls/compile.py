@@ -26,7 +26,7 @@ from subbyte.compiler.target import find_target
 from subbyte.compiler.version import VERSION
 from subbyte.targets.hls import registry  # noqa: F401 - what actors are is registered by importing them
 from subbyte.targets.hls.actors import Design
-from subbyte.targets.hls.bus import attach, bus_of
+from subbyte.targets.hls.bus import attach, bus_of, with_port_names
 from subbyte.targets.hls.drivers import driver_files
 from subbyte.targets.hls.estimate import Estimate, estimate
 from subbyte.targets.hls.estimate.report import report_files
@@ -90,8 +90,11 @@ def design_of(model: Model | Graph, options: Options, hls: HlsOptions) -> HlsDes
     network = build_network(core, hls.most_terms)
     budget = budget_of(hls.device, hls.budget)
 
+    ports = [[identifier(port, "port") for port in names] for names in (network.input_names, network.output_names)]
+
     def expanded(folds: Mapping[str, Fold]) -> tuple[Design, Estimate]:
         found = attach(expand(network, folds, hls.bus_bits), hls.bus_bits)
+        found = with_port_names(found, *ports)
         depths = depths_of(found)
         reasons = {stream: depth.reason for stream, depth in depths.fifos.items()}
         design = replace(found, name=name, depths=depths.words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -139,6 +140,31 @@ def attach(design: Design, width: int = 64) -> Design:
         for actor in design.actors
     ]
     return replace(design, actors=(*before, *between, *after), inputs=inputs, outputs=outputs)
+
+
+def with_port_names(design: Design, inputs: Sequence[str], outputs: Sequence[str]) -> Design:
+    """`design` with its border streams called after tensors: what software and block designs ask for them by.
+
+    A name that another stream or an actor has already gets a number.
+    """
+    borders = (*design.inputs, *design.outputs)
+    taken = {stream.name for stream in design.streams if stream not in borders} | {a.name for a in design.actors}
+    taken.add(design.name)
+    renamed = {
+        stream: replace(stream, name=_free(name, taken))
+        for stream, name in zip(borders, (*inputs, *outputs), strict=True)
+    }
+    actors = tuple(
+        replace(
+            actor,
+            inputs=tuple(renamed.get(stream, stream) for stream in actor.inputs),
+            outputs=tuple(renamed.get(stream, stream) for stream in actor.outputs),
+        )
+        for actor in design.actors
+    )
+    count = len(design.inputs)
+    named = [renamed[stream] for stream in borders]
+    return replace(design, actors=actors, inputs=tuple(named[:count]), outputs=tuple(named[count:]))
 
 
 def ports_of(design: Design, width: int = 64) -> tuple[BusPort, ...]:

@@ -7,7 +7,7 @@ import numpy as np
 from subbyte.compiler.ir import ops, qops
 from subbyte.compiler.ir.pool_steps import pool_staircase
 from subbyte.compiler.numerics.step_choice import choose_step_form
-from subbyte.targets.hls.layers import MaxPooling, SumPooling, Window
+from subbyte.targets.hls.layers import Frame, MaxPooling, SumPooling, Window
 from subbyte.targets.hls.network.builder import Builder
 from subbyte.targets.hls.network.frames import image_geometry, rows_geometry
 from subbyte.targets.hls.network.sums import window_of
@@ -35,9 +35,8 @@ def add_average_pool(builder: Builder, op: qops.QAveragePool) -> None:
     x = builder.image(op, op.x)
     zero_point = 0 if op.x.type.quant is None else op.x.type.quant.scalar()[1]
     window = _window(op, zero_point)
-    if any(window.pads) and not x.element.low <= zero_point <= x.element.high:
-        low, high = min(x.element.low, zero_point), max(x.element.high, zero_point)
-        x = builder.mapped(x, Element(low, high))
+    if any(window.pads):
+        x = builder.mapped(x, x.element.with_code(zero_point))
     name = builder.name("averagepool")
     y = builder.result(f"{name}_out", op.out, Element.of(op.type), image_geometry(op.type.shape))
     _add_sums(builder, op, name, x, y, _unless_whole(window, x.height, x.width), window.taps, zero_point)
@@ -53,13 +52,22 @@ def add_reduction(builder: Builder, op: qops.QReduce) -> None:
     _add_sums(builder, op, name, x, y, None, x.height * x.width, zero_point)
 
 
-def _add_sums(builder, op, name, x, y, window, taps, zero_point):  # type: ignore[no-untyped-def]
-    element = x.element
+def _add_sums(
+    builder: Builder,
+    op: qops.QAveragePool | qops.QReduce,
+    name: str,
+    x: Frame,
+    y: Frame,
+    window: Window | None,
+    taps: int,
+    zero_point: int,
+) -> None:
+    """The sum of `taps` codes less their zero points, and steps that make codes of it."""
+    low, high = x.element.low, x.element.high
     bias = -zero_point * taps
-    low, high = taps * element.low + bias, taps * element.high + bias
-    steps = choose_step_form(pool_staircase(op, low, high))
-    partial = Element(min(taps * min(element.low, 0) + min(bias, 0), low), max(taps * max(element.high, 0), high))
-    builder.add(SumPooling, name, (x,), (y,), window, bias, partial, steps, sources=op.sources)
+    steps = choose_step_form(pool_staircase(op, taps * low + bias, taps * high + bias))
+    sums = Element(taps * min(low, 0) + min(bias, 0), taps * max(high, 0) + max(bias, 0))
+    builder.add(SumPooling, name, (x,), (y,), window, bias, sums, steps, sources=op.sources)
 
 
 def _window(op: Pool, pad_code: int) -> Window:
