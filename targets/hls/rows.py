@@ -36,7 +36,7 @@ _TABLE: tuple[tuple[type[Node], str, str, str], ...] = (
     (ops.Split, "split_channels", "subbyte_hls_movement.h", "1..16 bits"),
     (ops.ResizeNearest, "resize", "subbyte_hls_resize.h", "1..16 bits"),
     (ops.Pad, "sliding_window", "subbyte_hls_sliding_window.h", "1..16 bits"),
-    (ops_indexing.ArgExtreme, "arg_max_codes", "subbyte_hls_map.h", "1..48 bits -> index"),
+    (ops_indexing.ArgExtreme, "arg_max_codes", "subbyte_hls_argmax.h", "1..48 bits -> index"),
 )
 
 
