@@ -3,7 +3,7 @@
 Formulas, W and A bits of a weight and of a code, S of a sum, Q lanes that are added up:
 
     product in LUTs     (2 * ceil((W + A) / 6) - 1) * (W + A), half of that where the weight is a constant
-    product in DSPs     ceil(W / factor) * ceil(A / factor), factors of 25 x 18 or 27 x 18 bits
+    product in DSPs     ceil(max(W, A) / 25) * ceil(min(W, A) / 18), a DSP48E1's factors; a DSP48E2 has 27 x 18
     tree of adders      sum over levels l of ceil(Q / 2^l) adders of P + l bits, P bits of a product
     XNOR and count      Q / 2 for the products, Q for the counters
     add or subtract     A / 2 a lane: the code, its negative or 0, before the tree
@@ -252,7 +252,7 @@ def _search(of: _StepCounts, sum_bits: int, y_bits: int, lanes: int, depth: int)
     each = (comparator(of.bits) + Resources(ff=of.bits + y_bits)) * stages
     if of.saturates:
         each += saturation(sum_bits, of.bits)
-    tables = tuple(rom("steps", lanes, depth << stage, of.bits) for stage in range(stages))
+    tables = tuple(rom("steps", lanes, depth << stage, of.bits, registered=False) for stage in range(stages))
     return Logic(each * lanes, tables + _codes(of.irregular, of.count, y_bits, lanes, depth))
 
 

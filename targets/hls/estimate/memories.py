@@ -86,13 +86,17 @@ def ram_luts(depth: int, width: int) -> int:
 
 
 @cache
-def rom(purpose: str, count: int, depth: int, width: int) -> Memory:
-    """`count` constant tables, in LUTs or blocks, whichever is the smaller share of an xc7z020."""
+def rom(purpose: str, count: int, depth: int, width: int, registered: bool = True) -> Memory:
+    """`count` constant tables, in LUTs or blocks, whichever is the smaller share of an xc7z020.
+
+    registered: whether a register keeps the word that LUTs give; without one it is used in the same cycle.
+    """
     if depth == 1 or width == 0:
         return Memory(purpose, count, depth, width, Style.WIRES, NONE)
     luts, in_blocks = rom_luts(depth, width), blocks(depth, width)
     if luts <= c.LUT_PER_BLOCK * in_blocks:
-        return Memory(purpose, count, depth, width, Style.LUTS, Resources(lut=luts, ff=width) * count)
+        ffs = width if registered else 0
+        return Memory(purpose, count, depth, width, Style.LUTS, Resources(lut=luts, ff=ffs) * count)
     return Memory(purpose, count, depth, width, Style.BLOCKS, Resources(bram18=in_blocks) * count)
 
 

@@ -14,8 +14,9 @@ from subbyte.targets.hls.resources import Resources
 from subbyte.targets.hls.streams import StreamType
 from subbyte.targets.hls.windows.sliding_window import window_buffer, window_iterations
 
-COUNTERS = 8
-"""Of a window: row, column, kernel row, kernel column and word in it, the place to write and those to read."""
+COUNTERS = 7
+"""Of a window, as long as the number of a word: row, column, the place to write, those to read, and what kernel row,
+kernel column and word in it, which are short, take together."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def sliding_window(x: StreamType, window: Window, order: WindowOrder, taps_per_w
     """Of windows over x.
 
     The buffer's memories and registers; for each tap of a word a selection between its pixel and the pad, and one
-    between the memories where any of them may have it; 8 counters that number the words of a frame.
+    between the memories where any of them may have it; 7 counters that number the words of a frame.
     """
     cycles, buffer = window_iterations(x, window, order, taps_per_word), window_buffer(x, window, order, taps_per_word)
     number_bits = index_bits(x.words) + 2
