@@ -3,10 +3,11 @@
 1. A schedule with that rate (periodic.py) is built in one sweep over the processes. The slowest one never pauses; those
    that feed it start each iteration as late as they can, the rest as early as they can, so that words wait little. What
    FIFOs hold under this schedule are sufficient depths, found in a time that grows with the words of a frame.
-2. Each FIFO, those with the most bits first, gets the least depth for which, the others being as they are, a schedule
-   with that rate exists: by bisection, each question answered by relaxation. Fewer words elsewhere can only make a FIFO
-   need more, so after one round no single depth can be less. Where designs are too large for all questions, the depths
-   of step 1 stay; the limit counts work, not seconds, so that the same depths come out on every machine.
+2. Each FIFO in turn gets the least depth for which, the others being as they are, a schedule with that rate exists: by
+   bisection, each question answered by relaxation. Fewer words elsewhere can only make a FIFO need more, so after one
+   round no single depth can be less. Which FIFOs come first decides where words wait: of a few orders the one with the
+   fewest bits is taken. Where designs are too large for all questions, the depths of step 1 stay; the limit counts
+   work, not seconds, so that the same depths come out on every machine.
 3. One frame is put in order. The rules of time let a process start an iteration while the place of its word is still
    taken, as long as it is free `latency` cycles later; on a residual path that may hang upon the iteration itself. Then
    neither the simulation nor the cycle mode starts it, nor need the hardware: FIFOs of such a circle get more places.
@@ -33,7 +34,10 @@ LEAST = 2
 """A word's place is free again two cycles after it is written: one place would let only every other cycle write."""
 
 WORK = 300_000_000
-"""Array elements that the search for smaller depths, and that for an order, may work on: some seconds each."""
+"""Array elements that each search, for smaller depths and for an order, may work on: a second or some."""
+
+ROOMY = 4
+"""How many times the depths of a schedule a search may start from."""
 
 LARGE = 1_000_000
 """Words a frame above which no frame is simulated word by word to find a circle."""
@@ -86,31 +90,30 @@ def choose_depths(design: Design) -> Design:
 def depths_of(design: Design, work: int = WORK, order_work: int = WORK, large: int = LARGE) -> Depths:
     """The smallest depths that keep the rate of the slowest process, with their reasons; see the module.
 
-    work, order_work: array elements that steps 2 and 3 may work on. large: words a frame above which, where step 3
-    finds no order, FIFOs get the places that the schedule of step 1, which is one, wants before its iterations start.
+    work, order_work: array elements that each search of steps 2 and 3 may work on. large: words a frame above which,
+    where step 3 finds no order, FIFOs get the places that the schedule of step 1, which is one, wants before its
+    iterations start.
     """
     network = processes_of(design, {})
     periodic = Periodic(network)
-    best: tuple[list[int], list[bool]] | None = None
     schedules = _schedules(periodic)
-    for schedule in schedules:
-        depths = [
+    sufficient = [
+        [
             max(LEAST, periodic.fill(number, schedule[fifo.writer], schedule[fifo.reader]))
             for number, fifo in enumerate(network.fifos)
         ]
-        smallest = _shrink(periodic, depths, Work(work // len(schedules)))
-        if _widen(periodic, depths, schedule, Work(order_work), large):
-            smallest = [depth == LEAST for depth in depths]
-        if best is None or _bits(network, depths) < _bits(network, best[0]):
-            best = depths, smallest
-    assert best is not None
+        for schedule in schedules
+    ]
+    depths, smallest = _smallest(periodic, sufficient, work)
+    if _widen(periodic, depths, schedules[0], Work(order_work), large):
+        smallest = [depth == LEAST for depth in depths]
     return Depths(
         network.period,
         {
             fifo.name: Depth(depth, fifo.word_bits, smallest, _reason(network, number, depth))
-            for number, (fifo, depth, smallest) in enumerate(zip(network.fifos, *best, strict=True))
+            for number, (fifo, depth, smallest) in enumerate(zip(network.fifos, depths, smallest, strict=True))
         },
-        _first_latency(network.with_depths(best[0]), Work(order_work)),
+        _first_latency(network.with_depths(depths), Work(order_work)),
     )
 
 
@@ -222,8 +225,33 @@ def _reached(network: Processes, start: int, upward: bool) -> set[int]:
 # Step 2: one FIFO after the other -------------------------------------------------------------------------------------
 
 
-def _shrink(periodic: Periodic, depths: list[int], work: Work) -> list[bool]:
-    """Make `depths` smaller in place, as far as the work goes; for each whether it is known to be the least."""
+def _smallest(periodic: Periodic, sufficient: list[list[int]], work: int) -> tuple[list[int], list[bool]]:
+    """The fewest bits of several searches: the depths, and for each whether it is known to be the least.
+
+    Searches start from each of the `sufficient` depths, the FIFOs with the most bits first. From depths that are ROOMY
+    times as large, words may wait elsewhere than in the schedule, as where they are narrow: two more searches start
+    there, one with the widest words first and one against the flow, unless the work was exhausted before.
+    """
+    fifos = periodic.network.fifos
+    by_bits = sorted(range(len(fifos)), key=lambda number: -sufficient[0][number] * fifos[number].word_bits)
+    by_width = sorted(range(len(fifos)), key=lambda number: -fifos[number].word_bits)
+    against = list(reversed(range(len(fifos))))
+    roomy = [ROOMY * depth for depth in sufficient[0]]
+    found: list[tuple[list[int], list[bool]]] = []
+    for start, order in [(depths, by_bits) for depths in sufficient] + [(roomy, by_width), (roomy, against)]:
+        left = Work(work)
+        depths = list(start)
+        found.append((depths, _shrink(periodic, depths, order, left)))
+        if left.exhausted:
+            break
+    return min(found, key=lambda each: _bits(periodic.network, each[0]))
+
+
+def _shrink(periodic: Periodic, depths: list[int], order: Sequence[int], work: Work) -> list[bool]:
+    """Make `depths` smaller in place, one after the other in this order; for each whether it is known to be the least.
+
+    Where the work is exhausted, those whose turn has not come stay.
+    """
     fifos = periodic.network.fifos
     smallest = [depth == LEAST for depth in depths]
     least, greatest = _extremes(periodic)
@@ -232,7 +260,7 @@ def _shrink(periodic: Periodic, depths: list[int], work: Work) -> list[bool]:
         return smallest
     if not periodic.relax(greatest, least, depths, everybody, work, rising=False):
         return smallest
-    for number in sorted(range(len(fifos)), key=lambda number: -depths[number] * fifos[number].word_bits):
+    for number in order:
         fifo = fifos[number]
         enough = depths[number]
         # A writer as late and a reader as early as any schedule has them want this much.
