@@ -28,6 +28,7 @@ WITHIN = tuple(Rounding(ties_to, within) for within in (0, 1, 2, 4) for ties_to 
 """For multipliers of which no fraction of powers of two is exact, but many sums of which are ties: 1 / 50."""
 SLICE = 4
 """Exceptions that cost about as much as a DSP slice."""
+MOST_BEYOND = 256
 MOST_WORK = 1 << 23
 """Codes of all rows together up to which lines are looked for."""
 
@@ -175,15 +176,17 @@ def _with_exceptions(targets: Targets, lines: _Lines, staircase: Staircase, most
     The line's own step to code k is the smallest acc with acc * m + c >= T(k), by an exact division.
     """
     rows = len(targets.first)
-    number = np.concatenate([targets.number, targets.first[:, None], targets.last[:, None] + 1], axis=1)
-    reach = np.concatenate([targets.reach, targets.low[:, None], targets.high[:, None] + 1], axis=1)
-    before = np.concatenate([targets.before, targets.low[:, None] - 1, targets.high[:, None]], axis=1)
-    wanted = (
-        np.concatenate(
-            [targets.real, (targets.first > targets.bottom())[:, None], (targets.last < targets.top())[:, None]], axis=1
-        )
-        & (targets.count > 0)[:, None]
-    )
+    steepest = int(lines.multiplier.max()) / (1 << lines.shift)
+    beyond = np.arange(int(most * steepest) + 2)  # as many codes as a line may be off by at the ends
+    if beyond.size > MOST_BEYOND:
+        return None
+    low, high = (np.repeat(end[:, None], beyond.size, axis=1) for end in (targets.low, targets.high))
+    below, above = targets.first[:, None] - beyond, targets.last[:, None] + 1 + beyond
+    number = np.concatenate([targets.number, below, above], axis=1)
+    reach = np.concatenate([targets.reach, low, high + 1], axis=1)
+    before = np.concatenate([targets.before, low - 1, high], axis=1)
+    wanted = np.concatenate([targets.real, below > targets.bottom(), above <= targets.top()], axis=1)
+    wanted &= (targets.count > 0)[:, None]
     m = lines.multiplier[:, None]
     own = -((lines.offset[:, None] - lines.rounding.first(number, lines.shift, m)) // np.maximum(m, 1))
     own = np.clip(own, targets.low[:, None], targets.high[:, None] + 1)
@@ -201,7 +204,7 @@ def _with_exceptions(targets: Targets, lines: _Lines, staircase: Staircase, most
     at, add = np.zeros((rows, count), np.int64), np.zeros((rows, count), np.int64)
     for row, found in enumerate(exceptions):
         at[row, : len(found)], add[row, : len(found)] = list(found), list(found.values())
-    low, high = int(staircase.low.min()), int(staircase.high.max())
+    ends = int(staircase.low.min()), int(staircase.high.max())
     return FixedPoint(
         lines.multiplier * targets.sign,
         lines.offset,
@@ -210,11 +213,10 @@ def _with_exceptions(targets: Targets, lines: _Lines, staircase: Staircase, most
         targets.top(),
         at,
         add,
-        low,
-        high,
+        *ends,
         lines.rounding.ties_to,
         None if lines.rounding.ties_to is None else lines.rounding.tie(lines.multiplier),
-        _live(targets, at[add != 0], low, high),
+        _live(targets, at[add != 0], *ends),
     )
 
 

@@ -158,6 +158,24 @@ def test_a_line_is_found_where_there_is_one(seed: int) -> None:
     assert rounded_down == has_line(found) or (form is not None and form.ties_to is not None)
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_whatever_line_is_found_for_random_staircases_is_right_everywhere(seed: int) -> None:
+    """Steep and flat rows together, several codes at one sum, ends of rows far from the clamp."""
+    random = np.random.default_rng(seed)
+    rows, count, reach = int(random.integers(1, 5)), int(random.integers(1, 36)), 1 << int(random.integers(2, 9))
+    low = random.integers(-reach, reach + 1, rows)
+    high = low + random.integers(0, reach + 1, rows)
+    even = low[:, None] + np.arange(count) * ((high - low)[:, None] + 1) // count + random.integers(0, 2, (rows, count))
+    codes = np.arange(count + 1) * int(random.choice([-1, 1])) + random.integers(-5, 5, (rows, 1))
+    found = Staircase(np.sort(even, axis=1), codes, low, high)
+    form = fixed_point(found)
+    if form is not None:
+        for row in range(rows):
+            sums = np.repeat(low[None], high[row] - low[row] + 1, axis=0)
+            sums[:, row] = np.arange(low[row], high[row] + 1)
+            assert np.array_equal(apply_steps(form, sums)[:, row], climb(sums, found)[:, row])
+
+
 def test_the_narrowest_multiplier_is_taken() -> None:
     found = staircase_of(lambda sums: np.clip((sums * 5 + 7) >> 6, -20, 20), -1000, 1000)
     form = fixed_point(found)
