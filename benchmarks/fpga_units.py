@@ -8,7 +8,17 @@ import numpy as np
 
 from subbyte.compiler.numerics.staircase import Staircase
 from subbyte.compiler.numerics.step_forms import CompareSteps, FixedPoint, SearchSteps, StepForm, Unchanged
-from subbyte.targets.hls.actors import Convert, Design, Fork, MatrixVector, Product, SlidingWindow, WindowOrder
+from subbyte.targets.hls.actors import (
+    Convert,
+    DepthwiseVector,
+    Design,
+    Fork,
+    MatrixVector,
+    Product,
+    SlidingWindow,
+    WindowMax,
+    WindowOrder,
+)
 from subbyte.targets.hls.products.choice import signed_digits
 from subbyte.targets.hls.streams import Codes, Element, Stream, StreamType
 
@@ -77,6 +87,30 @@ class Maker:
         y = StreamType(x.element, height, width, frame[2], lanes, kernel[0] * kernel[1])
         streams = (Stream(f"x_{self.count}", x),), (Stream(f"y_{self.count}", y),)
         return SlidingWindow(f"unit_{self.count}", *streams, kernel, strides, dilations, pads, -3, order)
+
+    def depthwise(
+        self, x: Element, values: tuple[int, ...], product: Product, channels: int, taps: int, lanes: int, steps: str
+    ) -> DepthwiseVector:
+        """values: which weights may be."""
+        self.count += 1
+        weights = self.random.choice(np.array(values, np.int64), (channels, taps))
+        bias = self.random.integers(-20, 21, channels)
+        sums = bounds(x, weights, bias)
+        form, y = self.steps(steps, sums, channels)
+        streams = (
+            (Stream(f"{name}_{self.count}", StreamType(element, 1, 3, channels, lanes, runs)),)
+            for name, element, runs in (("x", x, taps), ("y", y, 1))
+        )
+        terms = signed_digits(weights) if product is Product.SHIFT else 0
+        return DepthwiseVector(f"unit_{self.count}", *streams, weights, bias, sums, form, product, terms)
+
+    def window_max(self, x: Element, channels: int, taps: int, lanes: int) -> WindowMax:
+        self.count += 1
+        streams = (
+            (Stream(f"{name}_{self.count}", StreamType(x, 1, 3, channels, lanes, runs)),)
+            for name, runs in (("x", taps), ("y", 1))
+        )
+        return WindowMax(f"unit_{self.count}", *streams, taps)
 
     def convert(self, x: tuple[int, int, int, int], y: tuple[int, int, int, int]) -> Convert:
         """x, y: pixels, runs, channels, lanes."""

@@ -14,7 +14,16 @@ import pytest
 from benchmarks.fpga_units import BIPOLAR, Maker
 from subbyte.compiler.errors import ToolchainError, UnsupportedError
 from subbyte.targets.hls import registry as registry  # references and traces
-from subbyte.targets.hls.actors import Actor, ArgMaxCodes, Design, Product, SlidingWindow, WindowOrder
+from subbyte.targets.hls.actors import (
+    Actor,
+    ArgMaxCodes,
+    DepthwiseVector,
+    Design,
+    Product,
+    SlidingWindow,
+    WindowMax,
+    WindowOrder,
+)
 from subbyte.targets.hls.reference import reference, words_of
 from subbyte.targets.hls.rtl.emit import rtl_project
 from subbyte.targets.hls.rtl.rtl import rtl
@@ -78,6 +87,19 @@ def windows(make: Maker) -> list[Actor]:
     return found
 
 
+def under_windows(make: Maker) -> list[Actor]:
+    """Lanes 3 as a tile, with channels around it."""
+    return [
+        make.depthwise(UNSIGNED, tuple(range(-8, 8)), Product.MULTIPLY, 3, 4, 3, "compare 3"),
+        make.depthwise(SIGNED, (-1, 0, 1), Product.ADD, 4, 9, 3, "search 7"),
+        make.depthwise(BIPOLAR, (-1, 1), Product.XNOR, 5, 3, 2, "unchanged"),
+        make.depthwise(UNSIGNED, (-3, 4), Product.SHIFT, 2, 1, 1, "fixed even"),
+        make.window_max(SIGNED, 4, 9, 3),
+        make.window_max(UNSIGNED, 3, 1, 3),
+        make.window_max(BIPOLAR, 1, 2, 1),
+    ]
+
+
 def movement(make: Maker) -> list[Actor]:
     """To more lanes and fewer, dividing or not, within runs and across them."""
     found: list[Actor] = [make.fork(1), make.fork(3)]
@@ -97,8 +119,9 @@ def movement(make: Maker) -> list[Actor]:
 
 
 def words(actor: Actor, stream: Stream, frame: Codes) -> list[int]:
-    channels_first = isinstance(actor, SlidingWindow) and actor.order is WindowOrder.CHANNELS and stream is actor.y
-    return words_of(frame, stream.type, channels_first)
+    writes_them = isinstance(actor, SlidingWindow) and actor.order is WindowOrder.CHANNELS and stream is actor.y
+    reads_them = isinstance(actor, (DepthwiseVector, WindowMax)) and stream is actor.x
+    return words_of(frame, stream.type, channels_first=writes_them or reads_them)
 
 
 def unit_of(actor: Actor, make: Maker) -> Unit:
@@ -134,7 +157,7 @@ def test_modules_equal_the_reference(tmp_path: Path, optional_capability: Callab
     if not shutil.which("verilator"):
         optional_capability("rtl tools", "verilator is not installed")
     make = Maker()
-    actors = [*products(make), *windows(make), *movement(make)]
+    actors = [*products(make), *windows(make), *under_windows(make), *movement(make)]
     design = make.design()
     units = [*(unit_of(actor, make) for actor in actors), unit_of_chain(design, make)]
     verilog = systemverilog("".join(rtl(actor).netlist.text() for actor in actors))

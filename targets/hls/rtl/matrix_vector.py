@@ -1,8 +1,7 @@
 """MatrixVector as a module: a ROM of weights, lanes of products, trees of adders, accumulators, steps.
 
-Stage 1 holds the word of x and the word of weights; one more follows the products of MULTIPLY, one each TREE_LEVELS
-levels of the adder trees, one the accumulators, and those of the step form. The words of a pixel are kept in a RAM
-while NF > 1 reads them again.
+Stage 1 holds the word of x and the word of weights; the others are those of sums.py. The words of a pixel are kept in a
+RAM while NF > 1 reads them again.
 """
 
 from __future__ import annotations
@@ -12,13 +11,10 @@ import numpy as np
 from subbyte.targets.hls.actors import MatrixVector, Product
 from subbyte.targets.hls.rtl.lane_products import lane_product, packed
 from subbyte.targets.hls.rtl.netlist import Signal
-from subbyte.targets.hls.rtl.numbers import Number, extended, total
 from subbyte.targets.hls.rtl.pipeline import Beat, Pipeline, counter, input_port, lanes_of
 from subbyte.targets.hls.rtl.rtl import Rtl, module_of, rtl
-from subbyte.targets.hls.rtl.steps import Finished, by_lane, steps
-from subbyte.targets.hls.streams import Codes, Element, StreamType
-
-TREE_LEVELS = 2
+from subbyte.targets.hls.rtl.sums import with_sums
+from subbyte.targets.hls.streams import Codes
 
 
 @rtl.register
@@ -57,34 +53,8 @@ def matrix_vector(actor: MatrixVector) -> Rtl:
     used = _used_lanes(pipeline, actor, step)
     before, beat = issued, pipeline.next(issued)
 
-    # Products and trees.
     terms = [[product.term(netlist, lanes[s], encoded[p * simd + s], used[s]) for s in range(simd)] for p in range(pe)]
-    if product.registered:
-        terms = [[pipeline.hold_number(term, "product") for term in lane] for lane in terms]
-        before, beat = beat, pipeline.next(beat)
-    level = 0
-    while len(terms[0]) > 1:
-        terms = [[total(netlist, lane[at : at + 2]) for at in range(0, len(lane), 2)] for lane in terms]
-        level += 1
-        if level % TREE_LEVELS == 0 or len(terms[0]) == 1:
-            terms = [[pipeline.hold_number(term, "partial") for term in lane] for lane in terms]
-            before, beat = beat, pipeline.next(beat)
-
-    # Accumulators, then the codes.
-    bits = actor.sums.bits
-    start = (actor.bias + product.correction(actor.weights)).reshape(-1, 1)
-    starts = by_lane(pipeline, y, "bias", start & ((1 << bits) - 1), Element(0, (1 << bits) - 1), before)
-    sums = []
-    for (term,), (bias,) in zip(terms, starts, strict=True):
-        accumulator = netlist.register("sum", bits)
-        so_far = bias.signal if words == 1 else netlist.choose(beat.first, bias.signal, accumulator)
-        term_bits = extended(netlist, product.scaled(netlist, term), bits)
-        netlist.drive(accumulator, netlist.add(so_far, term_bits), netlist.all_of(pipeline.advance, beat.valid))
-        sums.append(Number(accumulator, actor.sums))
-    before, beat = beat, pipeline.next(Beat(netlist.all_of(beat.valid, beat.last), netlist.true, netlist.true))
-    codes, before, beat = steps(actor.steps, Finished(pipeline, tuple(sums), before, beat, y))
-    pipeline.finish(netlist.concat(_without_padding(pipeline, codes, y, before)), beat)
-    return Rtl(netlist, pipeline.stages)
+    return with_sums(actor, pipeline, product, actor.weights, terms, words, before, beat)
 
 
 def folded_weights(actor: MatrixVector) -> Codes:
@@ -107,13 +77,3 @@ def _used_lanes(pipeline: Pipeline, actor: MatrixVector, step: Signal) -> list[S
     if x.words_per_run > 1:
         whole = pipeline.hold(whole, "whole")
     return [netlist.true if lane < tail else whole for lane in range(x.lanes)]
-
-
-def _without_padding(pipeline: Pipeline, codes: list[Signal], y: StreamType, before: Beat) -> list[Signal]:
-    """The codes, with bits 0 in the lanes beyond the last channel; before: the beat a stage before theirs."""
-    netlist, rows, tail = pipeline.netlist, y.words_per_pixel, y.channels % y.lanes
-    if tail == 0:
-        return codes
-    whole = pipeline.by_row("whole", [1] * (rows - 1) + [0], 1, before)
-    gate = netlist.replicate(whole, y.element.bits)
-    return [code if lane < tail else netlist.all_of(code, gate) for lane, code in enumerate(codes)]
