@@ -29,10 +29,9 @@ WITHIN = tuple(Rounding(ties_to, within) for within in (0, 1, 2, 4) for ties_to 
 SLICE = 4
 """Exceptions that cost about as much as a DSP slice."""
 MOST_BEYOND = 256
+"""Codes by which a line may be looked at beyond those of its row."""
 MOST_WORK = 1 << 23
 """Codes of all rows together up to which lines are looked for."""
-
-
 _FAR = 1 << 62
 
 
@@ -77,11 +76,11 @@ def fixed_point(
     targets = targets_of(staircase, attained)
     if targets is None or targets.number.size > MOST_WORK:
         return None
-    lines = next(_candidates(targets, allowed), None)
-    if lines is None:
-        return None
-    form = _with_exceptions(targets, lines, staircase, allowed.most_exceptions(staircase.rows))
-    return form if form is None or attained is not None else proved_fixed_point(form, staircase)
+    for lines in _candidates(targets, allowed):
+        form = _with_exceptions(targets, lines, staircase, allowed.most_exceptions(staircase.rows))
+        if form is not None:
+            return form if attained is not None else proved_fixed_point(form, staircase)
+    return None
 
 
 def _candidates(targets: Targets, limits: FixedPointLimits) -> Iterator[_Lines]:

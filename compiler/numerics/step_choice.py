@@ -8,12 +8,19 @@ from subbyte.compiler.numerics.fixed_point_choice import FixedPointLimits, fixed
 from subbyte.compiler.numerics.staircase import Staircase
 from subbyte.compiler.numerics.step_forms import CompareSteps, SearchSteps, StepForm
 
+SHIFTS = FixedPointLimits(exceptions=0, shared_exceptions=0, multiplier_bits=(4,))
+
 
 @dataclass(frozen=True)
 class StepPreferences:
-    """compared: the most steps that are compared at once. limits: of what counts as fixed point."""
+    """compared: the most steps that are compared at once. limits: of what counts as fixed point.
+
+    shifted: from so many steps on, a multiplier of at most 4 bits and no exception cost less than comparisons: scales
+    that are powers of two.
+    """
 
     compared: int = 15
+    shifted: int = 7
     limits: FixedPointLimits = field(default_factory=FixedPointLimits)
 
 
@@ -21,5 +28,6 @@ def choose_step_form(staircase: Staircase, preferences: StepPreferences | None =
     """The cheapest form that equals `staircase` for every accumulator that it was proved for."""
     wanted = preferences or StepPreferences()
     if staircase.count <= wanted.compared:
-        return CompareSteps(staircase)
+        shifted = fixed_point(staircase, SHIFTS) if staircase.count >= wanted.shifted else None
+        return shifted or CompareSteps(staircase)
     return fixed_point(staircase, wanted.limits) or SearchSteps(staircase)

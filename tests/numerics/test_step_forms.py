@@ -66,7 +66,8 @@ def test_a_chosen_form_is_n4(seed: int) -> None:
     found = stairs_of(r, low, high)
     form = choose_step_form(found)
     check(form, r, found)
-    assert isinstance(form, CompareSteps) == (found.count <= 15)
+    assert found.count <= 15 or not isinstance(form, CompareSteps)
+    assert found.count > 6 or isinstance(form, CompareSteps)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -96,6 +97,16 @@ def test_power_of_two_multipliers_round_ties_to_even_by_a_shift(zero_point: int)
     assert isinstance(form, FixedPoint)
     assert (form.ties_to, form.multiplier.tolist(), form.shift, form.exceptions) == (zero_point, [1], 9, 0)
     check(form, r, found)
+
+
+def test_few_steps_are_compared_unless_a_shift_takes_them() -> None:
+    ends = np.array([-9000]), np.array([9000])
+    shifted = choose_step_form(stairs_of(Requantization(np.float32(2**-9), None, 0, 0, 15), *ends))
+    assert isinstance(shifted, FixedPoint)
+    assert (shifted.multiplier.tolist(), shifted.shift) == ([1], 9)
+    for multiplier, codes in ((2**-9, 3), (0.00197, 15)):
+        r = Requantization(np.float32(multiplier), None, 0, 0, codes)
+        assert isinstance(choose_step_form(stairs_of(r, *ends)), CompareSteps)
 
 
 def test_channels_of_other_powers_of_two_share_a_shift() -> None:
