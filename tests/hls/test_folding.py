@@ -146,6 +146,17 @@ def test_a_bus_that_is_too_narrow_is_the_reason() -> None:
     assert any("the bus takes 8 cycles" in reason for reason in found.reasons)
 
 
+def test_without_a_goal_what_stands_against_more_is_said() -> None:
+    found = choose_folding(mlp([64, 64, 10]), Goal(100), PART)
+    assert found.met
+    (reason,) = found.reasons
+    assert reason.startswith("faster than 12500000 frames/s does not fit: the bus takes 8 cycles to move a frame")
+
+
+def test_a_frame_a_cycle_has_nothing_against_it() -> None:
+    assert choose_folding(mlp([8, 4]), Goal(100), PART, bus_bits=1024).reasons == ()
+
+
 def test_a_network_that_cannot_fit_is_refused() -> None:
     with pytest.raises(UnsupportedError, match=r"does not fit: with one lane in every layer it needs at least .* lut"):
         choose_folding(mlp([64, 64, 10]), Goal(100), PART, Resources(100, 10000, 10, 10, 0))

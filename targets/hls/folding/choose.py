@@ -217,8 +217,9 @@ def _result(whole: Problem, problem: Problem, goal: Goal, choice: tuple[int, ...
             f"{found.latency_cycles / goal.latency_cycles:.2f} times the {goal.latency_cycles} asked for"
         )
         reasons += limits(problem, goal.latency_cycles)
-    elif goal.frame_cycles is None and goal.latency_cycles is None:
-        reasons += limits(problem, max(found.frame_cycles - 1, 1))
+    elif goal.frame_cycles is None and goal.latency_cycles is None and found.frame_cycles > 1:
+        sooner = limits(problem, found.frame_cycles - 1)
+        reasons += [f"faster than {clock / found.frame_cycles:.0f} frames/s does not fit: {why}" for why in sooner]
     folding = _folding(whole, choice)
     return FoldingResult(
         folding, met, found.frame_cycles, found.latency_cycles, found.resources, whole.budget, tuple(reasons)
