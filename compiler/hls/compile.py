@@ -100,12 +100,15 @@ def design_of(model: Model | Graph, options: Options, hls: HlsOptions) -> HlsDes
         design = replace(found, name=name, depths=depths.words)
         return design, estimate(design, hls.device, hls.goal.clock_mhz, budget, reasons)
 
+    measured: dict[frozenset[tuple[str, Fold]], tuple[Design, Estimate]] = {}  # depths of large frames take a while
+
     def measure(folds: Mapping[str, Fold]) -> Measured:
-        _, found = expanded(folds)
+        measured[frozenset(folds.items())] = made = expanded(folds)
+        found = made[1]
         return Measured(found.resources, found.frame_cycles, found.latency_cycles)
 
     folding = choose_folding(network, hls.goal, hls.device, budget, hls.folds, hls.bus_bits, measure)
-    design, found = expanded(folding.folding)
+    design, found = measured[frozenset(folding.folding.items())]
     return HlsDesign(name, parts, core, network, folding, design, found, options, hls)
 
 
