@@ -16,13 +16,12 @@ from subbyte.targets.hls.streams import Stream
 from subbyte.targets.hls.texts import string
 from subbyte.targets.hls.trace import trace
 
-_SHOWN_SCALES = 8
 _LINE = 118
 
 
 def header(design: Design, options: ProjectOptions, bus: Bus, names: Names) -> str:
     """include/NAME.h: the types of streams, the shapes of tensors, the top function."""
-    guard = f"{names.top.upper()}_H_"
+    guard = f"{names.top.upper()}_DESIGN_H_"
     model = f" for {options.model}" if options.model else ""
     about = [
         f"{design.name}: hardware{model}, printed by subbyte {options.version}.",
@@ -48,16 +47,16 @@ def header(design: Design, options: ProjectOptions, bus: Bus, names: Names) -> s
 
 def _tensor_text(design: Design, tensor: Tensor) -> str:
     direction = "input" if tensor.stream in {stream.name for stream in design.inputs} else "output"
-    scales = ", ".join(repr(scale) for scale in tensor.scales[:_SHOWN_SCALES])
-    more = f", and {len(tensor.scales) - _SHOWN_SCALES} more" if len(tensor.scales) > _SHOWN_SCALES else ""
-    zero_points = ", ".join(map(str, tensor.zero_points[:_SHOWN_SCALES]))
+    scales = ", ".join(map(repr, tensor.scales))
+    same = len(set(tensor.zero_points)) == 1
+    zero_points = ", ".join(map(str, tensor.zero_points[:1] if same else tensor.zero_points))
     text = f"{direction} {tensor.name}: {tensor.dtype} {list(tensor.shape)}, stream {tensor.stream}"
-    return text + (f"; scale {scales}{more}; zero point {zero_points}" if tensor.scales else "")
+    return text + (f"; scale {scales}; zero point {zero_points}" if tensor.scales else "")
 
 
 def weights(actor: Actor, text: Instance) -> str:
     """src/weights_ACTOR.h: the ROMs of one actor."""
-    guard = f"WEIGHTS_{actor.name.upper()}_H_"
+    guard = f"WEIGHTS_{actor.name}_H_"
     about = comments([f"ROMs of {actor.name}" + (f": {' + '.join(actor.sources)}" if actor.sources else "")])
     include = '#include "ap_int.h"'
     constants = text.constants.strip("\n")

@@ -141,7 +141,7 @@ def instance_sliding_window(actor: SlidingWindow) -> Instance:
         headers=(_HEADER,),
         body=(
             f"typedef subbyte_hls::Window<{', '.join(map(str, numbers))}> window;\n"
-            f"    subbyte_hls::{function}<{kind}, {pad}, window, {rest}>(in0, out0);"
+            f"subbyte_hls::{function}<{kind}, {pad}, window, {rest}>(in0, out0);"
         ),
         comment=(
             f"{_by(y_extents)} windows of {_by(windows.kernel)} pixels of a frame of {_by(extents[:2])}, {lying}",
