@@ -150,12 +150,14 @@ class Maker:
         if kind == "unchanged":
             return Unchanged(), sums
         if kind.startswith("fixed"):
-            ties = {"fixed": None, "fixed even": 0, "fixed odd": 1}[kind]
+            ties = {"fixed": None, "fixed live": None, "fixed even": 0, "fixed odd": 1}[kind]
             ends = (self.random.integers(-40, 200, rows), self.random.integers(-500, 500, rows))
-            at = self.random.integers(sums.low, sums.high + 1, (rows, 2))
+            live = (sums.low // 2, sums.high // 3) if kind == "fixed live" else None
+            at = self.random.integers(*((sums.low, sums.high + 1) if live is None else live), (rows, 2))
+            tie = None if ties is None else self.random.integers(1, 100, rows)
             add = np.tile([1, -1], (rows, 1))
-            tie = self.random.integers(1, 257, rows) if kind == "fixed odd" else None
-            return FixedPoint(*ends, 9, -7, 6, at, add, sums.low, sums.high, ties, tie), Element(-8, 7)
+            form = FixedPoint(*ends, 9, -7, 6, at, add, sums.low, sums.high, ties, tie, live)
+            return form, Element(-8, 7)
         name, count, *rising = kind.split()
         limits = np.sort(self.random.integers(sums.low, sums.high + 2, (rows, int(count))), axis=1)
         codes = self.random.integers(-8, 8, (rows, int(count) + 1))

@@ -62,7 +62,17 @@ def products(make: Maker) -> list[Actor]:
         make.matrix_vector(BIPOLAR, (-1, 1), Product.ADD, 7, 3, 4, 2, "unchanged"),
         make.matrix_vector(SIGNED, (-2, 4), Product.SHIFT, 7, 3, 4, 2, "unchanged"),
     ]
-    for steps in ("compare 1", "compare 15", "search 1", "search 15", "search 9", "fixed", "fixed even", "fixed odd"):
+    for steps in (
+        "compare 1",
+        "compare 15",
+        "search 1",
+        "search 15",
+        "search 9",
+        "fixed",
+        "fixed live",
+        "fixed even",
+        "fixed odd",
+    ):
         for rows in (False, True):
             found.append(make.matrix_vector(SIGNED, (-2, 3), Product.MULTIPLY, 6, 5, 3, 2, steps, rows=rows))
     return found

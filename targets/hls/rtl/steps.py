@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 
@@ -152,18 +153,23 @@ def _looked_up(
 
 @steps.register
 def fixed_point(form: FixedPoint, finished: Finished) -> tuple[list[Signal], Beat, Beat]:
-    """A stage for products and comparisons with exceptions, one for offsets, one to round, shift and limit."""
-    pipeline, netlist, beat = finished.pipeline, finished.pipeline.netlist, finished.beat
+    """A stage to saturate sums, where that is narrower; one for products and comparisons with exceptions, one for
+    offsets, one to round, shift and limit."""
+    pipeline, netlist = finished.pipeline, finished.pipeline.netlist
+    before, beat = finished.before, finished.beat
     multiplier, offset = form.multiplier.reshape(-1, 1), form.offset.reshape(-1, 1)
-    proved = Element(max(finished.sums[0].range.low, form.acc_low), min(finished.sums[0].range.high, form.acc_high))
-    sums = [Number(netlist.extract(one.signal, 0, proved.bits), proved) for one in finished.sums]
-    factors = finished.lanes("multiplier", multiplier, _span(multiplier), finished.before)
+    low, high = form.ends
+    sums = list(finished.sums)
+    if any(one.range.low < low or one.range.high > high for one in sums):
+        sums = [pipeline.hold_number(_clamped(netlist, one, low, high), "saturated") for one in sums]
+        before, beat = beat, pipeline.next(beat)
+    factors = finished.lanes("multiplier", multiplier, _span(multiplier), before)
     products = [
         pipeline.hold_number(multiplied(netlist, one, factor, "scaled"), "scaled")
         for one, (factor,) in zip(sums, factors, strict=True)
     ]
     added = bool(form.add.any())
-    exceptions = finished.lanes("exceptions", form.at, _span(form.at), finished.before) if added else [[]] * len(sums)
+    exceptions = finished.lanes("exceptions", form.at, _span(form.at), before) if added else [[]] * len(sums)
     hits = [
         [pipeline.hold(_equal(netlist, one, at), "hit") for at in lane]
         for one, lane in zip(sums, exceptions, strict=True)
@@ -195,14 +201,14 @@ def fixed_point(form: FixedPoint, finished: Finished) -> tuple[list[Signal], Bea
     return codes, beat, pipeline.next(beat)
 
 
-def _rounded(netlist: Netlist, p: Number, form: FixedPoint, tie: list[Number]) -> Number:
-    """(p + r) >> shift; tie: one number where the form rounds ties, else none."""
+def _rounded(netlist: Netlist, p: Number, form: FixedPoint, tie: Sequence[Number]) -> Number:
+    """(p + r) >> shift."""
     if not tie:
         return _shifted_right(netlist, p, form.shift)
     odd = netlist.extract(extended(netlist, p, form.shift + 1), form.shift, 1)
-    wanted = odd if form.ties_to == 0 else netlist.inverse(odd)
-    away = Number(netlist.all_of(netlist.replicate(wanted, tie[0].range.bits), tie[0].signal), tie[0].range)
-    return _shifted_right(netlist, total(netlist, [p, away, constant(netlist, form.half)]), form.shift)
+    away = odd if form.ties_to == 0 else netlist.inverse(odd)
+    more = [Number(netlist.all_of(one.signal, netlist.replicate(away, one.range.bits)), one.range) for one in tie]
+    return _shifted_right(netlist, total(netlist, [p, *more, constant(netlist, form.half)]), form.shift)
 
 
 def _span(values: Codes) -> Element:
