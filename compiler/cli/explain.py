@@ -48,13 +48,16 @@ def explain(
         raise typer.BadParameter(f"'{draw}' ends in none of {', '.join(_PICTURES)}", param_hint="--draw")
 
     from subbyte.compiler.explain import explain as explain_graph
+    from subbyte.compiler.hls.partition import partition
     from subbyte.compiler.pass_manager import run_passes
     from subbyte.compiler.pipeline import Options, lowered, quantized, work_passes
     from subbyte.compiler.target import find_target
     from subbyte.passes.recognize_codebooks import recognize_codebooks
+    from subbyte.targets.hls.support import reason_against
 
     bits = parse_activation_bits(activation_bits)
     options = Options(dims=dims, activation_bits=bits, integer_only=integer_only)
+    processor: list[dict[str, str]] = []
     with progress(f"explaining {model.name}"):
         shown = graph = quantized(model, options)
         reduced = run_passes(graph, work_passes(options))
@@ -62,10 +65,15 @@ def explain(
         if goal is None:
             shown = recognize_codebooks(graph)
             explanation = explain_graph(graph, reduced=reduced)
+        elif goal.language == "hls":
+            parts = partition(graph, reason_against)
+            shown = lowered(parts.core, goal, options)
+            explanation = explain_graph(parts.core, shown, goal, reduced=run_passes(parts.core, work_passes(options)))
+            processor = [{"node": node, "reason": reason} for node, reason in parts.reasons]
         else:
             shown = lowered(graph, goal, options)
             explanation = explain_graph(graph, shown, goal, reduced=reduced)
-    content = explanation.as_dict()
+    content = explanation.as_dict() | ({"processor": processor} if processor else {})
     if draw is not None:
         draw.write_text(_picture(draw.suffix, shown, goal, content), encoding="utf-8")
     if json:
@@ -88,6 +96,8 @@ def explain(
             f"float: {island['op']} '{island['node']}': {island['reason']} ({island['macs']:,} MACs); "
             f"to change it, {island['remedy']}"
         )
+    for node in processor:
+        typer.echo(f"on the processor: {node['node']}: {node['reason']}")
     if draw is not None:
         typer.echo(f"drawn: {draw}")
 

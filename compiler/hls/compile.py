@@ -39,7 +39,7 @@ from subbyte.targets.hls.parts import budget_of
 from subbyte.targets.hls.project import make_project
 from subbyte.targets.hls.project.options import ProjectOptions, Tensor
 from subbyte.targets.hls.project.runner import runner
-from subbyte.targets.hls.schedule.depths import depths_of
+from subbyte.targets.hls.schedule.depths import WORK, depths_of
 from subbyte.targets.hls.support import reason_against
 from subbyte.targets.hls.tcl import tcl_files
 from subbyte.targets.hls.texts import identifier
@@ -92,23 +92,21 @@ def design_of(model: Model | Graph, options: Options, hls: HlsOptions) -> HlsDes
 
     ports = [[identifier(port, "port") for port in names] for names in (network.input_names, network.output_names)]
 
-    def expanded(folds: Mapping[str, Fold]) -> tuple[Design, Estimate]:
+    def expanded(folds: Mapping[str, Fold], work: int = WORK) -> tuple[Design, Estimate]:
         found = attach(expand(network, folds, hls.bus_bits), hls.bus_bits)
         found = with_port_names(found, *ports)
-        depths = depths_of(found)
+        depths = depths_of(found, work)
         reasons = {stream: depth.reason for stream, depth in depths.fifos.items()}
         design = replace(found, name=name, depths=depths.words)
-        return design, estimate(design, hls.device, hls.goal.clock_mhz, budget, reasons)
-
-    measured: dict[frozenset[tuple[str, Fold]], tuple[Design, Estimate]] = {}  # depths of large frames take a while
+        latency = depths.first_latency
+        return design, estimate(design, hls.device, hls.goal.clock_mhz, budget, reasons, latency)
 
     def measure(folds: Mapping[str, Fold]) -> Measured:
-        measured[frozenset(folds.items())] = made = expanded(folds)
-        found = made[1]
+        _, found = expanded(folds, work=0)  # depths that suffice; the smallest are searched for when folds are chosen
         return Measured(found.resources, found.frame_cycles, found.latency_cycles)
 
     folding = choose_folding(network, hls.goal, hls.device, budget, hls.folds, hls.bus_bits, measure)
-    design, found = measured[frozenset(folding.folding.items())]
+    design, found = expanded(folding.folding)
     return HlsDesign(name, parts, core, network, folding, design, found, options, hls)
 
 

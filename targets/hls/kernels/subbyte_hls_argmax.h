@@ -59,7 +59,7 @@ void argmax_codes(hls::stream<ap_uint<LANES * X_BITS> >& x, hls::stream<ap_uint<
     best.channel = 0;
     int fold = 0;  // the word's number in its pixel
     for (int i = 0; i < PIXELS * words_per_pixel; ++i) {
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
         SUBBYTE_CYCLE();
         const ap_uint<LANES * X_BITS> codes = x.read();
         const Candidate<X_BITS> found = BestLane<0, LANES, X_BITS, SIGN, LAST>::of(codes, fold * LANES, CHANNELS);

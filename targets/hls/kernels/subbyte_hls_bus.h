@@ -52,7 +52,7 @@ ap_uint<BUS_BITS> beat_of(const ap_uint<LANES * BITS>& word, int lanes) {
 template <int WORDS, int LANES, int BITS, int SIGN, int CONTAINER, int BUS_BITS>
 void from_axis(hls::stream<ap_axiu<BUS_BITS, 0, 0, 0> >& axis, hls::stream<ap_uint<LANES * BITS> >& y) {
     for (int i = 0; i < WORDS; ++i) {
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
         SUBBYTE_CYCLE();
         const ap_axiu<BUS_BITS, 0, 0, 0> beat = axis.read();
         y.write(word_of<LANES, BITS, SIGN, CONTAINER, BUS_BITS>(beat.data));
@@ -63,7 +63,7 @@ void from_axis(hls::stream<ap_axiu<BUS_BITS, 0, 0, 0> >& axis, hls::stream<ap_ui
 template <int WORDS, int LANES, int LAST_LANES, int BITS, int SIGN, int CONTAINER, int BUS_BITS>
 void to_axis(hls::stream<ap_uint<LANES * BITS> >& x, hls::stream<ap_axiu<BUS_BITS, 0, 0, 0> >& axis) {
     for (int i = 0; i < WORDS; ++i) {
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
         SUBBYTE_CYCLE();
         const bool last = i == WORDS - 1;
         const int lanes = last ? LAST_LANES : LANES;
@@ -85,7 +85,7 @@ void to_axis(hls::stream<ap_uint<LANES * BITS> >& x, hls::stream<ap_axiu<BUS_BIT
 template <int WORDS, int LANES, int BITS, int SIGN, int CONTAINER, int BUS_BITS>
 void from_memory(const ap_uint<BUS_BITS>* memory, hls::stream<ap_uint<LANES * BITS> >& y) {
     for (int i = 0; i < WORDS; ++i) {
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
         SUBBYTE_CYCLE();
         y.write(word_of<LANES, BITS, SIGN, CONTAINER, BUS_BITS>(memory[i]));
     }
@@ -95,7 +95,7 @@ void from_memory(const ap_uint<BUS_BITS>* memory, hls::stream<ap_uint<LANES * BI
 template <int WORDS, int LANES, int LAST_LANES, int BITS, int SIGN, int CONTAINER, int BUS_BITS>
 void to_memory(hls::stream<ap_uint<LANES * BITS> >& x, ap_uint<BUS_BITS>* memory) {
     for (int i = 0; i < WORDS; ++i) {
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
         SUBBYTE_CYCLE();
         const int lanes = i == WORDS - 1 ? LAST_LANES : LANES;
         memory[i] = beat_of<LANES, BITS, SIGN, CONTAINER, BUS_BITS>(x.read(), lanes);

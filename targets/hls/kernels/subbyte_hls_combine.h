@@ -40,7 +40,7 @@ void combine_codes(hls::stream<ap_uint<LANES * A_BITS> >& a, hls::stream<ap_uint
     const int last_lanes = CHANNELS - (words_per_run - 1) * LANES;
     int fold = 0;  // the word's number in its run
     for (int i = 0; i < WORDS; ++i) {
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
         SUBBYTE_CYCLE();
         const ap_uint<LANES * A_BITS> left = a.read();
         const ap_uint<LANES * B_BITS> right = b.read();

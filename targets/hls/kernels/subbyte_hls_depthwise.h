@@ -38,7 +38,7 @@ void depthwise_vector(hls::stream<ap_uint<LANES * Product::X_BITS> >& x, hls::st
         for (int fold = 0; fold < FOLDS; ++fold) {
             for (int tap = 0; tap < TAPS; ++tap) {
 #pragma HLS LOOP_FLATTEN
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
                 SUBBYTE_CYCLE();
                 const ap_uint<LANES * Product::X_BITS> codes = x.read();
                 const ap_uint<LANES * Product::WEIGHT_BITS> factors = weights[fold * TAPS + tap];

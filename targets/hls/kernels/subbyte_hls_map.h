@@ -16,7 +16,7 @@ void map_codes(hls::stream<ap_uint<LANES * X_BITS> >& x, hls::stream<ap_uint<LAN
     const int words_per_run = ceil_div(CHANNELS, LANES);
     int fold = 0;  // the word's number in its run
     for (int i = 0; i < WORDS; ++i) {
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
         SUBBYTE_CYCLE();
         const ap_uint<LANES * X_BITS> codes = x.read();
         ap_uint<LANES * Y_BITS> mapped = 0;
@@ -39,7 +39,7 @@ void map_channels(hls::stream<ap_uint<LANES * X_BITS> >& x, hls::stream<ap_uint<
     const int words_per_run = ceil_div(CHANNELS, LANES);
     int fold = 0;
     for (int i = 0; i < WORDS; ++i) {
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
         SUBBYTE_CYCLE();
         const ap_uint<LANES * X_BITS> codes = x.read();
         ap_uint<LANES * Y_BITS> mapped = 0;

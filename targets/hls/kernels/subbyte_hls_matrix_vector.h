@@ -47,7 +47,7 @@ void matrix_vector(
         for (int nf = 0; nf < NF; ++nf) {
             for (int sf = 0; sf < SF; ++sf) {
 #pragma HLS LOOP_FLATTEN
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
                 SUBBYTE_CYCLE();
                 const ap_uint<SIMD * Product::X_BITS> codes = nf == 0 ? x.read() : kept[sf];
                 if (nf == 0) kept[sf] = codes;

@@ -23,7 +23,7 @@ void write_all(const ap_uint<WORD_BITS>& word, hls::stream<ap_uint<WORD_BITS> >&
 template <int WORDS, int WORD_BITS, typename... Outputs>
 void fork(hls::stream<ap_uint<WORD_BITS> >& x, Outputs&... outputs) {
     for (int i = 0; i < WORDS; ++i) {
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
         SUBBYTE_CYCLE();
         const ap_uint<WORD_BITS> word = x.read();
         write_all<WORD_BITS>(word, outputs...);
@@ -74,7 +74,7 @@ void concat_channels(hls::stream<ap_uint<WORD_BITS> >& y, Inputs&... inputs) {
     const int words_per_pixel = Sum<WORDS...>::value;
     int at = 0;
     for (int i = 0; i < PIXELS * words_per_pixel; ++i) {
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
         SUBBYTE_CYCLE();
         y.write(read_part<WORD_BITS, WORDS...>(at, inputs...));
         at = at == words_per_pixel - 1 ? 0 : at + 1;
@@ -87,7 +87,7 @@ void split_channels(hls::stream<ap_uint<WORD_BITS> >& x, Outputs&... outputs) {
     const int words_per_pixel = Sum<WORDS...>::value;
     int at = 0;
     for (int i = 0; i < PIXELS * words_per_pixel; ++i) {
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
         SUBBYTE_CYCLE();
         const ap_uint<WORD_BITS> word = x.read();
         write_part<WORD_BITS, WORDS...>(at, word, outputs...);
@@ -122,7 +122,7 @@ void convert(hls::stream<ap_uint<X_LANES * BITS> >& x, hls::stream<ap_uint<Y_LAN
     int x_word = 0;
     int y_word = 0;
     for (int i = 0; i < ITERATIONS; ++i) {
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
         SUBBYTE_CYCLE();
         const bool last = y_word == y_words - 1;
         const int need = last ? y_last : y_units;

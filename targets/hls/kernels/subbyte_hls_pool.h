@@ -50,7 +50,7 @@ void window_max(hls::stream<ap_uint<LANES * X_BITS> >& x, hls::stream<ap_uint<LA
         for (int fold = 0; fold < FOLDS; ++fold) {
             for (int tap = 0; tap < TAPS; ++tap) {
 #pragma HLS LOOP_FLATTEN
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
                 SUBBYTE_CYCLE();
                 const ap_uint<LANES * X_BITS> codes = x.read();
                 const int live = fold == FOLDS - 1 ? LIVE : LANES;
@@ -74,7 +74,7 @@ void window_sum(hls::stream<ap_uint<LANES * X_BITS> >& x, hls::stream<ap_uint<LA
         for (int fold = 0; fold < FOLDS; ++fold) {
             for (int tap = 0; tap < TAPS; ++tap) {
 #pragma HLS LOOP_FLATTEN
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
                 SUBBYTE_CYCLE();
                 const ap_uint<LANES * X_BITS> codes = x.read();
                 for (int lane = 0; lane < LANES; ++lane) {
@@ -102,7 +102,7 @@ void global_max(hls::stream<ap_uint<LANES * X_BITS> >& x, hls::stream<ap_uint<LA
     for (int pixel = 0; pixel < PIXELS; ++pixel) {
         for (int fold = 0; fold < FOLDS; ++fold) {
 #pragma HLS LOOP_FLATTEN
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
             SUBBYTE_CYCLE();
             const ap_uint<LANES * X_BITS> codes = x.read();
             const int live = fold == FOLDS - 1 ? LIVE : LANES;
@@ -126,7 +126,7 @@ void global_sum(hls::stream<ap_uint<LANES * X_BITS> >& x, hls::stream<ap_uint<LA
     for (int pixel = 0; pixel < PIXELS; ++pixel) {
         for (int fold = 0; fold < FOLDS; ++fold) {
 #pragma HLS LOOP_FLATTEN
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
             SUBBYTE_CYCLE();
             const ap_uint<LANES * X_BITS> codes = x.read();
             ap_int<SUM_BITS> now[LANES];

@@ -32,7 +32,7 @@ void resize_nearest(hls::stream<ap_uint<WORD_BITS> >& x, hls::stream<ap_uint<WOR
     ap_uint<index_bits(WORDS)> fold = 0;
 
     for (int i = 0; i < ITERATIONS; ++i) {
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
         SUBBYTE_CYCLE();
         const bool dropping = skip.to_int() > 0;
         const bool fresh = steps[row.to_int()].to_int() > 0;

@@ -215,7 +215,7 @@ void sliding_window(hls::stream<ap_uint<BITS * LANES> >& x, hls::stream<ap_uint<
     ap_uint<index_bits(W::WORDS)> fold = 0;  // the word of the tap
 
     for (int i = 0; i < ITERATIONS; ++i) {
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
         SUBBYTE_CYCLE();
         const bool inside = tap.inside(0);
         const bool there = tap.word() + fold.to_int() < reader.words.to_int();
@@ -278,7 +278,7 @@ void sliding_window_rows(hls::stream<ap_uint<BITS * CHANNELS> >& x,
     ap_uint<index_bits(W::KERNEL_HEIGHT)> tap_row = 0;
 
     for (int i = 0; i < ITERATIONS; ++i) {
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
         SUBBYTE_CYCLE();
         bool there = true;
         for (int c = 0; c < W::KERNEL_WIDTH; ++c) {
@@ -376,7 +376,7 @@ void sliding_window_all(hls::stream<ap_uint<BITS * CHANNELS> >& x,
     ap_uint<index_bits(most_steps)> wait = first_window - FIRST;  // steps until the next window is complete
 
     for (int i = 0; i < ITERATIONS; ++i) {
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
         SUBBYTE_CYCLE();
         const int at = column.to_int();
         const bool in_line = at < W::WIDTH;
