@@ -12,18 +12,21 @@ from subbyte.compiler.errors import UnsupportedError
 from subbyte.targets.hls.actors import Design
 from subbyte.targets.hls.bus.ports import BusPort, ports_of
 from subbyte.targets.hls.bus.protocols import Protocol, port_name
+from subbyte.targets.hls.expand import BUS_BITS
 from subbyte.targets.hls.parts import Part
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _LENGTH_BITS = (14, 26)  # of an AXI DMA's length register: by default, and the most. Source: PG021
 
 
-def tcl_files(design: Design, part: Part, clock_mhz: float, interface: Protocol | str) -> dict[str, bytes]:
-    """The scripts by path; part and clock are defaults that their arguments replace.
+def tcl_files(
+    design: Design, part: Part, clock_mhz: float, interface: Protocol | str, bus_bits: int = BUS_BITS
+) -> dict[str, bytes]:
+    """The scripts by path; part and clock are defaults that their arguments replace. bus_bits: of a beat.
 
     Raises: UnsupportedError: a frame is longer than a DMA moves at once.
     """
-    protocol, ports = Protocol(interface), ports_of(design)
+    protocol, ports = Protocol(interface), ports_of(design, bus_bits)
     common = _template("arguments.tcl")
     values = {
         "ARGUMENTS": common.rstrip(),
