@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from subbyte.compiler.errors import UnsupportedError
 from subbyte.compiler.ir import ops, ops_indexing, qops
 from subbyte.compiler.ir.macs import multiply_accumulates
 from subbyte.compiler.ir.node import Node
-from subbyte.compiler.target import Kernel, Storage, TargetFacts
+from subbyte.compiler.numerics.step_forms import CompareSteps, FixedPoint, SearchSteps
+from subbyte.compiler.target import Call, Kernel, Storage, TargetFacts
 from subbyte.targets.hls.support import reason_against
 
 HEADERS = Path(__file__).parent / "kernels"
@@ -40,11 +41,29 @@ _TABLE: tuple[tuple[type[Node], str, str, str], ...] = (
 )
 
 
-def _is_instantiated(*_: Any, **__: Any) -> NoReturn:
-    raise UnsupportedError(
-        "a kernel of target 'hls' is a class template that its project instantiates (targets/hls/instance.py); "
-        "there is no call of it in C"
-    )
+def _instantiated(symbol: str) -> Callable[..., Call]:
+    """What a class template is called; the project prints its arguments (targets/hls/instance.py), and C has none."""
+
+    def call(op: Node, **_: Any) -> Call:
+        return Call(f"subbyte_hls::{symbol}", (), proof=_proof(op))
+
+    return call
+
+
+def _proof(op: Node) -> str:
+    """How the requantization of a sum of products was shown equal to N4."""
+    if not isinstance(op, (qops.QConv, qops.QGemm)) or op.requantization is None:
+        return ""
+    from subbyte.targets.hls.network.sums import requantization_of
+
+    match requantization_of(op)[1]:
+        case CompareSteps():
+            return "N5 thresholds, compared at once"
+        case SearchSteps():
+            return "N5 thresholds, by binary search"
+        case FixedPoint(at=at):
+            return "N5 fixed point" + (f", at most {at.shape[1]} exceptions a channel" if at.shape[1] else "")
+    return ""
 
 
 def _cost(op: Node, facts: TargetFacts) -> float:
@@ -58,7 +77,7 @@ ROWS = tuple(
         symbol=symbol,
         header=HEADERS / header,
         storage=Storage.ROW_MAJOR,
-        call=_is_instantiated,
+        call=_instantiated(symbol),
         cost=_cost,
         accepts=lambda node: reason_against(node) is None,
         operands=operands,

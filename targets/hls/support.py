@@ -21,6 +21,8 @@ _MOST_PAIR_BITS = 8
 @singledispatch
 def reason_against(op: Node) -> str | None:
     """Why `op` is not built in hardware, as the end of a sentence; None where it is."""
+    if any(of_type.dtype.is_float for of_type in (*op.types, *(operand.type for operand in op.operands))):
+        return "it takes or gives floats, and inside the design there are integers only"
     return f"target 'hls' has no hardware for {type(op).__name__}"
 
 
