@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -61,7 +61,8 @@ def compile_command(
         str | None, typer.Option(help="Weights in model.c or beside it: inline | file; inline up to 16 MiB by default.")
     ] = None,
     emit: Annotated[
-        list[str] | None, typer.Option(help="What to build: c | so | a | runner; may be repeated; so by default.")
+        list[str] | None,
+        typer.Option(help="What to build: c | so | a | runner; may be repeated; so by default. Of target hls: rtl."),
     ] = None,
     libc: Annotated[
         str | None,
@@ -111,7 +112,7 @@ def compile_command(
     from subbyte.compiler.tuning import read_tuning
 
     goal = find_target(target)
-    of_hls = {
+    of_hls: dict[str, Any] = {
         "part": part,
         "clock": clock,
         "fps": fps,
