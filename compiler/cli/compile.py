@@ -124,7 +124,7 @@ def compile_command(
         "terms": terms,
     }
     kinds = _kinds(emit, goal.language)
-    of_c = {
+    of_c: dict[str, Any] = {
         "libc": libc,
         "compiler": compiler,
         "weights": weights,
@@ -193,7 +193,7 @@ def _kinds(emit: list[str] | None, language: str) -> list[str]:
     return kinds
 
 
-def _need_language(language: str, of_hls: dict[str, object], of_c: dict[str, object]) -> None:
+def _need_language(language: str, of_hls: dict[str, Any], of_c: dict[str, Any]) -> None:
     """A usage error for an option that says nothing about what is generated."""
     others, belongs = (of_c, "a target that C is built for") if language == "hls" else (of_hls, "--target hls")
     for name, value in others.items():

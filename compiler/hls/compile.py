@@ -123,7 +123,7 @@ def project_of(made: HlsDesign, samples: Sequence[Arrays] | None = None) -> Bund
     files = {
         **host_files(made.parts, made.name, made.options),
         **{name: text.encode() for name, text in report_files(made.estimate, made.folding, made.network).items()},
-        **tcl_files(made.design, made.hls.device, made.hls.goal.clock_mhz, made.hls.interface),
+        **tcl_files(made.design, made.hls.device, made.hls.goal.clock_mhz, made.hls.interface, made.hls.bus_bits),
         **driver_files(made.design, bus, _tensors(made)),
         f"tb/run_{made.name}.cpp": runner(made.design, bus).encode(),
     }

@@ -70,11 +70,10 @@ def build_network(graph: Graph, most_terms: int = 1) -> Network:
         geometry, order = _as_read(graph, node.out)
         builder.result(f"{name}_in", node.out, Element.of(node.type), geometry, order)
     inputs = tuple(builder.frame(node.out) for node in graph.inputs)
-    for node in graph.nodes():
-        if not isinstance(node, (Input, Constant)):
-            op = _of(node)
-            builder.calls[op] = node
-            _ADD[type(op)](builder, op)
+    for call in graph.operations():
+        op = _of(call)
+        builder.calls[op] = call
+        _ADD[type(op)](builder, op)
     outputs = tuple(builder.frame(output.value) for output in graph.outputs)
     return Network(
         graph.name,

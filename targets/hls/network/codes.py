@@ -82,7 +82,7 @@ def _tables(op: qops.QBinary, varying: Value, frame: Frame) -> Codes:
     flat: list[Codes] = []
     for code in codes.tolist():
         whole: Any = np.full(of_type.shape, code, of_type.dtype.numpy)
-        operands = [whole if value == varying else value.constant for value in op.operands]
+        operands = [whole if value.constant is None else value.constant for value in op.operands]
         (result,) = evaluate_node(op, operands)
         flat.append(np.asarray(result, np.int64).reshape(-1)[frame.order].reshape(frame.pixels, frame.channels))
     of_pixels = np.stack(flat, axis=-1)  # [pixels, channels, codes]

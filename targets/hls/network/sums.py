@@ -228,8 +228,11 @@ def window_of(
     pad_code: int,
 ) -> Window:
     """A window of one or two spatial axes in two."""
-    if len(kernel) == 1:
-        return Window((1, *kernel), (1, *strides), (1, *dilations), (0, pads[0], 0, pads[1]), pad_code)
-    top, left, bottom, right = pads
-    (kh, kw), (sh, sw), (dh, dw) = kernel, strides, dilations
-    return Window((kh, kw), (sh, sw), (dh, dw), (top, left, bottom, right), pad_code)
+    half = len(kernel)
+    (top, left), (bottom, right) = _in_two(pads[:half], 0), _in_two(pads[half:], 0)
+    return Window(_in_two(kernel, 1), _in_two(strides, 1), _in_two(dilations, 1), (top, left, bottom, right), pad_code)
+
+
+def _in_two(along: tuple[int, ...], missing: int) -> tuple[int, int]:
+    """Rows and columns of one or two numbers."""
+    return (along[0], along[1]) if len(along) == 2 else (missing, along[0])
