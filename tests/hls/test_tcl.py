@@ -215,6 +215,6 @@ def test_vivado_goes_on_with_a_design_and_refuses_what_it_lacks(scripts: Scripts
 
 def test_frames_that_no_dma_moves_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tcl, "_LENGTH_BITS", (4, 9))
-    with pytest.raises(UnsupportedError, match="'image' has 784 bytes, .* moves less than 512 at once; take the memory"):
+    with pytest.raises(UnsupportedError, match=r"'image' has 784 bytes, .* less than 512 at once; take the memory"):
         tcl_files(design(), find_part("xc7z020"), 100.0, "stream")
     assert tcl_files(design(), find_part("xc7z020"), 100.0, "memory")
