@@ -51,7 +51,8 @@ def weights(*shape: int, dtype: DType = INT4, zero_point: int = 0) -> Value:
 
 def narrow(channels: int, dtype: DType = INT4) -> Requantization:
     signs = np.where(np.arange(channels) % 3 == 2, -1, 1)
-    return Requantization(np.asarray(RANDOM.uniform(0.01, 0.2, channels) * signs, np.float32), None, 0, dtype.min, dtype.max)
+    multiplier = np.asarray(RANDOM.uniform(0.01, 0.2, channels) * signs, np.float32)
+    return Requantization(multiplier, None, 0, dtype.min, dtype.max)
 
 
 def conv(
@@ -254,7 +255,5 @@ def test_a_transposed_image_cannot_be_convolved() -> None:
     x = image("x", 4, 4, 4)
     turned = ops.Transpose(conv(x, 4).out, (0, 2, 1, 3), sources=("turn",))
     graph = Graph("turned", (x,), (Output("y", conv(turned, 2).out),), Stage.QUANTIZED)
-    with pytest.raises(
-        UnsupportedError, match=r"QConv 'c': its operand .* arrives in another order"
-    ):
+    with pytest.raises(UnsupportedError, match=r"QConv 'c': its operand .* arrives in another order"):
         build_network(lowered(graph, find_target("hls"), Options()))
