@@ -96,9 +96,11 @@ def partition(graph: Graph, reason_against: Reason) -> Partition:
     core = [node for node in graph.operations() if node not in before and node not in behind]
     if not any(multiply_accumulates(node) for node in core):
         causes = "; ".join(f"{node.label}: {reason}" for node, reason in reasons.items())
+        integer = any(multiply_accumulates(node) and node.operands[0].type.dtype.is_integer for node in reasons)
+        way_on = "Try --target portable" if integer else "`subbyte quantize` makes integers of a float model"
         raise UnsupportedError(
             f"graph '{graph.name}' has no integer convolution or matrix product for target 'hls' to build: "
-            f"{causes or 'it has no products at all'}. `subbyte quantize` makes integers of a float model."
+            f"{causes or 'it has no products at all'}. {way_on}."
         )
     kept = {node for node in before if not isinstance(node, (Input, Constant))}
     shares = tuple(sum(multiply_accumulates(node) for node in part) for part in (kept, core, behind))

@@ -32,20 +32,20 @@ SHARED = (
 )
 OWN = ("digits_mlp_int8.onnx", "digits_mlp_w1a1.qonnx.onnx", "digits_resnet_w2a2_qcdq.onnx")
 
-_CODES = "quant(scale=0.5, zero_point=0, qmin=-128, qmax=127)"
-_FRONT = f"""
+CODES = "quant(scale=0.5, zero_point=0, qmin=-128, qmax=127)"
+FRONT = f"""
   %0 = Input(name="x", of_type=float32[1, 2])
-  %1 = QuantizeLinear(x=%0, dtype=int8, quant={_CODES}, rounding="HALF_EVEN", zero_point_first=false, sources=["in"],
+  %1 = QuantizeLinear(x=%0, dtype=int8, quant={CODES}, rounding="HALF_EVEN", zero_point_first=false, sources=["in"],
     tensor="y")
-  %2 = Constant(value=int8[2, 2] {{1, -2, 3, 4}}, of_type=int8[2, 2] {_CODES})
+  %2 = Constant(value=int8[2, 2] {{1, -2, 3, 4}}, of_type=int8[2, 2] {CODES})
 """
-_PRODUCT = (
-    f"requantization=requantization(multiplier=0.25, zero_point=0, qmin=-128, qmax=127), dtype=int8, quant={_CODES}"
+PRODUCT = (
+    f"requantization=requantization(multiplier=0.25, zero_point=0, qmin=-128, qmax=127), dtype=int8, quant={CODES}"
 )
 # The model calls the input of the core `y`, like an output of the whole.
-SHARING = f"""graph "sharing" quantized {{{_FRONT}
-  %3 = QGemm(a=%1, b=%2, bias=none, {_PRODUCT}, sources=["fc"], tensor="fc_out")
-  %4 = QGemm(a=%1, b=%2, bias=none, {_PRODUCT}, sources=["other"], tensor="fc_out")
+SHARING = f"""graph "sharing" quantized {{{FRONT}
+  %3 = QGemm(a=%1, b=%2, bias=none, {PRODUCT}, sources=["fc"], tensor="fc_out")
+  %4 = QGemm(a=%1, b=%2, bias=none, {PRODUCT}, sources=["other"], tensor="fc_out")
   %5 = DequantizeLinear(x=%3, dtype=float32, sources=["out"])
   %6 = DequantizeLinear(x=%1, dtype=float32, sources=["front"])
   %7 = DequantizeLinear(x=%4, dtype=float32, sources=["out2"])
@@ -58,11 +58,11 @@ SHARING = f"""graph "sharing" quantized {{{_FRONT}
   output "other" = %8
 }}
 """
-BETWEEN = f"""graph "between" quantized {{{_FRONT}
-  %3 = QGemm(a=%1, b=%2, bias=none, {_PRODUCT}, sources=["first"])
+BETWEEN = f"""graph "between" quantized {{{FRONT}
+  %3 = QGemm(a=%1, b=%2, bias=none, {PRODUCT}, sources=["first"])
   %4 = DequantizeLinear(x=%3, dtype=float32, sources=["island"])
-  %5 = QuantizeLinear(x=%4, dtype=int8, quant={_CODES}, rounding="HALF_EVEN", zero_point_first=false, sources=["back"])
-  %6 = QGemm(a=%5, b=%2, bias=none, {_PRODUCT}, sources=["second"])
+  %5 = QuantizeLinear(x=%4, dtype=int8, quant={CODES}, rounding="HALF_EVEN", zero_point_first=false, sources=["back"])
+  %6 = QGemm(a=%5, b=%2, bias=none, {PRODUCT}, sources=["second"])
   output "y" = %6
 }}
 """
@@ -112,14 +112,29 @@ def test_products_that_floats_reach_first_are_counted_for_the_processor(shared_m
 def test_what_would_leave_the_core_and_come_back_is_refused_by_node_and_reason() -> None:
     with pytest.raises(UnsupportedError, match="QGemm 'second' needs what is not built") as caught:
         parts_of(parse_graph(BETWEEN))
-    assert "DequantizeLinear 'island': target 'hls' has no hardware for DequantizeLinear" in str(caught.value)
-    assert "QuantizeLinear 'back': target 'hls' has no hardware for QuantizeLinear" in str(caught.value)
+    assert "DequantizeLinear 'island': it takes or gives floats" in str(caught.value)
+    assert "QuantizeLinear 'back': it takes or gives floats" in str(caught.value)
 
 
 def test_a_float_model_is_told_how_to_get_integers(digits: Path) -> None:
     with pytest.raises(UnsupportedError, match="`subbyte quantize` makes integers of a float model") as caught:
         parts_of(quantized(digits / "digits_mlp.onnx"))
     assert "Gemm '/hidden1'" in str(caught.value)
+
+
+def test_an_integer_model_that_is_not_built_is_not_told_to_get_integers() -> None:
+    rows = FRONT.replace("float32[1, 2]", "float32[2, 1, 2, 2]")
+    taps = 'strides=[1, 1], pads=[0, 0, 0, 0], dilations=[1, 1], group=1, sources=["conv"]'
+    text = f"""graph "batch" quantized {{{rows}
+  %3 = Constant(value=int8[1, 1, 1, 1] {{3}}, of_type=int8[1, 1, 1, 1] {CODES})
+  %4 = QConv(x=%1, w=%3, bias=none, {PRODUCT}, {taps})
+  output "y" = %4
+}}
+"""
+    with pytest.raises(UnsupportedError, match="a design works on one sample at a time") as caught:
+        parts_of(parse_graph(text))
+    assert "quantize`" not in str(caught.value)
+    assert str(caught.value).endswith("Try --target portable.")
 
 
 def test_a_value_on_a_border_has_one_name_unlike_those_of_the_whole() -> None:
