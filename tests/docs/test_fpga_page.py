@@ -31,7 +31,10 @@ _ROW = re.compile(r"^\| `(\w+)` \| (?:`(.*?)`)? ?\|(.*)\|$", re.MULTILINE)
 
 def rows() -> list[tuple[str, str]]:
     """Model and options of each row of the table of estimates."""
-    return [(name, options) for name, options, _ in _ROW.findall(PAGE.split("## Estimates")[1].split("## Beside published designs")[0])]
+    return [
+        (name, options)
+        for name, options, _ in _ROW.findall(PAGE.split("## Estimates")[1].split("## Beside published designs")[0])
+    ]
 
 
 def run_line(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
