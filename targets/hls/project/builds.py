@@ -22,7 +22,7 @@ BUILD := build$(if $(filter ap_types,$(AP_TYPES)),,-ap_types)
 WARNINGS := $(if $(filter ap_types,$(AP_TYPES)),-Wall -Wno-unknown-pragmas,-w)
 FLAGS := -std=c++14 $(WARNINGS) -I../include -I../kernels -I../src -I../tb -Iinclude -isystem $(AP_TYPES)
 # ap_private.h of ap_types shifts negative values to the left, as all compilers take it.
-SANITIZERS := -g -fsanitize=address,undefined -fno-sanitize-recover=all \\
+SANITIZERS := -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all \\
 \t$(if $(filter ap_types,$(AP_TYPES)),,-fno-sanitize=shift)
 VARIANTS := csim csim-sanitize cycles
 
