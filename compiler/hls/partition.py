@@ -23,6 +23,8 @@ from subbyte.compiler.ir.rewrite import Rewriter
 
 Arrays = Mapping[str, NDArray[Any]]
 Reason = Callable[[Node], "str | None"]
+_SHOWN = 4
+"""Nodes that an error lists; further ones are counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,15 +85,17 @@ def partition(graph: Graph, reason_against: Reason) -> Partition:
     reasons = {node: reason for node in graph.operations() if (reason := reason_against(node)) is not None}
     users = graph.users()
     early, late = _sides(graph, reasons)
-    before = _closure(early, lambda node: [operand.node for operand in node.operands])
+    before = _closure(early, _makers)
     behind = _closure(late, lambda node: [user for value in _results(node) for user in users.get(value, [])])
     built = [node for node in graph.operations() if node not in reasons]
     stuck = [node for node in built if node in behind and multiply_accumulates(node)]
     if stuck:
-        causes = "; ".join(f"{node.label}: {reasons[node]}" for node in late)
+        in_the_way = [node for node in late if node in _closure([stuck[0]], _makers)]
+        causes = "; ".join(f"{node.label}: {reasons[node]}" for node in in_the_way[:_SHOWN])
+        more = f"; and {len(in_the_way) - _SHOWN} more" if len(in_the_way) > _SHOWN else ""
         raise UnsupportedError(
             f"target 'hls' builds integer operations in one piece, and {stuck[0].label} needs what is not built: "
-            f"{causes}. Quantize these nodes or replace them, or try --target portable."
+            f"{causes}{more}. Quantize these nodes or replace them, or try --target portable."
         )
     core = [node for node in graph.operations() if node not in before and node not in behind]
     if not any(multiply_accumulates(node) for node in core):
@@ -119,6 +123,10 @@ def _sides(graph: Graph, reasons: Mapping[Node, str]) -> tuple[list[Node], list[
         if after or (node not in reasons and multiply_accumulates(node)):
             worked.add(node)
     return early, late
+
+
+def _makers(node: Node) -> list[Node]:
+    return [operand.node for operand in node.operands]
 
 
 def _closure(nodes: list[Node], following: Callable[[Node], list[Node]]) -> set[Node]:

@@ -251,7 +251,7 @@ def limits(problem: Problem, frame_cycles: int) -> list[str]:
         }
         tightest = max(shares, key=lambda kind: shares[kind])
         found.append(
-            f"no choice of folds keeps all resources within the budget at once; the tightest is {tightest}, of which "
+            f"no faster choice of folds keeps all resources within the budget; the tightest is {tightest}, of which "
             f"layers alone need {100 * shares[tightest]:.0f} %; {_largest(problem, frame_cycles, tightest)}"
         )
     return found
