@@ -162,6 +162,12 @@ def test_modelled_time_is_the_cost_of_the_kernels_that_a_layer_gets() -> None:
     assert not table.fixed
 
 
+def test_layers_of_hardware_have_no_time_of_their_own() -> None:
+    graph = network()
+    with pytest.raises(UnsupportedError, match=r"no time of its own on target 'hls'.*compile --fps"):
+        COSTS["modelled_time"].measure(graph, offered(graph, W8A8), find_target("hls"))
+
+
 def test_progress_counts_layers_and_choices() -> None:
     graph, seen = network(), []
     COSTS["modelled_time"].measure(

@@ -32,7 +32,7 @@ def _instructions(graph: Graph, choices: Choices, target: Target | None, progres
     if not target.emulator:
         raise UnsupportedError(
             f"instructions are counted under an emulator, and there is none for target '{target.name}'; the cost "
-            "'modelled_time' is known for every target, 'measured_latency' where its code runs."
+            "'modelled_time' is known for every target of C, 'measured_latency' where its code runs."
         )
     find_emulator(target)  # before the work, not after it
     by_choice: dict[Choice, dict[str, Steps]] = {}

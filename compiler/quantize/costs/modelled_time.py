@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from subbyte.compiler.assignment.problem import Choice
+from subbyte.compiler.errors import UnsupportedError
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.lowered import KernelCall
 from subbyte.compiler.quantize.costs.cost import Choices, Cost, CostTable, Progress
@@ -13,6 +14,11 @@ from subbyte.compiler.target import Target
 def _modelled_time(graph: Graph, choices: Choices, target: Target | None, progress: Progress | None) -> CostTable:
     """Each layer lowered by itself, and the costs of the kernels that it gets. What is between layers is left out."""
     assert target is not None  # a cost that needs a target
+    if target.language != "c":
+        raise UnsupportedError(
+            f"a layer has no time of its own on target '{target.name}': how many lanes it gets is chosen for the whole "
+            "design (compile --fps). Assign bits by weight_bytes, average_bits or bops."
+        )
     total = sum(map(len, choices.values()))
     values: dict[str, dict[Choice, float]] = {}
     for count, (layer, choice, steps) in enumerate(steps_of(graph, choices, target), 1):
