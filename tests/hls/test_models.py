@@ -27,9 +27,7 @@ CHOICE = (
     "qkeras_mnist_cnn",
     "bnn_fc_1layer",
     "kws_int8",
-    "tinymaix_cifar10_int8",
     "digits_resnet_w1a1.qonnx",
-    "digits_resnet_ternary.qonnx",
     "digits_resnet_int8",
 )
 SHARED = (

@@ -9,6 +9,7 @@ from subbyte.compiler.dtype import FLOAT32
 from subbyte.compiler.errors import GraphError, ModelError, UnsupportedError
 from subbyte.compiler.ir import ops
 from subbyte.compiler.ir.graph import Graph, Output, Stage
+from subbyte.compiler.ir.grids import parse_grid
 from subbyte.compiler.ir.node import Input
 from subbyte.compiler.ir.types import TensorType
 from subbyte.compiler.knobs import KNOBS, STOP_AFTER, VERIFY_PASSES
@@ -156,8 +157,10 @@ def test_a_quantized_graph_is_taken_as_it_is(network: Graph) -> None:
 
 def test_options_are_recorded() -> None:
     tuning = (TuningRecord("conv1", "subbyte_conv", (("pixels", 6),)),)
-    assert Options(dims={"n": 2}, io="quantized", tuning=tuning).recorded() == {
+    grids = {"x": parse_grid("fixed<8,3>")}
+    assert Options(dims={"n": 2}, io="quantized", tuning=tuning, input_grids=grids).recorded() == {
         "dims": {"n": 2}, "strict": False, "integer_only": False, "io": "quantized", "weights": None,
         "remove_work": True, "activation_bits": None, "tuning": [tuning[0].as_dict()],
+        "input_grids": {"x": "int8:0.03125:0"},
     }  # fmt: skip
     assert Options().recorded()["tuning"] == []
