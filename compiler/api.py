@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from subbyte.compiler.codegen.bundle import Bundle, make_bundle, write_bundle
 from subbyte.compiler.codegen.program import build_program
-from subbyte.compiler.errors import ToolchainError
+from subbyte.compiler.errors import ToolchainError, UnsupportedError
 from subbyte.compiler.ir.graph import Graph
 from subbyte.compiler.ir.grids import parse_grid
 from subbyte.compiler.manifest import read_manifest
@@ -94,7 +94,11 @@ def compile(
         input_grids={name: parse_grid(grid) for name, grid in (input_grids or {}).items()},
     )
     if goal.language == "hls":
+        if compiler is not None or weights is not None:
+            raise UnsupportedError("target 'hls' writes a project of C++: it has no C compiler and no file of weights")
         return _compiled_project(model, options, hls, output)
+    if hls is not None:
+        raise UnsupportedError(f"options of hls were given, and the target is '{goal.name}'; leave them out")
     bundle = compile_bundle(model, goal, options)
     found = find_compiler(goal, compiler)
     built = build_bundle(bundle, goal, found, (SHARED,))

@@ -72,6 +72,8 @@ def verify(
         graph = quantized(model, options)
     types = {node.name: node.type for node in graph.inputs}
     stimulus = read_samples(inputs, types) if inputs is not None else random_samples(types, samples)
+    if goal.language == "hls" and compiler is not None:
+        raise typer.BadParameter("it belongs to a target that C is built for", param_hint="--compiler")
     if goal.language == "hls" and not per_node:
         from subbyte.compiler.cli.fpga import verify_project
         from subbyte.compiler.hls.options import HlsOptions

@@ -89,7 +89,6 @@ def design_of(model: Model | Graph, options: Options, hls: HlsOptions) -> HlsDes
     name = identifier(options.name or whole.name, "model")
     network = build_network(core, hls.most_terms)
     budget = budget_of(hls.device, hls.budget)
-
     ports = [[identifier(port, "port") for port in names] for names in (network.input_names, network.output_names)]
 
     def expanded(folds: Mapping[str, Fold], work: int = WORK) -> tuple[Design, Estimate]:

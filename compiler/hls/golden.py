@@ -45,11 +45,3 @@ def frame_of_tensor(stream: Stream, tensor: NDArray[Any]) -> Codes:
     """A tensor as the stream carries it: int64 [pixels, 1, channels]."""
     codes = np.asarray(tensor, np.int64).reshape(-1)[stream.order]
     return np.asarray(codes.reshape(stream.type.pixels, 1, stream.type.channels))
-
-
-def tensor_of_frame(stream: Stream, frame: Codes) -> NDArray[Any]:
-    """The inverse of `frame_of_tensor`, in the shape and container of the tensor."""
-    of_type = _value(stream).type
-    flat = np.zeros(of_type.elements, of_type.dtype.numpy)
-    flat[stream.order] = np.asarray(frame, np.int64).reshape(-1).astype(of_type.dtype.numpy)
-    return flat.reshape(of_type.shape)

@@ -29,6 +29,7 @@ from subbyte.targets.hls.actors import (
     WindowOrder,
     WindowSum,
 )
+from subbyte.targets.hls.bus.ports import container_of
 from subbyte.targets.hls.layers import Fold, Frame, Layer, Network, Window
 from subbyte.targets.hls.streams import Stream, StreamType
 
@@ -36,9 +37,9 @@ BUS_BITS = 64
 """Of a beat from and to the bus, where nothing else is asked: the high-performance ports of a Zynq-7000."""
 
 
-def container_bits(bits: int) -> int:
-    """Of a code on the bus: the fewest of 8, 16, 32 and 64 that hold it."""
-    return next(width for width in (8, 16, 32, 64) if width >= bits)
+def bus_lanes(frame: Frame, bus_bits: int) -> int:
+    """Codes of `frame` that a beat of the bus brings or takes."""
+    return max(1, min(frame.channels, bus_bits // container_of(frame.element)))
 
 
 def input_lanes(layer: Layer, fold: Fold) -> int:
@@ -121,7 +122,7 @@ class _Expansion:
         return self.folding.get(layer.name, Fold())
 
     def _bus_codes(self, frame: Frame) -> int:
-        return max(1, min(frame.channels, self.bus_bits // container_bits(frame.element.bits)))
+        return bus_lanes(frame, self.bus_bits)
 
     def _readers(self, frame: Frame) -> list[_Reader]:
         found = [

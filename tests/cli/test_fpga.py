@@ -16,6 +16,10 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+import subbyte
+from subbyte.compiler.errors import UnsupportedError
+from tests.conftest import MODELS
+
 Cli = Callable[..., Any]
 INTEGERS = {"lut", "ff", "dsp", "bram18", "uram"}
 TYPES = {
@@ -364,3 +368,11 @@ def test_a_model_of_any_names_compiles_and_simulates(cli: Cli, tmp_path: Path, n
     for driver in (folder / "driver").glob("*.py"):
         compile(driver.read_text(), str(driver), "exec")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in", "out"]
+
+
+def test_options_that_say_nothing_about_the_target_are_refused() -> None:
+    model = MODELS / "digits_mlp_w2a2.qonnx.onnx"
+    with pytest.raises(UnsupportedError, match="options of hls were given, and the target is 'portable'"):
+        subbyte.compile(model, target="portable", hls=subbyte.HlsOptions())
+    with pytest.raises(UnsupportedError, match="no C compiler and no file of weights"):
+        subbyte.compile(model, target="hls", compiler="gcc")

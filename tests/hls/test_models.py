@@ -93,6 +93,13 @@ def _every_frame(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(golden, "STREAM_BYTES", 1 << 40)
 
 
+def _ap_types() -> Path:
+    """The ap_int.h of others, which the extra [test] brings."""
+    found = find_ap_types()
+    assert found is not None, "the package hls4ml is not installed"
+    return found
+
+
 def _project(path: Path, samples: list[dict[str, Any]], folder: Path, options: Options | None = None) -> Path:
     made = design_of(path, options or Options(), HlsOptions(part="xczu7ev"))
     write_bundle(project_of(made, samples), folder, {})
@@ -106,7 +113,7 @@ def test_every_stream_of_a_model(model: str, request: pytest.FixtureRequest, tmp
     assert found.passed, found.mismatch
     assert len(found.words) >= 2
     if request.config.getoption("--sweep"):
-        others: list[dict[str, Any]] = [{"ap_types": find_ap_types()}]
+        others: list[dict[str, Any]] = [{"ap_types": _ap_types()}]
         for further in others + ([] if model in LARGE else [{"sanitize": True}]):
             found = simulate(folder, samples=1, **further)
             assert found.passed, found.mismatch
@@ -133,5 +140,5 @@ def test_under_sanitizers(request: pytest.FixtureRequest, tmp_path: Path) -> Non
 
 def test_with_the_ap_int_of_xilinx(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     path, samples = _samples("digits_mlp_w1a1.qonnx", request)
-    found = simulate(_project(path, samples, tmp_path / "project"), ap_types=find_ap_types())
+    found = simulate(_project(path, samples, tmp_path / "project"), ap_types=_ap_types())
     assert found.passed, found.mismatch

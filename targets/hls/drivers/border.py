@@ -26,10 +26,6 @@ class Border:
     tensor: Tensor
 
     @property
-    def code_bytes(self) -> int:
-        return self.port.container_bits // 8
-
-    @property
     def numpy_name(self) -> str:
         """Of an element of a frame: "int8"."""
         return f"{'' if self.port.is_signed else 'u'}int{self.port.container_bits}"

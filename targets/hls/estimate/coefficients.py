@@ -38,4 +38,3 @@ SHIFT_REGISTER_MOST_BITS = 1024  # FIFOs up to here are shift registers, as Viti
 FIFO_LUT = 12  # flags and pointers of a FIFO, beside a bit of LUT for each bit of the two pointers
 FIFO_FF = 10
 LUT_PER_POINTER_BIT = 2.0
-RAM_BITS_PER_LUT = 24  # RAM32M: four LUTs hold 32 words of 6 bits with their own read port, so 48 bits a LUT; half used

@@ -10,7 +10,7 @@ from subbyte.targets.hls import layers as of
 from subbyte.targets.hls.estimate import actors
 from subbyte.targets.hls.estimate.layers import conversion
 from subbyte.targets.hls.estimate.memories import ceiling, fifo
-from subbyte.targets.hls.expand import BUS_BITS, container_bits
+from subbyte.targets.hls.expand import BUS_BITS, bus_lanes
 from subbyte.targets.hls.folding.options import folds, options
 from subbyte.targets.hls.folding.problem import Edge, Option, Price, Problem
 from subbyte.targets.hls.layers import Fold, Frame, Layer, Network
@@ -19,11 +19,6 @@ from subbyte.targets.hls.streams import StreamType
 
 FIFO_DEPTH = 2
 """What every FIFO has at least; the schedule says later which need more."""
-
-
-def bus_lanes(frame: Frame, bus_bits: int) -> int:
-    """Codes of `frame` in a beat of the bus."""
-    return max(1, min(frame.channels, bus_bits // container_bits(frame.element.bits)))
 
 
 def bus_cycles(network: Network, bus_bits: int = BUS_BITS) -> int:
