@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from subbyte.compiler.errors import ModelError
+from subbyte.compiler.errors import GraphError, ModelError
 from subbyte.targets.hls.project.golden import word_bytes
 from subbyte.targets.hls.streams import Codes, Element, Stream, StreamType
 
@@ -84,5 +84,5 @@ def border_from(entry: Mapping[str, Any]) -> Border:
         if not np.array_equal(np.sort(order), np.arange(kind.elements)) or np.prod(shape) != kind.elements:
             raise ValueError("the order does not name every element once")
         return Border(str(entry["tensor"]), str(entry["stream"]), kind, order, shape, np.dtype(str(entry["dtype"])))
-    except (KeyError, TypeError, ValueError, zlib.error) as error:
+    except (GraphError, KeyError, TypeError, ValueError, zlib.error) as error:
         raise ModelError(f"the manifest of the project is damaged: a stream at the border: {error}") from error
